@@ -1,0 +1,54 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every target is compiled with: the house rules a compiler can hold.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "exitgate-package",
+  products: [.executable(name: "exitgate", targets: ["exitgate"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
+    .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
+    .target(name: "CLinux"),
+
+    .target(name: "Addressing", swiftSettings: strict),
+    .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict + [.strictMemorySafety()]),
+    .target(name: "Policy", dependencies: ["Addressing"], swiftSettings: strict),
+    .target(
+      name: "PolicyFile", dependencies: ["Policy", "Addressing", "CYAML", "CPSL", "CIDN2"],
+      swiftSettings: strict),
+    .target(
+      name: "Audit",
+      dependencies: ["Addressing", "Policy", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
+    .target(name: "EventLoop", dependencies: ["CLinux", "Addressing"], swiftSettings: strict),
+    .target(
+      name: "Gateway",
+      dependencies: [
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
+    .target(name: "Control", dependencies: ["Addressing", "Policy", "Audit"], swiftSettings: strict),
+    .executableTarget(
+      name: "exitgate",
+      dependencies: [
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Control", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+  ]
+)
