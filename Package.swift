@@ -9,6 +9,9 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+
 let package = Package(
   name: "exitgate-package",
   products: [.executable(name: "exitgate", targets: ["exitgate"])],
@@ -16,6 +19,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
@@ -27,21 +31,21 @@ let package = Package(
     .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict + [.strictMemorySafety()]),
     .target(name: "Policy", dependencies: ["Addressing"], swiftSettings: strict),
     .target(
-      name: "PolicyFile", dependencies: ["Policy", "Addressing", "CYAML", "CPSL", "CIDN2"],
+      name: "PolicyFile", dependencies: ["Policy", "Addressing", "CYAML", "CPSL", "CIDN2", systemPackage],
       swiftSettings: strict),
     .target(
       name: "Audit",
-      dependencies: ["Addressing", "Policy", .product(name: "Crypto", package: "swift-crypto")],
+      dependencies: ["Addressing", "Policy", crypto, systemPackage],
       swiftSettings: strict),
-    .target(name: "EventLoop", dependencies: ["CLinux", "Addressing"], swiftSettings: strict),
+    .target(
+      name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
+    .target(name: "Control", dependencies: ["Addressing", "Policy", "Audit"], swiftSettings: strict),
     .target(
       name: "Gateway",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop",
-        .product(name: "Crypto", package: "swift-crypto"),
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", crypto, systemPackage,
       ],
       swiftSettings: strict),
-    .target(name: "Control", dependencies: ["Addressing", "Policy", "Audit"], swiftSettings: strict),
     .executableTarget(
       name: "exitgate",
       dependencies: [
