@@ -1,0 +1,103 @@
+import Addressing
+
+/// A domain name as it stands on the wire: labels of any bytes.
+///
+/// Two names are equal when their bytes are; compare `folded` names where the
+/// case of letters must not count.
+///
+/// - Source: RFC 1035 §3.1, RFC 4343 (case).
+public struct DNSName: Hashable, Sendable, CustomStringConvertible {
+  /// Every label behind its length byte, then the root's zero byte: 1 to 255
+  /// bytes, never compressed.
+  public let wire: [UInt8]
+
+  /// The longest name in bytes, lengths and root counted (RFC 1035 §2.3.4).
+  public static let maximumLength = 255
+  /// The root: no label.
+  public static let root = DNSName(checked: [0])
+
+  /// Makes the name of a host; every `Hostname` fits.
+  public init(_ hostname: Hostname) {
+    var wire: [UInt8] = []
+    wire.reserveCapacity(hostname.text.utf8.count + 2)
+    for label in hostname.labels {
+      wire.append(UInt8(truncatingIfNeeded: label.utf8.count))
+      wire.append(contentsOf: label.utf8)
+    }
+    wire.append(0)
+    self.wire = wire
+  }
+
+  /// Wraps bytes that are known to be one whole uncompressed name.
+  init(checked wire: [UInt8]) {
+    self.wire = wire
+  }
+
+  /// The labels from the left, raw, without the root.
+  public var labels: [ArraySlice<UInt8>] {
+    var labels: [ArraySlice<UInt8>] = []
+    var start = 0
+    while wire[start] != 0 {
+      let end = start + 1 + Int(wire[start])
+      labels.append(wire[(start + 1)..<end])
+      start = end
+    }
+    return labels
+  }
+
+  /// The name with `A-Z` as `a-z`. Length bytes are at most 63, below every
+  /// letter, so they stay.
+  public var folded: DNSName { DNSName(checked: wire.map(foldedByte)) }
+
+  /// The name as a host name; nil when it is none. A label that holds a dot is
+  /// never taken for two labels.
+  public var hostname: Hostname? {
+    var text: [UInt8] = []
+    for label in labels {
+      guard !label.contains(UInt8(ascii: ".")) else { return nil }
+      if !text.isEmpty { text.append(UInt8(ascii: ".")) }
+      text.append(contentsOf: label)
+    }
+    return try? Hostname(text)
+  }
+
+  /// Whether this is `ancestor` or below it, comparing whole labels and not case.
+  public func isEqualOrBelow(_ ancestor: DNSName) -> Bool {
+    let parent = ancestor.folded.wire
+    var start = 0
+    while wire.count - start > parent.count { start += 1 + Int(wire[start]) }
+    return wire[start...].elementsEqual(parent) { foldedByte($0) == $1 }
+  }
+
+  /// The name with the case of each letter drawn anew; `random` gives 64 bits a call.
+  ///
+  /// - Source: draft-vixie-dnsext-dns0x20-00.
+  public func withRandomCase(_ random: () -> UInt64) -> DNSName {
+    var bits: UInt64 = 0, left = 0
+    return DNSName(
+      checked: wire.map { byte in
+        guard (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) else { return byte }
+        if left == 0 { (bits, left) = (random(), UInt64.bitWidth) }
+        defer { (bits, left) = (bits >> 1, left - 1) }
+        return bits & 1 == 0 ? byte | 0x20 : byte & ~0x20
+      })
+  }
+
+  /// Master file form: odd bytes as `\DDD` (RFC 1035 §5.1), the root as `.`.
+  public var description: String {
+    let parts = labels.map { $0.map(presentation).joined() }
+    return parts.isEmpty ? "." : parts.joined(separator: ".")
+  }
+}
+
+private func foldedByte(_ byte: UInt8) -> UInt8 {
+  (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+}
+
+private func presentation(_ byte: UInt8) -> String {
+  switch byte {
+  case UInt8(ascii: "."), UInt8(ascii: "\\"): "\\" + String(UnicodeScalar(byte))
+  case 0x21...0x7e: String(UnicodeScalar(byte))
+  default: "\\" + String(repeating: "0", count: byte < 10 ? 2 : byte < 100 ? 1 : 0) + String(byte)
+  }
+}
