@@ -1,0 +1,33 @@
+/// A complete policy: rules, defaults and the agents it knows. Pure: asking it
+/// does no I/O, and time is an argument.
+public struct Policy: Sendable {
+  /// Whether denials are carried out.
+  public var mode: Mode
+  /// What happens when no rule matches: deny or ask.
+  public var defaultAction: Action
+  /// How long a connection waits for a person.
+  public var hold: Duration
+  /// The agents.
+  public let agents: [Agent]
+  /// The rules, in the order of the file, which never matters.
+  public let rules: [Rule]
+  /// Counts the policies of one process; each record carries it.
+  public var generation: UInt64
+
+  /// How long a connection waits for a person unless the policy says otherwise.
+  public static let defaultHold: Duration = .seconds(8)
+
+  /// Makes a policy and builds its index. `defaultAction` allow is taken as
+  /// deny: an empty policy must never let anything through.
+  public init(
+    mode: Mode = .enforce, defaultAction: Action = .deny, hold: Duration = Policy.defaultHold,
+    agents: [Agent] = [], rules: [Rule] = [], generation: UInt64 = 0
+  ) {
+    self.mode = mode
+    self.defaultAction = defaultAction == .allow ? .deny : defaultAction
+    self.hold = hold
+    self.agents = agents
+    self.rules = rules
+    self.generation = generation
+  }
+}

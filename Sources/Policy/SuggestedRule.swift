@@ -1,0 +1,3 @@
+/// The narrowest rule that would allow what was denied.
+public struct SuggestedRule: Hashable, Sendable {
+}
