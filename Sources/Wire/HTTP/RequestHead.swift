@@ -1,0 +1,94 @@
+import Addressing
+
+/// The head of a request to a proxy: everything in it was checked, so that the
+/// gate, the policy and the upstream read the same request.
+public struct RequestHead: Hashable, Sendable {
+  /// A token of at most 32 bytes without lower-case letters.
+  public let method: String
+  /// Where it goes.
+  public let target: RequestTarget
+  /// The version of the client.
+  public let version: HTTPVersion
+  /// The fields as they came in.
+  public let fields: FieldList
+  /// How the body ends; `.none`, `.length` or `.chunked`.
+  public let framing: BodyFraming
+  /// Whether the connection may carry another request behind this one. Never
+  /// for HTTP/1.0, nor for CONNECT.
+  public let keepAlive: Bool
+  /// Whether the client waits for 100 before it sends the body (RFC 9110 §10.1.1).
+  public let expectsContinue: Bool
+  /// The protocol to upgrade to in lower case: `websocket` for a request that
+  /// asks for it as RFC 6455 §4.1 says; any other text means another upgrade.
+  /// Nil for CONNECT. Not for the log.
+  public let upgrade: String?
+
+  /// Whether the connection ends with the answer to this request.
+  public var wantsClose: Bool { !keepAlive }
+  /// Whether this is a CONNECT.
+  public var isConnect: Bool { method == "CONNECT" }
+  /// The path without the query, as rules see it; nil for CONNECT.
+  public var path: String? { target.path }
+  /// The value of `Host`; nil when there is none (CONNECT alone).
+  public var hostField: [UInt8]? { fields.first(.host).map { Array($0) } }
+
+  /// Reads one head from the beginning of `bytes`. One empty line before it is
+  /// passed over (RFC 9112 §2.2).
+  ///
+  /// - Parameters:
+  ///   - bytes: All that came in and was not yet used.
+  ///   - seen: The length of `bytes` when it was last looked at in vain, so that
+  ///     a head that trickles in is not searched again and again.
+  /// - Returns: The head and its length in bytes with the empty line; nil when
+  ///   more bytes are needed. At most 16 KiB have to be kept for that.
+  /// - Throws: `RequestError`, as soon as the bytes that are there suffice.
+  /// - Source: RFC 9112, without what §2.2, §3 and §5.2 let a recipient repair.
+  public static func parse(
+    _ bytes: ArraySlice<UInt8>, resumingAt seen: Int = 0
+  ) throws(RequestError) -> (head: RequestHead, length: Int)? {
+    guard let start = try startOfRequest(bytes) else { return nil }
+    let extent: HeadExtent?, entries: [FieldEntry]
+    do {
+      extent = try findHead(in: bytes.span, from: start, seen: seen, limits: .request)
+      guard let extent else { return nil }
+      entries =
+        try extent.end.map { (end) throws(HeadError) in
+          try readFields(
+            in: bytes.span, extent.startLine.upperBound + 2..<end, limit: HeadLimits.request.fields)
+        } ?? []
+    } catch { throw RequestError(error) }
+    guard let extent else { return nil }
+    let base = bytes.startIndex
+    let line = try RequestLine(bytes[base + extent.startLine.lowerBound..<base + extent.startLine.upperBound])
+    guard let end = extent.end else { return nil }
+    let fields = FieldList(bytes: Array(bytes.prefix(end)), entries: entries)
+    return (try RequestHead(line, fields), end)
+  }
+
+  private init(_ line: RequestLine, _ fields: FieldList) throws(RequestError) {
+    (method, target, version) = (line.method, line.target, line.version)
+    self.fields = fields
+    let isConnect = line.method == "CONNECT"
+    let connection = try ConnectionOptions(fields)
+    framing = try requestFraming(fields, isConnect: isConnect, version: line.version)
+    expectsContinue = try readExpectation(fields, framing: framing, version: line.version)
+    upgrade = isConnect ? nil : readUpgrade(fields, line, connection)
+    keepAlive = line.version == .http11 && !isConnect && !connection.close
+    guard fields.count(of: .maxForwards) == 0 else { throw .maxForwards }
+    try checkHostField(fields, target: line.target)
+  }
+}
+
+/// Where the request line starts: behind one empty line at most. Nil when that
+/// is not known yet.
+private func startOfRequest(_ bytes: ArraySlice<UInt8>) throws(RequestError) -> Int? {
+  guard let first = bytes.first else { return nil }
+  if isToken(first) { return 0 }
+  guard first == carriageReturn else { throw first == lineFeed ? .lineEnd : .requestLine }
+  let rest = bytes.dropFirst()
+  guard let second = rest.first else { return nil }
+  guard second == lineFeed else { throw .lineEnd }
+  guard let third = rest.dropFirst().first else { return nil }
+  guard isToken(third) else { throw third == carriageReturn || third == lineFeed ? .lineEnd : .requestLine }
+  return 2
+}
