@@ -10,7 +10,7 @@ public enum Host: Hashable, Sendable, CustomStringConvertible {
   ///
   /// - Throws: `AuthorityError`.
   /// - Source: RFC 3986 §3.2.2, without IPvFuture, percent-encoding and userinfo.
-  public init(_ bytes: some BidirectionalCollection<UInt8>) throws(AuthorityError) {
+  public init(_ bytes: ArraySlice<UInt8>) throws(AuthorityError) {
     if bytes.first == UInt8(ascii: "[") {
       guard bytes.last == UInt8(ascii: "]"), let address = parseIPv6(bytes.dropFirst().dropLast()) else {
         throw .badLiteral
@@ -21,6 +21,11 @@ public enum Host: Hashable, Sendable, CustomStringConvertible {
     } else {
       do { self = .name(try Hostname(bytes)) } catch { throw .badName(error) }
     }
+  }
+
+  /// Reads a host, as above.
+  public init(_ bytes: some Collection<UInt8>) throws(AuthorityError) {
+    try self.init(Array(bytes)[...])
   }
 
   /// IPv6 literals stand in brackets.
@@ -48,16 +53,21 @@ public struct Authority: Hashable, Sendable, CustomStringConvertible {
   /// Reads `host:port`; without a port, `defaultPort` counts if given.
   ///
   /// - Throws: `AuthorityError`.
-  public init(_ bytes: some BidirectionalCollection<UInt8>, defaultPort: Port? = nil) throws(AuthorityError) {
+  public init(_ bytes: ArraySlice<UInt8>, defaultPort: Port? = nil) throws(AuthorityError) {
     let colon = bytes.lastIndex(of: UInt8(ascii: ":"))
     let bracket = bytes.lastIndex(of: UInt8(ascii: "]"))
     if let colon, bracket.map({ $0 < colon }) ?? true {
-      guard let port = Port(bytes[bytes.index(after: colon)...]) else { throw .badPort }
+      guard let port = Port(bytes[(colon + 1)...]) else { throw .badPort }
       self.init(try Host(bytes[..<colon]), port)
       return
     }
     guard let defaultPort else { throw .missingPort }
     self.init(try Host(bytes), defaultPort)
+  }
+
+  /// Reads an authority, as above.
+  public init(_ bytes: some Collection<UInt8>, defaultPort: Port? = nil) throws(AuthorityError) {
+    try self.init(Array(bytes)[...], defaultPort: defaultPort)
   }
 
   public var description: String { "\(host):\(port)" }

@@ -19,8 +19,8 @@ public struct Hostname: Hashable, Sendable, CustomStringConvertible {
   /// Reads a name from `bytes`; upper case is folded, one trailing dot is dropped.
   ///
   /// - Throws: `HostnameError`, the first thing that is wrong.
-  public init(_ bytes: some BidirectionalCollection<UInt8>) throws(HostnameError) {
-    let trimmed = bytes.last == UInt8(ascii: ".") ? bytes.dropLast() : bytes[...]
+  public init(_ bytes: ArraySlice<UInt8>) throws(HostnameError) {
+    let trimmed = bytes.last == UInt8(ascii: ".") ? bytes.dropLast() : bytes
     guard !trimmed.isEmpty else { throw .emptyLabel }
     guard trimmed.count <= Self.maximumLength else { throw .tooLong(length: trimmed.count) }
     var canonical: [UInt8] = []
@@ -31,6 +31,11 @@ public struct Hostname: Hashable, Sendable, CustomStringConvertible {
     }
     try checkLabels(of: canonical)
     text = String(decoding: canonical, as: UTF8.self)
+  }
+
+  /// Reads a name from `bytes`, as above.
+  public init(_ bytes: some Collection<UInt8>) throws(HostnameError) {
+    try self.init(Array(bytes)[...])
   }
 
   /// Reads a name from text; only ASCII is taken.

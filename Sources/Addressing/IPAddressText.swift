@@ -1,9 +1,14 @@
 extension IPAddress {
   /// Reads an address literal from `bytes`: four decimal octets without leading
   /// zeros, or RFC 4291 §2.2 text without a zone. No other spelling is taken.
-  public init?(_ bytes: some Collection<UInt8>) {
+  public init?(_ bytes: ArraySlice<UInt8>) {
     guard let parsed = parseIPv4(bytes) ?? parseIPv6(bytes) else { return nil }
     self = parsed
+  }
+
+  /// Reads an address literal from `bytes`, as above.
+  public init?(_ bytes: some Collection<UInt8>) {
+    self.init(Array(bytes)[...])
   }
 
   /// Reads an address literal from text.
@@ -24,7 +29,7 @@ extension IPAddress: CustomStringConvertible {
 
 /// Strict dotted quad: exactly four fields of 1 to 3 digits, none above 255,
 /// no leading zero (RFC 3986 §3.2.2, dec-octet).
-func parseIPv4(_ bytes: some Collection<UInt8>) -> IPAddress? {
+func parseIPv4(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
   guard bytes.count <= 15 else { return nil }
   var value: UInt32 = 0, fields = 0, field: UInt32 = 0, digits = 0
   for byte in bytes {
@@ -44,7 +49,7 @@ func parseIPv4(_ bytes: some Collection<UInt8>) -> IPAddress? {
 }
 
 /// RFC 4291 §2.2, forms 1 to 3. A zone (`%`) is never part of it.
-func parseIPv6(_ bytes: some Collection<UInt8>) -> IPAddress? {
+func parseIPv6(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
   guard (2...45).contains(bytes.count) else { return nil }
   let text = Array(bytes)
   guard let gap = firstDoubleColon(in: text) else { return address(head: text[...], tail: nil) }

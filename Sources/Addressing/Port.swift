@@ -10,11 +10,16 @@ public struct Port: Hashable, Sendable, Comparable, CustomStringConvertible {
   }
 
   /// Reads decimal digits: no sign, no leading zero, 1 to 65535.
-  public init?(_ bytes: some Collection<UInt8>) {
+  public init?(_ bytes: ArraySlice<UInt8>) {
     guard let first = bytes.first, first != UInt8(ascii: "0"),
       let value = decimal(bytes, below: 65536)
     else { return nil }
     number = UInt16(value)
+  }
+
+  /// Reads decimal digits, as above.
+  public init?(_ bytes: some Collection<UInt8>) {
+    self.init(Array(bytes)[...])
   }
 
   private init(wellKnown number: UInt16) {
