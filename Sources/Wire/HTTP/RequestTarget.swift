@@ -60,14 +60,13 @@ private func readMethod(_ bytes: ArraySlice<UInt8>) throws(RequestError) -> Stri
 }
 
 private func readVersion(_ bytes: ArraySlice<UInt8>) throws(RequestError) -> HTTPVersion {
-  guard bytes.count == 8, bytes.starts(with: "HTTP/".utf8) else { throw .badVersion }
-  let digits = Array(bytes.suffix(3))
-  guard isDecimal(digits[0]), digits[1] == UInt8(ascii: "."), isDecimal(digits[2]) else { throw .badVersion }
-  switch (digits[0], digits[2]) {
-  case (0x31, 0x30): return .http10
-  case (0x31, 0x31): return .http11
-  default: throw .unsupportedVersion
-  }
+  if bytes.elementsEqual("HTTP/1.1".utf8) { return .http11 }
+  if bytes.elementsEqual("HTTP/1.0".utf8) { return .http10 }
+  let isVersion =
+    bytes.count == 8 && bytes.starts(with: "HTTP/".utf8)
+    && bytes.suffix(3).allSatisfy { isDecimal($0) || $0 == UInt8(ascii: ".") }
+    && bytes.dropLast().last == UInt8(ascii: ".")
+  throw isVersion ? .unsupportedVersion : .badVersion
 }
 
 private func readAuthorityForm(_ bytes: ArraySlice<UInt8>) throws(RequestError) -> RequestTarget {
