@@ -1,0 +1,88 @@
+"""Fixtures: one bench for the run, one gate a module, and what to do where namespaces cannot be had."""
+import os, pathlib, sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness.client import Agent
+from harness.far import Far
+from harness.gate import A2, BASE, BINARY, SHARED, Gate
+from harness.namespaces import Namespaces
+from harness.trial import Trial
+
+HOSTS = "127.0.0.1 trap.wild.test\n10.0.0.5 hosts-only.wild.test\n11.11.0.10 named.wild.test\n"
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        why = pytest.mark.skip(reason="needs root: the bench is made of network namespaces")
+        for item in items:
+            if "bench" in item.fixturenames:
+                item.add_marker(why)
+
+
+@pytest.fixture(scope="session")
+def binary():
+    assert BINARY.exists(), f"{BINARY} does not exist: build it with `swift build`, or name another in EXITGATE_BINARY"
+    return BINARY
+
+
+@pytest.fixture(scope="session")
+def bench(binary):
+    namespaces = Namespaces(hosts=HOSTS)
+    yield namespaces
+    namespaces.remove()
+
+
+@pytest.fixture(scope="session")
+def everywhere(bench):
+    far = Far(bench)
+    yield far
+    far.close()
+
+
+@pytest.fixture
+def far(everywhere):
+    """The far side with the names of the bench, and nothing a test before set."""
+    everywhere.script = None
+    everywhere.reset_zone()
+    return everywhere
+
+
+@pytest.fixture(scope="module")
+def make_gate(bench, tmp_path_factory):
+    """Makes gates that are stopped when the module ends."""
+    made = []
+
+    def make(policy=BASE, start=True, **options):
+        gate = Gate(bench, tmp_path_factory.mktemp("gate"), policy, **options)
+        made.append(gate)
+        return gate.start() if start else gate
+
+    yield make
+    for gate in made:
+        gate.stop()
+
+
+@pytest.fixture(scope="module")
+def gate(make_gate, request):
+    return make_gate(getattr(request.module, "POLICY", BASE))
+
+
+@pytest.fixture
+def trial(bench, far, gate):
+    """Agent a1 before the module's gate."""
+    return Trial(bench, far, gate)
+
+
+@pytest.fixture
+def other(bench, far, gate):
+    """Agent a2, for whom there is no rule."""
+    return Trial(bench, far, gate, Agent(bench, port=A2), "a2")
+
+
+@pytest.fixture
+def anyone(bench, far, gate):
+    """A client of the listener that belongs to no agent."""
+    return Trial(bench, far, gate, Agent(bench, port=SHARED), "default")

@@ -1,0 +1,113 @@
+"""The real binary: started in `gw`, stopped in order, asked by its own command line."""
+import os, pathlib, resource, signal, subprocess, threading, time
+
+from .audit import AuditLog
+from .namespaces import GATE, RESOLVER
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BINARY = pathlib.Path(os.environ.get("EXITGATE_BINARY", ROOT / ".build/debug/exitgate"))
+QUIET = {"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8", "NO_COLOR": "1"}
+A1, A2, SHARED = 3128, 3129, 3130  # the listeners of the two agents, and one that belongs to nobody
+
+BASE = """version: 1
+agents: { a1: { listen: 10.66.0.1:3128 }, a2: { listen: 10.66.0.1:3129 } }
+rules:
+  - { id: tunnel, agents: [a1], action: allow, to: [allowed.test, "*.wild.test", rebind.test, priv.test, mixed.test, cn.test, dead.test, refused.test, bücher.test] }
+  - { id: plain,  agents: [a1], action: allow, protocol: http, to: [plain.test, dead.test, refused.test] }
+  - { id: paths,  agents: [a1], action: allow, protocol: http, to: [paths.test], http: [{ methods: [GET], path: "/public/**" }] }
+  - { id: opaque, agents: [a1], action: allow, protocol: tcp, to: [raw.test], ports: [5432, 8443] }
+  - { id: bad,    agents: [a1], action: deny,  to: [bad.wild.test] }
+"""
+
+
+def exitgate(*arguments, text=None, timeout=20, env=None, cwd=None):
+    """Runs a command of the binary to its end, outside the bench."""
+    return subprocess.run([BINARY, *map(str, arguments)], input=text, capture_output=True, text=True,
+                          timeout=timeout, env=QUIET | (env or {}), cwd=cwd)
+
+
+class Gate:
+    def __init__(self, bench, directory, policy=BASE, *, extra=(), env=None, nofile=None, audit=None,
+                 upstream=(RESOLVER,), listen=(f"{GATE}:{SHARED}",)):
+        self.bench, self.directory, self.extra, self.env, self.nofile = bench, directory, extra, env or {}, nofile
+        self.policy, self.control = directory / "policy.yaml", directory / "control.sock"
+        self.upstream, self.listen = upstream, listen
+        self.log = AuditLog(audit or directory / "audit.jsonl")
+        self.policy.write_text(policy)
+        self.said, self.process, self._heard = [], None, threading.Condition()
+
+    def command(self):
+        flags = [("--proxy-listen", address) for address in self.listen]
+        flags += [("--dns-upstream", address) for address in self.upstream]
+        flags += [("--audit-log", self.log.path), ("--control", self.control), ("--policy", self.policy)]
+        return self.bench.command("gw", BINARY, "serve", *(word for flag in flags for word in flag), *self.extra)
+
+    def start(self, wait=True):
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))) if self.nofile else None
+        self.said = []
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, env=QUIET | self.env, cwd=self.directory, preexec_fn=limit)
+        threading.Thread(target=self._listen, daemon=True).start()
+        if wait:
+            self.wait_to_say("exitgate: ready")
+        return self
+
+    def _listen(self):
+        for line in self.process.stdout:
+            with self._heard:
+                self.said.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self._heard.notify_all()
+        with self._heard:
+            self._heard.notify_all()
+
+    def wait_to_say(self, words, seconds=10, after=0):
+        with self._heard:
+            spoken = self._heard.wait_for(
+                lambda: any(words in line for line in self.said[after:]) or self.process.poll() is not None, seconds)
+        assert spoken and any(words in line for line in self.said[after:]), f"{words!r} expected, said {self.said}"
+
+    @property
+    def is_alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def resident(self):
+        """Resident memory in KiB."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+    @property
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def tell(self, *arguments, **options):
+        """A command to the running gate over its control socket."""
+        return exitgate(*arguments, "--control", self.control, **options)
+
+    def reload(self, policy):
+        """Writes a policy and reloads it; returns the finished command."""
+        self.policy.write_text(policy)
+        return self.tell("reload")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(5)
+
+    def stop(self, seconds=12):
+        if self.is_alive:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"the gate did not end in {seconds} s after SIGTERM; it said {self.said[-5:]}") from None
+        return self.process.returncode
+
+
+def eventually(check, seconds=3.0, because=""):
+    """Waits until `check` is true, without guessing how long that takes."""
+    deadline = time.monotonic() + seconds
+    while not (value := check()):
+        assert time.monotonic() < deadline, because or f"not true within {seconds} s"
+        time.sleep(0.01)
+    return value

@@ -1,0 +1,107 @@
+"""What an attack has to come to, asserted whole: the answer, the log, and a far side that saw nothing."""
+from .client import Agent, client_hello, connect, drain, get, read_head
+from .far import Accepted, Asked, Received
+from .namespaces import GOOD
+
+OK, FLIGHT = b"HTTP/1.1 200", b"FLIGHT "
+
+
+class Trial:
+    """One module's gate and far side, and the outcomes of the catalogue as methods.
+
+    Every negative outcome is followed by `passes()` in the same test: a gate that refuses everything proves
+    nothing. What leaked late would stand in the far side's log before the positive control's own bytes.
+    """
+
+    def __init__(self, bench, far, gate, agent=None, name="a1"):
+        self.bench, self.far, self.gate, self.name = bench, far, gate, name
+        self.agent = agent or Agent(bench)
+
+    # -- negative outcomes
+
+    def denied(self, *segments, reason, status=403, **options):
+        """DENY: a verdict of the policy, told as DESIGN section 4 says."""
+        reply = self.refused(*segments, reason=reason, status=status, **options)
+        assert reply.field("Proxy-Status", ).startswith("exitgate; error="), reply.head
+        assert reply.field("Content-Type") == "application/json" and reply.field("Connection") == "close"
+        told = reply.json
+        assert told["reason"] == reason and isinstance(told["policy_generation"], int), told
+        return reply
+
+    def malformed(self, *segments, status=400, reason=None, **options):
+        """BAD: no request at all; the connection ends and nothing behind it is read."""
+        return self.refused(*segments, status=status, reason=reason, **options)
+
+    def refused(self, *segments, status, reason=None, resolves=False, dials=False, agent=None, layer=None):
+        seen, written = self.far.mark(), self.gate.log.mark()
+        reply = self.agent.send(*segments)
+        wanted = status if isinstance(status, (tuple, set)) else (status,)
+        assert reply.status in wanted, f"{status} expected for {segments!r}, got {reply}"
+        assert reply.ended == "closed", f"the connection stays {reply.ended} after {reply.status}: {segments!r}"
+        assert reply.raw.count(b"HTTP/1.1 ") == 1, f"something behind the refusal was answered: {reply.raw!r}"
+        self.nothing_reached_the_far_side(seen, resolves=resolves, dials=dials)
+        self.recorded(written, reason, agent or self.name, layer)
+        assert self.gate.is_alive, f"the gate died of {segments!r}: {self.gate.said[-5:]}"
+        return reply
+
+    def recorded(self, written, reason, agent, layer=None):
+        """One record of the denial, or one of the same kind before it, into whose roll-up it goes."""
+        wanted = {"verdict": "deny", "agent": agent} | ({"reason": reason} if reason else {}) | ({"layer": layer} if layer else {})
+        if any(entry.matches(wanted) for entry in self.gate.log.entries()[:written]):
+            assert len([entry for entry in self.gate.log.entries(written) if entry.matches(wanted)]) <= 1
+        else:
+            self.gate.log.wait_for(written, **wanted)
+
+    def nothing_reached_the_far_side(self, seen, resolves=False, dials=False):
+        events = self.far.since(seen)
+        leaked = [event for event in events if not (
+            (isinstance(event, Asked) and resolves) or (isinstance(event, Accepted) and dials))]
+        assert not leaked, f"reached the far side: {leaked}"
+
+    # -- positive controls
+
+    def passes(self):
+        """ALLOW, both ways of asking; what the origin got is exactly what was meant for it."""
+        self.tunnels(b"allowed.test:443", b"allowed.test")
+        self.fetches("http://plain.test/control")
+
+    def tunnels(self, authority, name, address=GOOD, request=None, rule="tunnel"):
+        """A CONNECT that opens, and whose first flight arrives whole and once."""
+        seen, written, flight = self.far.mark(), self.gate.log.mark(), client_hello(name)
+        with self.agent.open() as sock:
+            sock.sendall(request or connect(authority))
+            reply = read_head(sock)
+            assert reply.raw.startswith(OK), f"{authority!r} should pass: {reply}"
+            sock.sendall(flight)
+            answer = sock.recv(4096)
+        assert answer == FLIGHT + address.encode(), answer
+        got = [event for event in self.far.since(seen, Received)]
+        assert b"".join(event.data for event in got) == flight and {event.address for event in got} == {address}
+        self.gate.log.wait_for(written, verdict="allow", agent=self.name, rule=rule)
+        return reply
+
+    def fetches(self, url, host="plain.test", rule="plain", **options):
+        """A plain request that is answered; returns the reply and what the origin received."""
+        seen, written = self.far.mark(), self.gate.log.mark()
+        reply = self.agent.send(get(url, host, "Connection: close\r\n", **options))
+        assert reply.status == 200 and reply.ended == "closed", f"{url} should pass: {reply}"
+        self.gate.log.wait_for(written, verdict="allow", agent=self.name, rule=rule)
+        return reply, b"".join(event.data for event in self.far.since(seen, Received))
+
+    def opened(self, authority="allowed.test:443"):
+        """A tunnel that stands and has not said a word yet."""
+        sock = self.agent.open()
+        sock.sendall(connect(authority))
+        reply = read_head(sock)
+        assert reply.raw.startswith(OK), reply
+        return sock
+
+    def first_flight(self, *segments, authority="allowed.test:443", gap=0.0):
+        """Opens a tunnel, sends these bytes, and reads what comes of it."""
+        with self.opened(authority) as sock:
+            for segment in segments:
+                try:
+                    sock.sendall(segment)
+                except OSError:
+                    break
+            return drain(sock)
