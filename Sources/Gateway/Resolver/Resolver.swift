@@ -1,0 +1,119 @@
+import Addressing
+import EventLoop
+
+/// Resolves names for the sessions of one loop, and is confined to it.
+///
+/// It asks the configured upstreams and nobody else, for absolute names only.
+/// Ask only for names that the policy let through: the query itself tells the
+/// world.
+public final class Resolver {
+  /// Takes what a name resolved to.
+  public typealias Completion = (Result<Resolution, ResolveFailure>) -> Void
+
+  private let loop: EventLoop
+  private let hostsPath: String?
+  private var core: ResolverCore
+  private var waiting: [Hostname: [Completion]] = [:]
+  private var alarms: [Hostname: TimerID] = [:]
+  private var exchanges: [ResolverCore.QueryToken: any UpstreamExchange] = [:]
+  private var hostsStamp: FileStamp?
+  private var nextHostsCheck: MonotonicTime
+
+  /// How often it is looked whether the hosts file has changed, at most.
+  private static let hostsInterval: Duration = .seconds(1)
+
+  /// Makes a resolver without anything in its cache.
+  public init(loop: EventLoop, configuration: ResolverConfiguration) {
+    self.loop = loop
+    core = ResolverCore(configuration, random: { SystemRandomNumberGenerator.bits() })
+    hostsPath = configuration.hostsPath
+    hostsStamp = configuration.hostsPath.flatMap { FileStamp($0) }
+    nextHostsCheck = MonotonicTime.now() + Self.hostsInterval
+  }
+
+  /// Resolves an absolute name.
+  ///
+  /// - Parameter completion: Called once, on the loop; before this returns when
+  ///   the answer is known already.
+  public func resolve(_ name: Hostname, _ completion: @escaping Completion) {
+    let now = loop.now
+    if now >= nextHostsCheck { reloadHostsIfChanged() }
+    switch core.ask(name, at: now) {
+    case .known(let result): completion(result)
+    case .later(let effects):
+      waiting[name, default: []].append(completion)
+      perform(effects)
+    }
+  }
+
+  /// Reads the hosts file again if it is not the one that was read: for a reload.
+  public func reloadHostsIfChanged() {
+    nextHostsCheck = loop.now + Self.hostsInterval
+    guard let hostsPath else { return }
+    let stamp = FileStamp(hostsPath)
+    guard stamp != hostsStamp else { return }
+    hostsStamp = stamp
+    core.replaceHosts(HostsFile.load(path: hostsPath))
+  }
+
+  /// Forgets every answer.
+  public func flush() { core.flush() }
+
+  /// What it has done since its start.
+  public var statistics: ResolverStatistics { core.statistics }
+  /// The number of names being resolved.
+  public var lookupsInFlight: Int { core.lookupsInFlight }
+  /// The number of names remembered.
+  public var cachedNames: Int { core.cachedNames }
+
+  private func handle(_ event: ResolverCore.Event) {
+    perform(core.handle(event, at: loop.now))
+  }
+
+  private func perform(_ effects: [ResolverCore.Effect]) {
+    for effect in effects { perform(effect) }
+  }
+
+  private func perform(_ effect: ResolverCore.Effect) {
+    switch effect {
+    case .sendDatagram(let token, let upstream, let bytes):
+      open(token) { try DatagramExchange($0, bytes, to: upstream, on: self.loop) }
+    case .sendMessage(let token, let upstream, let bytes):
+      open(token) { try StreamExchange($0, bytes, to: upstream, on: self.loop) }
+    case .close(let token): exchanges.removeValue(forKey: token)?.close()
+    case .alarm(let name, let time): setAlarm(name, at: time)
+    case .finish(let name, let result):
+      for completion in waiting.removeValue(forKey: name) ?? [] { completion(result) }
+    }
+  }
+}
+
+extension Resolver {
+  /// Opens the socket of an attempt; that this fails is an event like any other.
+  private func open(_ token: ResolverCore.QueryToken, _ make: (ExchangeEvents) throws -> any UpstreamExchange)
+  {
+    let events = ExchangeEvents(
+      datagram: { [unowned self] in handle(.datagram($0, from: $1, token)) },
+      message: { [unowned self] in handle(.message($0, token)) },
+      failed: { [unowned self] in handle(.failed(token)) })
+    do { exchanges[token] = try make(events) } catch { handle(.failed(token)) }
+  }
+
+  private func setAlarm(_ name: Hostname, at time: MonotonicTime?) {
+    if let alarm = alarms.removeValue(forKey: name) { loop.cancel(alarm) }
+    guard let time else { return }
+    alarms[name] = loop.schedule(after: time - loop.now) { [weak self] in
+      guard let self else { return }
+      alarms[name] = nil
+      handle(.alarm(name))
+    }
+  }
+}
+
+extension SystemRandomNumberGenerator {
+  /// 64 bits of getrandom(2).
+  fileprivate static func bits() -> UInt64 {
+    var generator = SystemRandomNumberGenerator()
+    return generator.next()
+  }
+}

@@ -1,0 +1,228 @@
+import Addressing
+import EventLoop
+import Wire
+
+/// What a resolver decides, without sockets and clock: events go in, effects
+/// come out, the time is an argument.
+struct ResolverCore {
+  /// Names one attempt among all of a resolver.
+  struct QueryToken: Hashable, Sendable {
+    let name: Hostname
+    let type: DNSRecordType
+    let serial: UInt64
+  }
+
+  /// What happened.
+  enum Event: Sendable {
+    /// A datagram came to the socket of an attempt.
+    case datagram([UInt8], from: Endpoint, QueryToken)
+    /// A whole message came over the connection of an attempt.
+    case message([UInt8], QueryToken)
+    /// The socket or connection of an attempt failed.
+    case failed(QueryToken)
+    /// The time of a name's alarm has come.
+    case alarm(Hostname)
+  }
+
+  /// What is to be done, in this order.
+  enum Effect: Sendable {
+    /// Send one datagram from a fresh socket.
+    case sendDatagram(QueryToken, to: Endpoint, [UInt8])
+    /// Connect, and send one message.
+    case sendMessage(QueryToken, to: Endpoint, [UInt8])
+    /// Close the socket or connection of an attempt.
+    case close(QueryToken)
+    /// Ring for a name at a time, instead of any earlier appointment; nil: never.
+    case alarm(Hostname, at: MonotonicTime?)
+    /// Tell everyone who waits for the name.
+    case finish(Hostname, Result<Resolution, ResolveFailure>)
+  }
+
+  /// What `ask` says.
+  enum Reply: Sendable {
+    /// It is known.
+    case known(Result<Resolution, ResolveFailure>)
+    /// It will be a `.finish` effect.
+    case later([Effect])
+  }
+
+  private(set) var hosts: HostsFile
+  private let types: [DNSRecordType]
+  private var resources: InquiryResources
+  private var cache: ResolverCache
+  private var lookups: [Hostname: Lookup] = [:]
+  private let maximumLookups: Int
+
+  init(
+    _ configuration: ResolverConfiguration, cachedNames: Int = ResolverLimit.cachedNames,
+    lookupsInFlight: Int = ResolverLimit.lookupsInFlight, random: @escaping @Sendable () -> UInt64
+  ) {
+    hosts = configuration.hosts
+    types = configuration.ipv6 ? [.aaaa, .a] : [.a]
+    resources = InquiryResources(upstreams: configuration.upstreams, random: random)
+    cache = ResolverCache(capacity: cachedNames)
+    maximumLookups = lookupsInFlight
+  }
+
+  var statistics: ResolverStatistics { resources.statistics }
+  var cachedNames: Int { cache.count }
+  var lookupsInFlight: Int { lookups.count }
+
+  /// Takes another hosts file; what it says now counts before what was cached.
+  mutating func replaceHosts(_ hosts: HostsFile) {
+    self.hosts = hosts
+    cache.removeAll()
+  }
+
+  /// Forgets every answer.
+  mutating func flush() {
+    cache.removeAll()
+  }
+
+  /// Asks for the addresses of a name.
+  mutating func ask(_ name: Hostname, at now: MonotonicTime) -> Reply {
+    if let result = cache.result(for: name, at: now) {
+      resources.statistics.cacheHits += 1
+      return .known(result)
+    }
+    if let result = localResult(for: name) { return .known(result) }
+    if lookups[name]?.isAwaited == true { return .later([]) }
+    guard !resources.upstreams.isEmpty else { return .known(.failure(.serverFailure)) }
+    guard lookups[name] != nil || lookups.count < maximumLookups else {
+      resources.statistics.overflows += 1
+      return .known(.failure(.serverFailure))
+    }
+    return .later(start(name, at: now))
+  }
+
+  /// Takes an event. One that concerns no attempt under way has no effect.
+  mutating func handle(_ event: Event, at now: MonotonicTime) -> [Effect] {
+    switch event {
+    case .datagram(let bytes, let sender, let token):
+      advance(token, at: now) { $0.receive(datagram: bytes, from: sender, at: now, &$1) }
+    case .message(let bytes, let token):
+      advance(token, at: now) { $0.receive(message: bytes, at: now, &$1) }
+    case .failed(let token):
+      advance(token, at: now) { $0.socketFailed(at: now, &$1) }
+    case .alarm(let name): ring(name, at: now)
+    }
+  }
+
+  /// What is answered without any upstream: the hosts file, and names that by
+  /// their definition never leave the host.
+  ///
+  /// - Source: RFC 6761 §6.3 and §6.4, RFC 7686 §2.
+  private func localResult(for name: Hostname) -> Result<Resolution, ResolveFailure>? {
+    if let addresses = hosts.addresses(of: name) {
+      return .success(Resolution(addresses: addresses, fromHosts: true))
+    }
+    switch name.labels.last {
+    case "localhost":
+      let loopback: [IPAddress] = [.v6(high: 0, low: 1), .v4(0x7f00_0001)]
+      return .success(Resolution(addresses: loopback, fromHosts: true))
+    case "invalid", "onion": return .failure(.nameDoesNotExist)
+    default: return nil
+    }
+  }
+
+  private mutating func start(_ name: Hostname, at now: MonotonicTime) -> [Effect] {
+    resources.statistics.lookups += 1
+    var lookup = lookups.removeValue(forKey: name) ?? Lookup(answers: cache.answers(for: name, at: now))
+    lookup.isAwaited = true
+    lookup.patience = nil
+    var effects: [Effect] = []
+    for type in types
+    where lookup.answers[type] == nil && !lookup.inquiries.contains(where: { $0.type == type }) {
+      guard let inquiry = Inquiry(name, type, at: now, &resources) else { continue }
+      lookup.inquiries.append(inquiry)
+      effects.append(send(inquiry.attempt, for: name))
+    }
+    return effects + conclude(name, lookup, at: now)
+  }
+
+  private mutating func advance(
+    _ token: QueryToken, at now: MonotonicTime,
+    by step: (inout Inquiry, inout InquiryResources) -> Inquiry.Step
+  ) -> [Effect] {
+    guard let place = lookups[token.name]?.inquiries.firstIndex(where: { $0.attempt.serial == token.serial }),
+      var lookup = lookups.removeValue(forKey: token.name)
+    else { return [] }
+    let effects = advance(&lookup, place, of: token.name, by: step)
+    return effects + conclude(token.name, lookup, at: now)
+  }
+
+  private mutating func ring(_ name: Hostname, at now: MonotonicTime) -> [Effect] {
+    guard var lookup = lookups.removeValue(forKey: name) else { return [] }
+    lookup.alarm = nil
+    var effects: [Effect] = []
+    for place in lookup.inquiries.indices.reversed() {
+      effects += advance(&lookup, place, of: name) { $0.wake(at: now, &$1) }
+    }
+    return effects + conclude(name, lookup, at: now)
+  }
+
+  private mutating func advance(
+    _ lookup: inout Lookup, _ place: Int, of name: Hostname,
+    by step: (inout Inquiry, inout InquiryResources) -> Inquiry.Step
+  ) -> [Effect] {
+    let inquiry = lookup.inquiries[place]
+    let before = QueryToken(name: name, type: inquiry.type, serial: inquiry.attempt.serial)
+    switch step(&lookup.inquiries[place], &resources) {
+    case .wait: return []
+    case .send:
+      return [.close(before), send(lookup.inquiries[place].attempt, for: name)]
+    case .finish(let answer):
+      let type = lookup.inquiries.remove(at: place).type
+      lookup.answers[type] = answer
+      return [.close(before)]
+    }
+  }
+
+  /// Tells those who wait if it is time, remembers what they were told, and
+  /// keeps the lookup while one family is still out.
+  private mutating func conclude(_ name: Hostname, _ lookup: Lookup, at now: MonotonicTime) -> [Effect] {
+    var lookup = lookup
+    var effects: [Effect] = []
+    let isComplete = lookup.inquiries.isEmpty
+    if let combined = lookup.answers.combined, isComplete || lookup.isReady(combined.result, at: now) {
+      if cache.store(lookup.answers, for: name, at: now) { resources.statistics.evictions += 1 }
+      if lookup.isAwaited { effects.append(.finish(name, combined.result)) }
+      lookup.isAwaited = false
+      lookup.patience = nil
+    }
+    let alarm = (lookup.inquiries.map(\.attempt.deadline) + [lookup.patience].compactMap { $0 }).min()
+    if alarm != lookup.alarm { effects.insert(.alarm(name, at: alarm), at: 0) }
+    lookup.alarm = alarm
+    if !isComplete { lookups[name] = lookup }
+    return effects
+  }
+
+  private func send(_ attempt: Attempt, for name: Hostname) -> Effect {
+    let token = QueryToken(name: name, type: attempt.query.question.type, serial: attempt.serial)
+    return switch attempt.transport {
+    case .datagram: .sendDatagram(token, to: attempt.upstream, attempt.query.encoded)
+    case .stream: .sendMessage(token, to: attempt.upstream, attempt.query.encoded)
+    }
+  }
+}
+
+/// A name that is being resolved.
+private struct Lookup {
+  var answers: FamilyAnswers
+  var inquiries: [Inquiry] = []
+  /// False once those who waited have been told, while one family is still out.
+  var isAwaited = true
+  /// When those who wait are told, though one family is still out.
+  var patience: MonotonicTime?
+  var alarm: MonotonicTime?
+
+  /// Whether one family is enough now: there are addresses, and the other has
+  /// had its resolution delay, or nobody waits.
+  mutating func isReady(_ result: Result<Resolution, ResolveFailure>, at now: MonotonicTime) -> Bool {
+    guard isAwaited else { return true }
+    guard case .success = result else { return false }
+    let end = patience ?? now + ResolverLimit.resolutionDelay
+    patience = end
+    return now >= end
+  }
+}
