@@ -42,3 +42,44 @@ public struct Explanation: Sendable {
     case request = "http"
   }
 }
+
+extension Policy {
+  /// `decide`, with everything that led to it.
+  public func explain(
+    _ destination: Destination, agent: AgentName, request: RequestFacts? = nil, floor: Floor,
+    at now: Timestamp
+  ) -> Explanation {
+    let query = Query(
+      host: destination.host, port: destination.port, traffic: TrafficSet(destination.traffic), agent: agent,
+      request: request, now: now)
+    return explain(query, as: destination, floor: floor)
+  }
+
+  /// `decideTunnel`, with everything that led to it.
+  public func explainTunnel(
+    host: Host, port: Port, agent: AgentName, floor: Floor, at now: Timestamp
+  ) -> Explanation {
+    let query = Query(host: host, port: port, traffic: .tunnel, agent: agent, now: now)
+    var explanation = explain(query, as: Destination(host, port, .https), floor: floor)
+    if let rule = explanation.decision.rule { explanation.destination.traffic = rule.traffic }
+    return explanation
+  }
+
+  /// Takes down what the evaluator said of each rule, on the way to the same decision.
+  private func explain(_ query: Query, as destination: Destination, floor: Floor) -> Explanation {
+    var considered = rules.map { Explanation.Consideration(rule: $0, pattern: nil, failed: [.host]) }
+    var specificity = [UInt32](repeating: 0, count: rules.count)
+    let decision = judge(query, floor: floor) { candidate, failures in
+      let place = Int(candidate.rule)
+      guard considered[place].pattern == nil || candidate.specificity > specificity[place] else { return }
+      specificity[place] = candidate.specificity
+      considered[place].pattern = rules[place].to[Int(candidate.pattern)]
+      considered[place].failed = failures.fields
+    }
+    var addressClass: AddressClass?
+    if case .address(let address) = query.host { addressClass = address.addressClass }
+    return Explanation(
+      destination: destination, agent: query.agent, addressClass: addressClass, considered: considered,
+      decision: decision)
+  }
+}

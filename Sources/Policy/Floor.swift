@@ -19,3 +19,87 @@ public struct Floor: Sendable {
     self.resolvers = resolvers
   }
 }
+
+extension Floor {
+  /// Why no rule can open `address` at `port`; nil when a rule can.
+  func denial(of address: IPAddress, _ port: Port) -> Reason? {
+    switch address.addressClass {
+    case .metadata, .unspecified, .multicast, .broadcast: .specialAddress
+    case .loopback, .privateUse, .reserved, .global: isOwn(address, port) ? .selfAddress : nil
+    }
+  }
+
+  /// Why a rule with only this `leave` does not open `address`; nil when it does.
+  /// An interface's own private address takes both leaves.
+  func denial(of address: IPAddress, without leave: Leave) -> Reason? {
+    let addressClass = address.addressClass
+    if !leave.loopback {
+      if addressClass == .loopback { return .specialAddress }
+      if isLocal(address) { return .selfAddress }
+    }
+    let isPrivate = addressClass == .privateUse || addressClass == .reserved
+    return isPrivate && !leave.private ? .privateAddress : nil
+  }
+
+  /// Whether the gate itself listens or resolves there. A resolver is spared on
+  /// its own port and on those of DNS (RFC 1035) and DNS over TLS (RFC 7858).
+  private func isOwn(_ address: IPAddress, _ port: Port) -> Bool {
+    let plain = address.unwrapped
+    let isListener = listeners.contains { listener in
+      guard listener.port == port else { return false }
+      if listener.address.addressClass == .unspecified {
+        return isLocal(address) || plain.addressClass == .loopback
+      }
+      return listener.address.unwrapped == plain
+    }
+    return isListener
+      || resolvers.contains { resolver in
+        resolver.address.unwrapped == plain
+          && (port == resolver.port || port == .domain || port == .domainOverTLS)
+      }
+  }
+
+  private func isLocal(_ address: IPAddress) -> Bool {
+    localAddresses.contains(address) || localAddresses.contains(address.unwrapped)
+  }
+}
+
+extension IPAddress {
+  /// The IPv4 address that an IPv6 address leads to, else the address itself.
+  fileprivate var unwrapped: IPAddress { embeddedIPv4.map(IPAddress.v4) ?? self }
+}
+
+/// What the rule behind a decision opens beyond public addresses.
+struct Leave {
+  /// Private, shared and reserved addresses.
+  var `private`: Bool
+  /// This machine.
+  var loopback: Bool
+
+  /// A deny rule, or none, opens nothing. This machine is opened only where an
+  /// exact name or a block of addresses matched: a wildcard's owner could point
+  /// any name below it there.
+  init(_ decision: Decision, for host: Host) {
+    guard let rule = decision.rule, rule.action != .deny else {
+      self.init(private: false, loopback: false)
+      return
+    }
+    self.init(private: rule.allowPrivate, loopback: rule.allowLoopback && rule.namesClosely(host))
+  }
+
+  private init(private isPrivate: Bool, loopback: Bool) {
+    (self.private, self.loopback) = (isPrivate, loopback)
+  }
+}
+
+extension Rule {
+  /// Whether an exact name or a block of addresses among `to` matches.
+  fileprivate func namesClosely(_ host: Host) -> Bool {
+    to.contains { pattern in
+      switch pattern {
+      case .exact, .prefix: pattern.matches(host)
+      case .subdomains, .domain, .anyName: false
+      }
+    }
+  }
+}

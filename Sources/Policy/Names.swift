@@ -66,3 +66,12 @@ private func isLowerOrDigit(_ byte: UInt8) -> Bool {
 private func isOne(of choices: StaticString, _ byte: UInt8) -> Bool {
   choices.withUTF8Buffer { $0.contains(byte) }
 }
+
+extension RuleID {
+  /// The id of a suggestion whose destination makes none.
+  static let suggested = RuleID(known: "allow-suggested")
+
+  private init(known text: String) {
+    self.text = text
+  }
+}

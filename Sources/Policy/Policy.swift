@@ -13,6 +13,8 @@ public struct Policy: Sendable {
   public let rules: [Rule]
   /// Counts the policies of one process; each record carries it.
   public var generation: UInt64
+  /// The rules as `walk` reads them.
+  let index: RuleIndex
 
   /// How long a connection waits for a person unless the policy says otherwise.
   public static let defaultHold: Duration = .seconds(8)
@@ -29,5 +31,9 @@ public struct Policy: Sendable {
     self.agents = agents
     self.rules = rules
     self.generation = generation
+    index = RuleIndex(rules)
   }
+
+  /// The rule with this id.
+  public func rule(_ id: RuleID) -> Rule? { index.placeOfRule[id].map { rules[$0] } }
 }

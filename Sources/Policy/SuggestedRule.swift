@@ -1,3 +1,94 @@
+import Addressing
+
 /// The narrowest rule that would allow what was denied.
 public struct SuggestedRule: Hashable, Sendable {
+  /// What it would be called: `allow-HOST-PORT`.
+  public let id: RuleID
+  /// Whom it speaks of.
+  public let agent: AgentName
+  /// What it opens.
+  public let destination: Destination
+  /// Whether it must reach private addresses.
+  public let allowPrivate: Bool
+  /// Whether it must reach this machine.
+  public let allowLoopback: Bool
+
+  /// Suggests a rule after a denial.
+  ///
+  /// - Returns: nil when no rule can help: a deny rule wins over it, the floor
+  ///   never opens the address, or the reason is not the policy's.
+  public init?(for destination: Destination, agent: AgentName, denied reason: Reason) {
+    let literal: IPAddress? = if case .address(let address) = destination.host { address } else { nil }
+    switch (reason, literal?.addressClass) {
+    case (_, .metadata?), (_, .unspecified?), (_, .multicast?), (_, .broadcast?): return nil
+    case (.noRule, _), (.askRule, _), (.noApprover, _), (.privateAddress, _), (.specialAddress, .loopback?):
+      break
+    default: return nil
+    }
+    self.init(destination, agent, allowPrivate: reason == .privateAddress)
+  }
+
+  private init(_ destination: Destination, _ agent: AgentName, allowPrivate: Bool) {
+    let literal: IPAddress? = if case .address(let address) = destination.host { address } else { nil }
+    self.id = Self.id(for: destination)
+    self.agent = agent
+    self.destination = destination
+    self.allowPrivate =
+      allowPrivate || literal.map { [.privateUse, .reserved].contains($0.addressClass) } ?? false
+    self.allowLoopback = literal?.addressClass == .loopback
+  }
+
+  /// The rule for `destination` as one line of YAML, without asking whether it can help.
+  public static func yaml(for destination: Destination, agent: AgentName) -> String {
+    SuggestedRule(destination, agent, allowPrivate: false).yaml
+  }
+
+  /// The rule as a YAML flow mapping on one line. What the policy language
+  /// fills in is left out: protocol https, port 443 for it, port 80 for http,
+  /// and the agent when it is the default one.
+  public var yaml: String {
+    var fields = ["id: \"\(id)\"", "action: allow"]
+    if agent != .default { fields.append("agents: [\"\(agent)\"]") }
+    fields.append("to: [\"\(hostText)\"]")
+    if destination.traffic != .https { fields.append("protocol: \(destination.traffic.rawValue)") }
+    if destination.port != defaultPort { fields.append("ports: [\(destination.port)]") }
+    if allowPrivate { fields.append("allow-private: true") }
+    if allowLoopback { fields.append("allow-loopback: true") }
+    return "{ \(fields.joined(separator: ", ")) }"
+  }
+
+  private var hostText: String {
+    switch destination.host {
+    case .name(let name): name.text
+    case .address(let address): "\(address)/\(address.isV4 ? 32 : 128)"
+    }
+  }
+
+  private var defaultPort: Port? {
+    switch destination.traffic {
+    case .https: .https
+    case .http: .http
+    case .tcp, .udp, .dns: nil
+    }
+  }
+
+  /// An id that tells destinations apart; a name too long for one is cut and a
+  /// checksum of the whole put in its place.
+  private static func id(for destination: Destination) -> RuleID {
+    let host: String =
+      switch destination.host {
+      case .name(let name): name.text
+      case .address(let address): address.description
+      }
+    let suffix =
+      "-\(destination.port)" + (destination.traffic == .https ? "" : "-\(destination.traffic.rawValue)")
+    if let id = RuleID("allow-" + host + suffix) { return id }
+    let cut = String(host.utf8.prefix(80)) ?? ""
+    return RuleID("allow-\(cut)-\(String(checksum(host), radix: 16))\(suffix)") ?? .suggested
+  }
+
+  /// FNV-1a, 64 bits (draft-eastlake-fnv): only tells ids apart.
+  private static func checksum(_ text: String) -> UInt64 {
+    text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+  }
 }

@@ -1,0 +1,68 @@
+extension Reason {
+  /// One sentence for people, without its full stop.
+  public var explanation: String {
+    switch self {
+    case .allowed: "A rule allows it"
+    case .denyRule: "A rule denies it"
+    case .askRule: "A person has to approve it first"
+    case .noRule: "No rule allows it"
+    default: addressExplanation ?? handshakeExplanation ?? limitExplanation ?? failureExplanation
+    }
+  }
+
+  private var addressExplanation: String? {
+    switch self {
+    case .specialAddress: "The address is a metadata service, loopback or of a kind that is never reached"
+    case .selfAddress: "The address belongs to this machine, or to the gate itself"
+    case .privateAddress: "The address is private or reserved, and no matching rule says allow-private"
+    case .cnameDenied: "The name is an alias of a name that a rule denies"
+    default: nil
+    }
+  }
+
+  private var handshakeExplanation: String? {
+    switch self {
+    case .sniMismatch: "The TLS handshake names another host than the one that was asked for"
+    case .sniMissing: "The TLS handshake names no host"
+    case .sniMalformed: "The host name in the TLS handshake is malformed"
+    case .notTLS: "The connection does not begin with a TLS handshake"
+    case .encryptedHello: "The TLS handshake is encrypted and hides which host it is for"
+    case .helloTimeout: "The TLS handshake did not come in time"
+    case .helloTooLarge: "The TLS handshake is too large"
+    case .malformed: "The request is malformed"
+    case .hostMismatch: "The Host field names another host than the request target"
+    case .upgrade: "The rule does not cover this upgrade"
+    case .method: "The gate does not carry this method"
+    case .unknownAgent: "The agent is not known, or its token is missing or wrong"
+    case .headTimeout: "The request head did not come in time"
+    default: nil
+    }
+  }
+
+  private var limitExplanation: String? {
+    switch self {
+    case .connectionLimit: "The rule allows no more connections at the same time"
+    case .bytesOutLimit: "The rule's budget for bytes sent is spent"
+    case .bytesInLimit: "The rule's budget for bytes received is spent"
+    case .durationLimit: "The connection lasted as long as the rule lets it"
+    case .noApprover: "A person would have to approve it, and none is there"
+    case .revoked: "The rule or approval behind it was taken back"
+    case .expired: "The rule or approval behind it ran out"
+    default: nil
+    }
+  }
+
+  private var failureExplanation: String {
+    switch self {
+    case .auditUnavailable: "The audit log cannot be written, so nothing new is allowed"
+    case .overload: "The gate has no room for more"
+    case .dnsFailure: "The name does not resolve"
+    case .dnsTimeout: "The resolvers did not answer"
+    case .connectRefused: "The upstream refused the connection"
+    case .connectTimeout: "The upstream did not answer"
+    case .connectFailed: "The upstream could not be reached"
+    case .badUpstream: "The upstream's answer is malformed"
+    default: "The gate met a defect of its own"
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Addressing
+
+extension Policy {
+  /// Whether a name may be resolved: when an allow or ask rule for this agent
+  /// could match it at some port and protocol that no deny rule takes away.
+  ///
+  /// - Returns: Allow when some allow rule could match, else ask when some ask
+  ///   rule could; nobody is to be asked yet. Deny with the deny rule that
+  ///   matches the name, if there is one; else the default, `no-rule`.
+  public func mayResolve(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Decision {
+    var open: [(rank: UInt64, rule: Rule)] = [], denials: [(rank: UInt64, rule: Rule)] = []
+    forEachRule(naming: host, agent: agent, at: now) { rank, rule in
+      if rule.action == .deny { denials.append((rank, rule)) } else { open.append((rank, rule)) }
+    }
+    let whole = denials.map(\.rule).filter(\.requests.isEmpty)
+    open.removeAll { entry in isShut(entry.rule, by: whole) }
+    if let rule = foremost(open.filter { $0.rule.action == .allow }) {
+      return Decision(answer: .allow, reason: .allowed, rule: rule)
+    }
+    if let rule = foremost(open) { return Decision(answer: .ask, reason: .askRule, rule: rule) }
+    if let rule = foremost(denials) { return Decision(answer: .deny, reason: .denyRule, rule: rule) }
+    return Decision(answer: defaultAction, reason: .noRule)
+  }
+
+  /// The deny rule for a name met on a CNAME chain, whatever port and protocol
+  /// it speaks of; rules about single HTTP requests do not count.
+  public func deniesName(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Rule? {
+    var found: [(rank: UInt64, rule: Rule)] = []
+    forEachRule(naming: host, agent: agent, at: now) { rank, rule in
+      if rule.action == .deny, rule.requests.isEmpty { found.append((rank, rule)) }
+    }
+    return foremost(found)
+  }
+
+  /// Every rule that speaks of this name to this agent now; ports and protocols apart.
+  private func forEachRule(
+    naming host: Hostname, agent: AgentName, at now: Timestamp, _ body: (UInt64, Rule) -> Void
+  ) {
+    let query = Query(host: .name(host), port: .https, traffic: .all, agent: agent, now: now)
+    walk(query) { candidate, failures in
+      guard failures.isDisjoint(with: [.agent, .expired]) else { return }
+      body(rank(of: candidate, index.facts[Int(candidate.rule)]), rules[Int(candidate.rule)])
+    }
+  }
+}
+
+private func foremost(_ entries: [(rank: UInt64, rule: Rule)]) -> Rule? {
+  entries.max { $0.rank < $1.rank }?.rule
+}
+
+/// Whether `denials` together take every port of `rule`.
+private func isShut(_ rule: Rule, by denials: [Rule]) -> Bool {
+  let denied = merged(denials.filter { $0.traffic == rule.traffic }.flatMap(\.ports))
+  return merged(rule.ports).allSatisfy { range in
+    denied.contains { $0.lowerBound <= range.lowerBound && range.upperBound <= $0.upperBound }
+  }
+}
