@@ -1,0 +1,141 @@
+import Addressing
+import Policy
+
+/// Counts identical denials, so that an agent that asks again and again fills
+/// neither the log nor the eye of who reads it. Pure: the records carry the time.
+///
+/// The first of a kind is written at once; those that follow within ten seconds
+/// are counted and written as one roll-up. Allows are never counted.
+public struct Chatter: Sendable {
+  /// In milliseconds, between the roll-ups of one kind.
+  public static let period: Int64 = 10_000
+  /// The most kinds that are told apart for one agent; the rest share a bucket.
+  public static let keysPerAgent = 512
+  /// The most agents that have kinds of their own.
+  public static let agentLimit = 256
+
+  /// What makes denials identical.
+  struct Key: Hashable, Sendable {
+    var layer: Layer
+    var destination: Destination?
+    var reason: Reason
+    var rule: RuleID?
+  }
+
+  struct Entry: Sendable {
+    var opened: Timestamp
+    var count: UInt64 = 0
+    var first: Timestamp
+    var last: Timestamp
+    var reason: Reason
+    var layer: Layer
+    var generation: UInt64
+
+    init(_ record: DecisionRecord) {
+      (opened, first, last) = (record.time, record.time, record.time)
+      (reason, layer, generation) = (record.reason, record.layer, record.generation)
+    }
+
+    mutating func add(_ record: DecisionRecord) {
+      if count == 0 { first = record.time }
+      count += 1
+      last = max(last, record.time)
+      (reason, layer, generation) = (record.reason, record.layer, record.generation)
+    }
+  }
+
+  struct Bucket: Sendable {
+    var entries: [Key: Entry] = [:]
+    var overflow: Entry?
+  }
+
+  private var agents: [AgentName: Bucket] = [:]
+
+  /// Makes an empty table.
+  public init() {}
+
+  /// How many kinds are told apart now.
+  public var count: Int { agents.values.reduce(0) { $0 + $1.entries.count } }
+
+  /// Whether a record is to be written now; false: it was counted.
+  public mutating func admit(_ record: DecisionRecord) -> Bool {
+    guard record.verdict == .deny else { return true }
+    let isKnown = agents[record.agent] != nil
+    let agent = isKnown || agents.count < Self.agentLimit ? record.agent : .default
+    return agents[agent, default: Bucket()].admit(record)
+  }
+
+  /// What was counted for ten seconds or longer at `now`; quiet kinds are forgotten.
+  public mutating func rollUps(at now: Timestamp) -> [RollUpRecord] {
+    collect {
+      now.milliseconds.subtractingReportingOverflow($0.opened.milliseconds).partialValue >= Self.period
+    }
+  }
+
+  /// Everything that was counted: for the end of the log.
+  public mutating func drain() -> [RollUpRecord] {
+    collect { _ in true }
+  }
+
+  private mutating func collect(_ isDue: (Entry) -> Bool) -> [RollUpRecord] {
+    var result: [RollUpRecord] = []
+    for agent in Array(agents.keys) {
+      agents[agent]?.collect(agent, isDue, into: &result)
+      if agents[agent]?.isEmpty == true { agents[agent] = nil }
+    }
+    return result
+  }
+}
+
+extension Chatter.Bucket {
+  var isEmpty: Bool { entries.isEmpty && overflow == nil }
+
+  mutating func admit(_ record: DecisionRecord) -> Bool {
+    let key = Chatter.Key(
+      layer: record.layer, destination: record.destination, reason: record.reason, rule: record.rule)
+    if entries[key] != nil {
+      entries[key]?.add(record)
+      return false
+    }
+    if entries.count < Chatter.keysPerAgent {
+      entries[key] = Chatter.Entry(record)
+      return true
+    }
+    guard overflow == nil else {
+      overflow?.add(record)
+      return false
+    }
+    overflow = Chatter.Entry(record)
+    return true
+  }
+
+  mutating func collect(
+    _ agent: AgentName, _ isDue: (Chatter.Entry) -> Bool, into result: inout [RollUpRecord]
+  ) {
+    for (key, entry) in entries where isDue(entry) {
+      entries[key] = next(entry)
+      guard entry.count > 0 else { continue }
+      result.append(
+        RollUpRecord(
+          agent: agent, layer: key.layer, destination: key.destination, reason: key.reason, rule: key.rule,
+          generation: entry.generation, count: entry.count, first: entry.first, last: entry.last,
+          isOverflow: false))
+    }
+    guard let entry = overflow, isDue(entry) else { return }
+    overflow = next(entry)
+    guard entry.count > 0 else { return }
+    result.append(
+      RollUpRecord(
+        agent: agent, layer: entry.layer, destination: nil, reason: entry.reason, rule: nil,
+        generation: entry.generation, count: entry.count, first: entry.first, last: entry.last,
+        isOverflow: true))
+  }
+
+  /// A kind that was heard of goes on being counted; a quiet one is forgotten.
+  private func next(_ entry: Chatter.Entry) -> Chatter.Entry? {
+    guard entry.count > 0 else { return nil }
+    var next = entry
+    (next.count, next.opened) = (0, entry.last)
+    return next
+  }
+}

@@ -1,0 +1,315 @@
+import Addressing
+import Policy
+
+/// Where in the gate something was decided.
+public enum Layer: String, Hashable, Sendable, CaseIterable {
+  /// A CONNECT request.
+  case connect
+  /// A plain HTTP request.
+  case http
+  /// A SOCKS request.
+  case socks
+  /// The server name of a TLS ClientHello.
+  case sni
+  /// A DNS query.
+  case dns
+  /// A packet that the kernel's table refused.
+  case kernel
+}
+
+/// One thing that happened, as the log keeps it.
+///
+/// No record has room for a query string, userinfo or a header value, so none
+/// can be written by mistake.
+public enum Record: Sendable {
+  /// A destination was allowed, held or denied.
+  case decision(DecisionRecord)
+  /// Identical denials, counted.
+  case rollUp(RollUpRecord)
+  /// A connection ended.
+  case close(CloseRecord)
+  /// A policy was loaded or refused.
+  case policy(PolicyRecord)
+  /// The gate started, stopped, or found its log torn.
+  case lifecycle(LifecycleRecord)
+  /// A person, or a program on the control socket, told the gate something.
+  case control(ControlRecord)
+}
+
+/// The decision about one destination, written before it is dialled.
+public struct DecisionRecord: Sendable {
+  /// When it was decided.
+  public var time: Timestamp
+  /// The connection's number, the same in its close record.
+  public var flow: UInt64
+  /// Who asked.
+  public var agent: AgentName
+  /// The client's address as `address:port`, or `unix` with what is known of the peer.
+  public var client: String
+  /// The listener it came in by.
+  public var listener: String
+  /// Where to; nil when the request names no place.
+  public var destination: Destination?
+  /// The host bytes of a malformed request; the first 256 are written, and
+  /// their number in full.
+  public var rawHost: [UInt8]?
+  /// Which part of the gate decided.
+  public var layer: Layer
+  /// What happened.
+  public var verdict: Action
+  /// Whether enforce mode would have denied it.
+  public var wouldDeny: Bool
+  /// Why.
+  public var reason: Reason
+  /// The rule behind it.
+  public var rule: RuleID?
+  /// The policy's number.
+  public var generation: UInt64
+  /// The HTTP method; for DNS the record type.
+  public var method: String?
+  /// The address that is dialled, or that the floor refused.
+  public var address: IPAddress?
+  /// A word of the gate's own, never the client's bytes.
+  public var detail: String?
+
+  /// Makes a record.
+  public init(
+    time: Timestamp, flow: UInt64, agent: AgentName, client: String, listener: String = "",
+    destination: Destination?, rawHost: [UInt8]? = nil, layer: Layer, verdict: Action,
+    wouldDeny: Bool = false,
+    reason: Reason, rule: RuleID? = nil, generation: UInt64, method: String? = nil, address: IPAddress? = nil,
+    detail: String? = nil
+  ) {
+    self.time = time
+    self.flow = flow
+    self.agent = agent
+    self.client = client
+    self.listener = listener
+    self.destination = destination
+    self.rawHost = rawHost
+    self.layer = layer
+    self.verdict = verdict
+    self.wouldDeny = wouldDeny
+    self.reason = reason
+    self.rule = rule
+    self.generation = generation
+    self.method = method
+    self.address = address
+    self.detail = detail
+  }
+}
+
+/// Denials that were alike, counted since the last record about them.
+public struct RollUpRecord: Hashable, Sendable {
+  /// Who asked.
+  public var agent: AgentName
+  /// Which part of the gate decided.
+  public var layer: Layer
+  /// Where to; nil for several places (`isOverflow`) and for none.
+  public var destination: Destination?
+  /// Why; with `isOverflow`, why the last one.
+  public var reason: Reason
+  /// The rule behind it.
+  public var rule: RuleID?
+  /// The policy's number.
+  public var generation: UInt64
+  /// How many.
+  public var count: UInt64
+  /// The first of them.
+  public var first: Timestamp
+  /// The last of them.
+  public var last: Timestamp
+  /// Whether these are different denials of one agent, too many to be told apart.
+  public var isOverflow: Bool
+}
+
+/// The end of a connection that was allowed.
+public struct CloseRecord: Sendable {
+  /// When it ended.
+  public var time: Timestamp
+  /// The number of its decision record.
+  public var flow: UInt64
+  /// Whose it was.
+  public var agent: AgentName
+  /// The client's address.
+  public var client: String
+  /// Where it went.
+  public var destination: Destination?
+  /// The rule that let it through.
+  public var rule: RuleID?
+  /// The policy's number.
+  public var generation: UInt64
+  /// Why it ended.
+  public var reason: CloseReason
+  /// What was dialled.
+  public var address: Endpoint?
+  /// Bytes from the client to the upstream.
+  public var bytesOut: UInt64
+  /// Bytes from the upstream to the client.
+  public var bytesIn: UInt64
+  /// From accept to end.
+  public var duration: Duration
+
+  /// Makes a record.
+  public init(
+    time: Timestamp, flow: UInt64, agent: AgentName, client: String, destination: Destination?,
+    rule: RuleID? = nil, generation: UInt64, reason: CloseReason, address: Endpoint? = nil, bytesOut: UInt64,
+    bytesIn: UInt64, duration: Duration
+  ) {
+    self.time = time
+    self.flow = flow
+    self.agent = agent
+    self.client = client
+    self.destination = destination
+    self.rule = rule
+    self.generation = generation
+    self.reason = reason
+    self.address = address
+    self.bytesOut = bytesOut
+    self.bytesIn = bytesIn
+    self.duration = duration
+  }
+}
+
+/// Why a connection ended.
+public enum CloseReason: Hashable, Sendable {
+  /// Both sides were done.
+  case finished
+  /// No byte either way for too long.
+  case idle
+  /// The client broke it off.
+  case clientReset
+  /// The upstream broke it off.
+  case upstreamReset
+  /// The gate stopped.
+  case shutdown
+  /// The gate ended it, or could not begin it: a limit, a revoked rule, a
+  /// refused connection.
+  case cut(Reason)
+
+  /// The word in the log.
+  public var token: String {
+    switch self {
+    case .finished: "finished"
+    case .idle: "idle"
+    case .clientReset: "client-reset"
+    case .upstreamReset: "upstream-reset"
+    case .shutdown: "shutdown"
+    case .cut(let reason): reason.rawValue
+    }
+  }
+}
+
+/// A policy came into force, or was refused.
+public struct PolicyRecord: Sendable {
+  /// What became of it.
+  public enum Outcome: String, Hashable, Sendable {
+    /// In force from now on.
+    case loaded
+    /// Refused; the one before stays in force.
+    case refused
+  }
+
+  /// When.
+  public var time: Timestamp
+  /// What became of it.
+  public var outcome: Outcome
+  /// The number of the policy in force afterwards.
+  public var generation: UInt64
+  /// Enforce or audit.
+  public var mode: Mode
+  /// The files and lists it was read from; the first 16 are written.
+  public var sources: [String]
+  /// SHA-256 of the policy's text, 64 hexadecimal digits.
+  public var sha256: String?
+  /// Why it was refused.
+  public var error: String?
+
+  /// Makes a record.
+  public init(
+    time: Timestamp, outcome: Outcome, generation: UInt64, mode: Mode, sources: [String],
+    sha256: String? = nil,
+    error: String? = nil
+  ) {
+    self.time = time
+    self.outcome = outcome
+    self.generation = generation
+    self.mode = mode
+    self.sources = sources
+    self.sha256 = sha256
+    self.error = error
+  }
+}
+
+/// The log's and the gate's own life.
+public struct LifecycleRecord: Hashable, Sendable {
+  /// What happened.
+  public enum Event: String, Hashable, Sendable {
+    /// The log was opened; the first record of a run.
+    case start
+    /// The log was closed in order.
+    case stop
+    /// The run before ended without a stop record, or its last line was torn.
+    case recovered
+    /// The log could not be written for a while; the fields count what was not.
+    case collapsed
+    /// A new file was begun because the one before was full, moved or removed.
+    case rotated
+    /// Everything is refused by order, or no longer.
+    case notice
+  }
+
+  /// When.
+  public var time: Timestamp
+  /// What happened.
+  public var event: Event
+  /// What else there is to say.
+  public var detail: String
+  /// Numbers with names that need no escapes.
+  public var counts: [Count]
+
+  /// One number with its name.
+  public struct Count: Hashable, Sendable {
+    /// The name.
+    public var name: String
+    /// The number.
+    public var value: UInt64
+  }
+
+  /// Makes a record.
+  public init(time: Timestamp, event: Event, detail: String = "", counts: [(String, UInt64)] = []) {
+    self.time = time
+    self.event = event
+    self.detail = detail
+    self.counts = counts.map { Count(name: $0.0, value: $0.1) }
+  }
+}
+
+/// What a person or program asked for over the control socket.
+public struct ControlRecord: Sendable {
+  /// When.
+  public var time: Timestamp
+  /// The peer's process.
+  public var processID: Int32
+  /// The peer's user.
+  public var userID: UInt32
+  /// The operation: `reload`, `approve`, `refuse`, …
+  public var operation: String
+  /// What it was about: a rule's or a pending connection's id.
+  public var subject: String?
+  /// Why it was refused; nil when it was done.
+  public var refusal: String?
+
+  /// Makes a record.
+  public init(
+    time: Timestamp, processID: Int32, userID: UInt32, operation: String, subject: String? = nil,
+    refusal: String? = nil
+  ) {
+    self.time = time
+    self.processID = processID
+    self.userID = userID
+    self.operation = operation
+    self.subject = subject
+    self.refusal = refusal
+  }
+}

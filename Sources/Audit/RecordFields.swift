@@ -1,0 +1,143 @@
+import Addressing
+import Policy
+
+/// `activity_id` of OCSF class 4001.
+enum NetworkActivity: Sendable { case open, close, reset, fail, refuse, other }
+
+/// The parts that records have in common.
+extension JSONWriter {
+  /// Writes class, category, activity and type.
+  mutating func networkActivity(_ activity: NetworkActivity) {
+    switch activity {
+    case .open: verbatim(#""class_uid":4001,"category_uid":4,"activity_id":1,"type_uid":400101"#)
+    case .close: verbatim(#""class_uid":4001,"category_uid":4,"activity_id":2,"type_uid":400102"#)
+    case .reset: verbatim(#""class_uid":4001,"category_uid":4,"activity_id":3,"type_uid":400103"#)
+    case .fail: verbatim(#""class_uid":4001,"category_uid":4,"activity_id":4,"type_uid":400104"#)
+    case .refuse: verbatim(#""class_uid":4001,"category_uid":4,"activity_id":5,"type_uid":400105"#)
+    case .other: verbatim(#""class_uid":4001,"category_uid":4,"activity_id":99,"type_uid":400199"#)
+    }
+  }
+
+  /// Writes time, severity, action and disposition of a decision.
+  mutating func judgement(time: Timestamp, reason: Reason, verdict: Action, wouldDeny: Bool) {
+    key("time")
+    integer(time.milliseconds)
+    key("severity_id")
+    integer(severity(of: reason, verdict: verdict, wouldDeny: wouldDeny).rawValue)
+    switch verdict {
+    case .allow where wouldDeny: verbatim(#""action_id":3,"disposition_id":17"#)
+    case .allow: verbatim(#""action_id":1,"disposition_id":1"#)
+    case .ask: verbatim(#""action_id":3,"disposition_id":14"#)
+    case .deny: verbatim(#""action_id":2,"disposition_id":2"#)
+    }
+  }
+
+  private func severity(of reason: Reason, verdict: Action, wouldDeny: Bool) -> OCSF.Severity {
+    if verdict == .allow, !wouldDeny { return .informational }
+    switch reason {
+    case .specialAddress, .selfAddress, .sniMismatch, .hostMismatch, .cnameDenied: return .medium
+    case .internalError, .auditUnavailable: return .high
+    default: return .low
+    }
+  }
+
+  /// Writes `src_endpoint`: `address:port` is taken apart, anything else is a name.
+  mutating func client(_ text: String) {
+    key("src_endpoint")
+    beginObject()
+    if let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
+      let port = Port(text.utf8[text.utf8.index(after: colon)...])
+    {
+      var address = text[..<colon]
+      if address.utf8.first == UInt8(ascii: "[") { address = address.dropFirst().dropLast() }
+      field("ip", String(address))
+      key("port")
+      integer(port.number)
+    } else {
+      field("name", text)
+    }
+    endObject()
+  }
+
+  /// Writes `dst_endpoint`: the name, the address where it is known, the port.
+  mutating func destination(_ destination: Destination?, address: IPAddress?) {
+    guard let destination else { return }
+    key("dst_endpoint")
+    beginObject()
+    switch destination.host {
+    case .name(let name):
+      field("hostname", name.text)
+      if let address { ip(address) }
+    case .address(let literal): ip(literal)
+    }
+    key("port")
+    integer(destination.port.number)
+    endObject()
+  }
+
+  private mutating func ip(_ address: IPAddress) {
+    key("ip")
+    guard case .v4(let value) = address else { return string(address.description) }
+    plainString { bytes in
+      for shift in stride(from: 24, through: 0, by: -8) {
+        if shift != 24 { bytes.append(UInt8(ascii: ".")) }
+        appendDecimal(UInt64(value >> shift & 255), to: &bytes)
+      }
+    }
+  }
+
+  /// Writes `connection_info`: the transport and the flow's number.
+  mutating func connection(_ destination: Destination?, flow: UInt64) {
+    key("connection_info")
+    beginObject()
+    switch destination?.traffic {
+    case .udp, .dns: verbatim(#""protocol_name":"udp""#)
+    default: verbatim(#""protocol_name":"tcp""#)
+    }
+    key("uid")
+    plainString { appendDecimal(flow, to: &$0) }
+    endObject()
+  }
+
+  /// Writes our own fields that decisions and roll-ups share.
+  mutating func judged(
+    agent: AgentName, layer: Layer, destination: Destination?, reason: Reason, rule: RuleID?
+  ) {
+    owner(agent, destination)
+    key("layer")
+    string(layer.rawValue)
+    key("reason")
+    string(reason.rawValue)
+    if let rule { field("rule", rule.text) }
+  }
+
+  /// Writes the agent, and the protocol as rules name it.
+  mutating func owner(_ agent: AgentName, _ destination: Destination?) {
+    field("agent", agent.text)
+    guard let destination else { return }
+    key("protocol")
+    string(destination.traffic.rawValue)
+  }
+
+  /// Writes a text member of at most `maximumFieldLength` bytes.
+  mutating func field(_ name: StaticString, _ text: String) {
+    key(name)
+    bounded(text, limit: maximumFieldLength)
+  }
+
+  /// Writes text of at most `limit` bytes; a longer one ends in `…` and its
+  /// length in bytes.
+  mutating func bounded(_ text: String, limit: Int) {
+    guard text.utf8.count > limit else { return string(text) }
+    let kept = String(decoding: text.utf8.prefix(limit), as: UTF8.self)
+    string("\(kept)…[\(text.utf8.count) bytes]")
+  }
+}
+
+extension Double {
+  /// The nearest integer below, without a trap on what does not fit.
+  var clampedInteger: UInt64 {
+    guard self >= 0 else { return 0 }
+    return UInt64(exactly: rounded(.down)) ?? .max
+  }
+}
