@@ -1,16 +1,61 @@
 // Headers and thin shims that Swift cannot import by itself: variadic
-// functions and macros. No logic lives here.
+// functions, macros, and what glibc declares under _GNU_SOURCE alone.
+// No logic lives here.
 #ifndef CLINUX_H
 #define CLINUX_H
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+/// epoll(7) bits as plain numbers; the header has some as an enum, some as macros.
+extern const uint32_t linux_epoll_in;
+extern const uint32_t linux_epoll_pri;
+extern const uint32_t linux_epoll_out;
+extern const uint32_t linux_epoll_err;
+extern const uint32_t linux_epoll_hup;
+extern const uint32_t linux_epoll_rdhup;
+extern const uint32_t linux_epoll_et;
+extern const uint32_t linux_epoll_exclusive;
+
+/// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
+int linux_accept(int fd, struct sockaddr *address, socklen_t *length);
+
+/// socket(2) with SOCK_NONBLOCK and SOCK_CLOEXEC; `type` is SOCK_STREAM or SOCK_DGRAM.
+int linux_stream_socket(int family);
+int linux_datagram_socket(int family);
+
+/// pipe2(2) with O_NONBLOCK and O_CLOEXEC.
+int linux_pipe(int ends[2]);
+
+/// fcntl(2) F_SETPIPE_SZ: the size got in bytes, or -1.
+int linux_set_pipe_size(int fd, int bytes);
+
+/// splice(2) with SPLICE_F_MOVE and SPLICE_F_NONBLOCK, both ends without offset.
+ssize_t linux_splice(int from, int to, size_t count);
+
+/// getsockopt(2) SO_PEERCRED.
+int linux_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+
+/// getsockopt(2) SO_PROTOCOL: IPPROTO_TCP for a TCP socket, 0 for a Unix one, or -1.
+int linux_socket_protocol(int fd);
+
+/// ioctl(2) SIOCOUTQ: bytes in the send queue that the peer has not acknowledged, or -1.
+int linux_unsent_bytes(int fd);
+
+/// setsockopt(2) SO_LINGER with zero seconds: close(2) then resets the connection.
+int linux_linger_zero(int fd);
+
+/// setsockopt(2) with the value 1.
+int linux_set_flag(int fd, int level, int option);
+
+/// getrlimit(2) and setrlimit(2) of RLIMIT_NOFILE.
+int linux_get_descriptor_limit(uint64_t *soft, uint64_t *hard);
+int linux_set_descriptor_limit(uint64_t soft, uint64_t hard);
 #endif

@@ -1,0 +1,193 @@
+import Addressing
+import CLinux
+import Glibc
+import SystemPackage
+
+/// What a listener is bound to.
+public enum BindAddress: Hashable, Sendable, CustomStringConvertible {
+  /// An address and a port.
+  case tcp(Endpoint)
+  /// An address, and a port that the kernel picks.
+  case anyPort(IPAddress)
+  /// A path, and the mode its socket file gets.
+  case unix(path: String, mode: UInt32)
+
+  public var description: String {
+    switch self {
+    case .tcp(let endpoint): "\(endpoint)"
+    case .anyPort(let address): "\(Host.address(address)):0"
+    case .unix(let path, _): "unix:\(path)"
+    }
+  }
+}
+
+/// What a listener tells its owner, once an episode.
+public enum ListenerNotice: Hashable, Sendable, CustomStringConvertible {
+  /// No connection can be taken for want of something; tried again every 100 ms.
+  case paused(Errno)
+  /// Connections are taken again.
+  case resumed
+
+  public var description: String {
+    switch self {
+    case .paused(let error):
+      "cannot accept connections: \(error). New clients wait until others leave; raise the limit on open files."
+    case .resumed: "accepting connections again"
+    }
+  }
+}
+
+/// A listening stream socket that any number of loops accept from.
+public final class Listener: Sendable {
+  private let socket: ListeningSocket
+  private let ports: Ports
+
+  private init(_ socket: ListeningSocket) {
+    self.socket = socket
+    ports = Ports()
+  }
+
+  /// Binds and listens; nothing is accepted before `start`.
+  ///
+  /// A socket file that nobody listens on any more is replaced.
+  public static func bind(_ address: BindAddress) throws(ListenError) -> Listener {
+    Listener(try ListeningSocket(binding: address))
+  }
+
+  /// Takes over a descriptor that listens already, from systemd or from another network namespace.
+  public static func adopting(_ fd: Int32) -> Listener {
+    _ = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)
+    return Listener(ListeningSocket(fd: fd, path: nil))
+  }
+
+  /// The address bound to, with the port that the kernel picked; nil for a Unix socket.
+  public var boundEndpoint: Endpoint? {
+    var address = SocketAddress()
+    let result = address.withMutablePointer { getsockname(socket.fd, $0, $1) }
+    return result == 0 ? address.endpoint : nil
+  }
+
+  /// Starts to accept on each of `loops`; a connection stays on the loop that took it.
+  ///
+  /// - Parameters:
+  ///   - accept: Called on that loop.
+  ///   - notice: Called on any of the loops.
+  public func start(
+    on loops: [EventLoop],
+    accept: @escaping @Sendable (Channel) -> Void,
+    notice: @escaping @Sendable (ListenerNotice) -> Void = { _ in }
+  ) {
+    for loop in loops {
+      loop.submit { [socket, ports] in
+        let port = AcceptingPort(socket: socket, loop: loop, accept: accept, notice: notice)
+        if ports.add(port) { port.open() }
+      }
+    }
+  }
+
+  /// Stops accepting on every loop, then closes the socket and removes its file. Connections stay.
+  public func close() {
+    socket.unlinkPath()
+    for (loop, port) in ports.takeAll() {
+      loop.submit { port.value.close() }
+    }
+  }
+}
+
+/// The descriptor of a listener, closed when the last loop has let go of it.
+final class ListeningSocket: Sendable {
+  /// In connections; the kernel holds it to net.core.somaxconn.
+  private static let backlog: Int32 = 4096
+
+  let fd: Int32
+  let isTCP: Bool
+  private let path: String?
+
+  init(fd: Int32, path: String?) {
+    self.fd = fd
+    self.path = path
+    isTCP = linux_socket_protocol(fd) == Int32(IPPROTO_TCP)
+  }
+
+  convenience init(binding address: BindAddress) throws(ListenError) {
+    let socketAddress = try address.socketAddress
+    let fd = linux_stream_socket(socketAddress.family)
+    guard fd >= 0 else { throw ListenError(address, lastError()) }
+    self.init(fd: fd, path: address.path)
+    if case .unix(let path, let mode) = address {
+      try bindUnix(address, socketAddress, path, mode)
+    } else {
+      setTCPOptions(socketAddress.family)
+      try check(socketAddress.withPointer { Glibc.bind(fd, $0, $1) }, address)
+    }
+    try check(listen(fd, Self.backlog), address)
+  }
+
+  deinit {
+    _ = Glibc.close(fd)
+  }
+
+  private func check(_ result: Int32, _ address: BindAddress) throws(ListenError) {
+    guard result == 0 else { throw ListenError(address, lastError()) }
+  }
+
+  /// Accepted sockets inherit TCP_NODELAY, so it costs no call for each of them.
+  private func setTCPOptions(_ family: Int32) {
+    _ = linux_set_flag(fd, SOL_SOCKET, SO_REUSEADDR)
+    _ = linux_set_flag(fd, Int32(IPPROTO_TCP), TCP_NODELAY)
+    if family == AF_INET6 { _ = linux_set_flag(fd, Int32(IPPROTO_IPV6), Int32(IPV6_V6ONLY)) }
+  }
+
+  /// The file never has more rights than `mode`: the mode of the socket is that
+  /// of the file that bind(2) makes, less the umask, which chmod(2) then makes up for.
+  private func bindUnix(
+    _ address: BindAddress, _ socketAddress: SocketAddress, _ path: String, _ mode: UInt32
+  ) throws(ListenError) {
+    fchmod(fd, mode)
+    var result = socketAddress.withPointer { Glibc.bind(fd, $0, $1) }
+    if result != 0, errno == EADDRINUSE, try removeStale(address, socketAddress, path) {
+      result = socketAddress.withPointer { Glibc.bind(fd, $0, $1) }
+    }
+    try check(result, address)
+    try check(chmod(path, mode), address)
+  }
+
+  /// Removes a socket file that refuses connections; anything else at the path stays.
+  private func removeStale(
+    _ address: BindAddress, _ socketAddress: SocketAddress, _ path: String
+  ) throws(ListenError) -> Bool {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
+      throw ListenError(address, .fileExists)
+    }
+    let probe = linux_stream_socket(AF_UNIX)
+    guard probe >= 0 else { throw ListenError(address, lastError()) }
+    defer { _ = Glibc.close(probe) }
+    guard socketAddress.withPointer({ connect(probe, $0, $1) }) != 0, errno == ECONNREFUSED else {
+      throw ListenError(address, .addressInUse)
+    }
+    return unlink(path) == 0
+  }
+
+  func unlinkPath() {
+    if let path { unlink(path) }
+  }
+}
+
+extension BindAddress {
+  fileprivate var path: String? {
+    if case .unix(let path, _) = self { path } else { nil }
+  }
+
+  fileprivate var socketAddress: SocketAddress {
+    get throws(ListenError) {
+      switch self {
+      case .tcp(let endpoint): return SocketAddress(endpoint)
+      case .anyPort(let address): return SocketAddress(address, port: 0)
+      case .unix(let path, _):
+        guard let address = SocketAddress(path: path) else { throw ListenError(self, .fileNameTooLong) }
+        return address
+      }
+    }
+  }
+}

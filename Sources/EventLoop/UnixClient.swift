@@ -1,0 +1,82 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// Why an exchange over a Unix socket failed.
+public enum UnixClientError: Error, Hashable, Sendable {
+  /// The path is empty or longer than 107 bytes.
+  case badPath
+  /// Nobody answers at the path: it does not exist, may not be opened, or refuses.
+  case unreachable(Errno)
+  /// No whole answer came in time.
+  case timedOut
+  /// The answer is longer than `UnixClient.largestAnswer`.
+  case tooLong
+  /// The connection broke.
+  case failed(Errno)
+}
+
+/// The command line's side of a Unix socket. It blocks, so no loop uses it.
+public enum UnixClient {
+  /// In bytes: more than any answer of the control socket.
+  public static let largestAnswer = 64 << 20
+
+  /// Sends `request`, ends the sending side, and reads until the other end closes.
+  public static func exchange(
+    path: String, request: [UInt8], timeout: Duration
+  ) throws(UnixClientError) -> [UInt8] {
+    let deadline = MonotonicTime.now() + timeout
+    let fd = try connected(to: path, deadline)
+    defer { _ = Glibc.close(fd) }
+    try send(request, to: fd, deadline)
+    shutdown(fd, Int32(SHUT_WR))
+    return try answer(from: fd, deadline)
+  }
+
+  private static func connected(to path: String, _ deadline: MonotonicTime) throws(UnixClientError) -> Int32 {
+    guard let address = SocketAddress(path: path) else { throw .badPath }
+    let fd = linux_stream_socket(AF_UNIX)
+    guard fd >= 0 else { throw .failed(lastError()) }
+    // A full backlog answers EAGAIN, and poll(2) does not tell when it is full no longer.
+    while address.withPointer({ connect(fd, $0, $1) }) != 0 {
+      let error = lastError()
+      guard error == .wouldBlock || error == .interrupted, MonotonicTime.now() < deadline else {
+        _ = Glibc.close(fd)
+        throw error == .wouldBlock ? .timedOut : .unreachable(error)
+      }
+      poll(nil, 0, 10)
+    }
+    return fd
+  }
+
+  private static func send(_ bytes: [UInt8], to fd: Int32, _ deadline: MonotonicTime) throws(UnixClientError)
+  {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+      if count >= 0 { rest = rest.dropFirst(count) } else { try wait(fd, POLLOUT, lastError(), deadline) }
+    }
+  }
+
+  private static func answer(from fd: Int32, _ deadline: MonotonicTime) throws(UnixClientError) -> [UInt8] {
+    var answer: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 64 * 1024)
+    while true {
+      let count = chunk.withUnsafeMutableBytes { recv(fd, $0.baseAddress, $0.count, 0) }
+      if count == 0 { return answer }
+      if count < 0 { try wait(fd, POLLIN, lastError(), deadline) }
+      answer += chunk.prefix(max(0, count))
+      if answer.count > largestAnswer { throw .tooLong }
+    }
+  }
+
+  /// Waits until the call that failed with `error` is worth another try.
+  private static func wait(
+    _ fd: Int32, _ events: Int32, _ error: Errno, _ deadline: MonotonicTime
+  ) throws(UnixClientError) {
+    guard error == .wouldBlock || error == .interrupted else { throw .failed(error) }
+    let left = (deadline - MonotonicTime.now()).clampedNanoseconds / 1_000_000
+    var entry = pollfd(fd: fd, events: Int16(events), revents: 0)
+    guard left > 0, poll(&entry, 1, Int32(clamping: left)) != 0 else { throw .timedOut }
+  }
+}
