@@ -185,7 +185,7 @@ struct ResolverCore {
     var effects: [Effect] = []
     let isComplete = lookup.inquiries.isEmpty
     if let combined = lookup.answers.combined, isComplete || lookup.isReady(combined.result, at: now) {
-      if cache.store(lookup.answers, for: name, at: now) { resources.statistics.evictions += 1 }
+      remember(lookup.answers, for: name, at: now)
       if lookup.isAwaited { effects.append(.finish(name, combined.result)) }
       lookup.isAwaited = false
       lookup.patience = nil
@@ -195,6 +195,13 @@ struct ResolverCore {
     lookup.alarm = alarm
     if !isComplete { lookups[name] = lookup }
     return effects
+  }
+
+  /// The cache is looked at first, so it must not hold a name that the hosts
+  /// file took over meanwhile.
+  private mutating func remember(_ answers: FamilyAnswers, for name: Hostname, at now: MonotonicTime) {
+    guard hosts.addresses(of: name) == nil else { return }
+    if cache.store(answers, for: name, at: now) { resources.statistics.evictions += 1 }
   }
 
   private func send(_ attempt: Attempt, for name: Hostname) -> Effect {
