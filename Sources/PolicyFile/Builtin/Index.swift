@@ -1,0 +1,23 @@
+// Written by scripts/embed-allowlists. Change allowlists/*.yaml instead.
+
+extension BuiltinAllowlists {
+  static let texts: [String: String] = [
+    "alpine": alpine,
+    "anthropic": anthropic,
+    "crates": crates,
+    "docker-hub": dockerHub,
+    "ghcr": ghcr,
+    "github": github,
+    "gitlab": gitlab,
+    "go-modules": goModules,
+    "google-ai": googleAi,
+    "huggingface": huggingface,
+    "maven": maven,
+    "npm": npm,
+    "openai": openai,
+    "rubygems": rubygems,
+    "starter": starter,
+    "telemetry": telemetry,
+    "ubuntu": ubuntu,
+  ]
+}

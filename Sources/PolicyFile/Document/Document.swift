@@ -1,0 +1,63 @@
+import Addressing
+import Policy
+
+/// Where a document comes from.
+enum DocumentOrigin: Hashable, Sendable {
+  /// The policy that was asked for.
+  case main
+  /// `include: [file:…]`.
+  case file
+  /// `include: [builtin:NAME]`.
+  case builtin(String)
+  /// `include: [system:NAME]`.
+  case system(String)
+
+  var isBuiltin: Bool {
+    if case .builtin = self { return true }
+    return false
+  }
+
+  /// What stands before the ids of the document's rules.
+  var idPrefix: String {
+    switch self {
+    case .main, .file: ""
+    case .builtin(let name): name + "/"
+    case .system(let name): "system:\(name)/"
+    }
+  }
+}
+
+/// One entry of `include`.
+struct Inclusion {
+  enum Kind: String, CaseIterable { case builtin, system, file }
+
+  var kind: Kind
+  var name: String
+  var mark: Mark
+}
+
+/// One policy file, read by itself.
+struct Document {
+  var scope: Scope
+  var origin: DocumentOrigin
+  var mode: Mode?
+  var includes: [Inclusion] = []
+  var defaultAction: Action?
+  var hold: Duration?
+  var agents: [Agent] = []
+  var rules: [RuleDraft] = []
+  var about: String?
+  var expectations: [Expectation] = []
+}
+
+/// What a list says about itself: a destination and the answer it must get.
+public struct Expectation: Hashable, Sendable {
+  /// What is asked for.
+  public var destination: Destination
+  /// With method and path, where the list gives them.
+  public var request: RequestFacts?
+  /// What the answer must be, under a policy that is this list alone.
+  public var answer: Action
+  /// `file:line`.
+  public var place: String
+}

@@ -1,0 +1,84 @@
+import Addressing
+import Policy
+
+/// How the gate runs, which decides what it can enforce.
+public enum RunMode: String, Sendable, CaseIterable {
+  /// `exitgate serve`: a proxy that programs are pointed at.
+  case serve
+  /// `exitgate run`: one sandboxed command.
+  case run
+  /// `exitgate sidecar`: a shared network namespace.
+  case sidecar
+  /// `exitgate gateway`: behind a veth or tap.
+  case gateway
+}
+
+/// DESIGN row 15: a rule that cannot be enforced is an error, never ignored.
+///
+/// That holds for `deny` as well: who denies udp in `serve` believes that it is
+/// stopped. Built-in lists must load in every mode, so there such a deny rule is
+/// left out with a warning.
+struct Enforcement: Sendable {
+  var runMode: RunMode
+  var hasDNSListener: Bool
+
+  private func obstacle(to traffic: TrafficProtocol) -> (cause: String, remedy: String)? {
+    switch traffic {
+    case .udp where runMode == .serve:
+      (
+        "protocol udp cannot be enforced in serve, which carries TCP only",
+        "Remove the rule, or use run, sidecar or gateway"
+      )
+    case .dns where runMode == .serve && !hasDNSListener:
+      (
+        "protocol dns cannot be enforced in serve without a DNS listener",
+        "Add --dns-listen 127.0.0.1:53, or remove the rule"
+      )
+    default: nil
+    }
+  }
+
+  /// Whether a built-in list's rule is dropped, after the warning of `check`.
+  func leavesOut(_ action: Action, _ traffic: TrafficProtocol) -> Bool {
+    action == .deny && obstacle(to: traffic) != nil
+  }
+
+  func check(
+    _ fields: Fields, _ parts: RuleParts, action: Action?, origin: DocumentOrigin,
+    patterns: [(pattern: HostPattern, mark: Mark)]
+  ) {
+    if let obstacle = obstacle(to: parts.traffic) {
+      let mark = fields.mark(of: "protocol")
+      if origin.isBuiltin, action == .deny {
+        fields.scope.warn(mark, obstacle.cause + ", so this rule is left out", obstacle.remedy)
+      } else {
+        fields.scope.error(mark, obstacle.cause, obstacle.remedy)
+      }
+    }
+    if case .scalar(let text, _) = fields["allow-loopback"]?.content, text == "true" {
+      checkLoopback(fields, patterns)
+    }
+    if parts.traffic == .dns { checkNames(fields, patterns) }
+  }
+
+  /// Row 5: loopback is opened for what is named in full, or for a block.
+  private func checkLoopback(_ fields: Fields, _ patterns: [(pattern: HostPattern, mark: Mark)]) {
+    for (pattern, mark) in patterns {
+      switch pattern {
+      case .exact, .prefix: continue
+      case .subdomains, .domain, .anyName:
+        fields.scope.error(
+          mark, "'allow-loopback' cannot be joined with the wildcard '\(pattern)'",
+          "Name the host in full, or give the wildcard a rule of its own")
+      }
+    }
+  }
+
+  private func checkNames(_ fields: Fields, _ patterns: [(pattern: HostPattern, mark: Mark)]) {
+    for (pattern, mark) in patterns {
+      guard case .prefix = pattern else { continue }
+      fields.scope.error(
+        mark, "protocol dns asks for names, and '\(pattern)' is none", "Write a name, or remove it")
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import Policy
+
+extension LoadRun {
+  /// Checks what only all documents together show, and makes the policy.
+  func finish() throws(PolicyFileError) -> LoadedPolicy {
+    let drafts = documents.flatMap(\.rules)
+    checkIDs(drafts)
+    checkAgents(drafts)
+    try sink.check()
+    Linter(now: loader.now, drafts: drafts).run()
+    let main = documents.first
+    let rules = drafts.compactMap(\.rule)
+    if rules.isEmpty, let main {
+      main.scope.warn(.start, "the policy has no rules, so nothing gets out", "Add rules, or include a list")
+    }
+    let policy = Policy(
+      mode: main?.mode ?? .enforce, defaultAction: main?.defaultAction ?? .deny,
+      hold: main?.hold ?? Policy.defaultHold, agents: main?.agents ?? [], rules: rules)
+    return LoadedPolicy(policy: policy, warnings: sink.warnings.sorted(), sources: sources)
+  }
+
+  private func checkIDs(_ drafts: [RuleDraft]) {
+    var first: [RuleID: RuleDraft] = [:]
+    for draft in drafts {
+      guard let (name, mark) = draft.id else { continue }
+      guard let earlier = first[name] else {
+        first[name] = draft
+        continue
+      }
+      draft.scope.error(
+        mark, "the id '\(name)' is taken by the rule at \(earlier.scope.file):\(earlier.mark.line)",
+        "Give each rule an id of its own")
+    }
+  }
+
+  private func checkAgents(_ drafts: [RuleDraft]) {
+    let declared = documents.first?.agents.map(\.name) ?? []
+    let known = Set(declared + [.default])
+    for draft in drafts {
+      for (name, mark) in draft.agents where !known.contains(name) {
+        let near =
+          nearest(to: name.text, in: known.map(\.text).sorted()).map { "Write '\($0)', or declare" }
+          ?? "Declare"
+        draft.scope.error(
+          mark, "no agent is called '\(name)'",
+          "\(near) it under 'agents' in the main policy, with 'listen' or 'token_sha256'")
+      }
+    }
+  }
+}

@@ -1,0 +1,169 @@
+import Policy
+import SystemPackage
+
+/// One load: what was read so far, and what was found wrong with it.
+///
+/// Confined to the call that made it.
+final class LoadRun {
+  /// How deep includes may stand in each other.
+  static let depthLimit = 8
+  /// How many documents make up one policy at most.
+  static let documentLimit = 256
+
+  let sink = DiagnosticSink()
+  let loader: PolicyLoader
+  private(set) var documents: [Document] = []
+  private(set) var sources: [PolicySource] = []
+  private var seen: Set<DocumentIdentity> = []
+  private var stack: [DocumentIdentity] = []
+
+  init(_ loader: PolicyLoader) {
+    self.loader = loader
+  }
+
+  func readMain(path: String) {
+    let scope = Scope(file: path, sink: sink)
+    do {
+      let file = try SafeFile.read(path)
+      read(
+        file.bytes, named: path, origin: .main, identity: .file(file.identity),
+        directory: FilePath(path).removingLastComponent())
+    } catch {
+      scope.error(.start, error.cause, error.remedy)
+    }
+  }
+
+  func readMain(bytes: [UInt8], named: String) {
+    read(
+      bytes, named: named, origin: .main, identity: .main,
+      directory: FilePath(loader.machine.workingDirectory))
+  }
+
+  /// Reads one document by itself.
+  func parse(_ bytes: [UInt8], named: String, origin: DocumentOrigin) -> Document? {
+    guard let root = Composer(file: named, sink: sink).compose(bytes) else { return nil }
+    let scope = Scope(file: named, sink: sink)
+    return DocumentReader(scope: scope, origin: origin, enforcement: loader.enforcement).read(root)
+  }
+
+  /// Reads one document, then those that it includes.
+  private func read(
+    _ bytes: [UInt8], named: String, origin: DocumentOrigin, identity: DocumentIdentity, directory: FilePath,
+    detail: String? = nil
+  ) {
+    seen.insert(identity)
+    guard let document = parse(bytes, named: named, origin: origin) else { return }
+    documents.append(document)
+    sources.append(
+      PolicySource(
+        name: origin.sourceName(file: named), rules: document.rules.count { $0.rule != nil },
+        detail: detail ?? document.about ?? ""))
+    stack.append(identity)
+    for inclusion in document.includes { include(inclusion, from: document, directory: directory) }
+    stack.removeLast()
+  }
+
+  private func include(_ inclusion: Inclusion, from document: Document, directory: FilePath) {
+    let scope = document.scope
+    guard stack.count < Self.depthLimit else {
+      scope.error(
+        inclusion.mark, "includes stand in each other deeper than \(Self.depthLimit)",
+        "Include the file higher up")
+      return
+    }
+    guard documents.count < Self.documentLimit else {
+      scope.error(
+        inclusion.mark, "the policy has more than \(Self.documentLimit) files",
+        "Put rules together in fewer files")
+      return
+    }
+    switch inclusion.kind {
+    case .builtin: includeBuiltin(inclusion, scope)
+    case .system: includeSystem(inclusion, scope)
+    case .file: includeFile(inclusion, document, directory)
+    }
+  }
+
+  /// Whether a document is still to be read; one that includes itself is reported.
+  private func isNew(_ identity: DocumentIdentity, _ inclusion: Inclusion, _ scope: Scope) -> Bool {
+    if stack.contains(identity) {
+      scope.error(
+        inclusion.mark, "'\(inclusion.kind.rawValue):\(quotedName(inclusion))' includes itself in the end",
+        "Remove one of the includes")
+    }
+    return !seen.contains(identity)
+  }
+
+  private func quotedName(_ inclusion: Inclusion) -> String {
+    String(quoted(inclusion.name).dropFirst().dropLast())
+  }
+
+  private func includeBuiltin(_ inclusion: Inclusion, _ scope: Scope) {
+    let name = inclusion.name
+    guard let text = BuiltinAllowlists.text(named: name) else {
+      scope.error(inclusion.mark, "there is no built-in list \(quoted(name))", remedy(forList: name))
+      return
+    }
+    guard isNew(.builtin(name), inclusion, scope) else { return }
+    read(
+      Array(text.utf8), named: "builtin:\(name)", origin: .builtin(name), identity: .builtin(name),
+      directory: "")
+  }
+
+  private func includeSystem(_ inclusion: Inclusion, _ scope: Scope) {
+    let name = inclusion.name
+    guard let kind = SystemListName(rawValue: name) else {
+      scope.error(
+        inclusion.mark, "there is no system list \(quoted(name))",
+        "Write \(suggestion(for: name, from: SystemLists.names))")
+      return
+    }
+    guard isNew(.system(name), inclusion, scope) else { return }
+    let list = SystemLists.list(kind, on: loader.machine)
+    for note in list.notes {
+      scope.warn(inclusion.mark, "system:\(name): \(note.cause)", note.remedy)
+    }
+    read(
+      Array(list.yaml.utf8), named: "system:\(name)", origin: .system(name), identity: .system(name),
+      directory: "",
+      detail: list.detail)
+  }
+
+  private func includeFile(_ inclusion: Inclusion, _ document: Document, _ directory: FilePath) {
+    let scope = document.scope
+    switch document.origin {
+    case .builtin, .system:
+      scope.error(inclusion.mark, "a list cannot include files", "Remove the entry")
+      return
+    case .main, .file: break
+    }
+    do {
+      let path = directory.pushing(FilePath(inclusion.name)).lexicallyNormalized()
+      let file = try SafeFile.read(path.string)
+      guard isNew(.file(file.identity), inclusion, scope) else { return }
+      read(
+        file.bytes, named: path.string, origin: .file, identity: .file(file.identity),
+        directory: path.removingLastComponent())
+    } catch {
+      scope.error(inclusion.mark, error.cause, error.remedy)
+    }
+  }
+}
+
+/// By what a document is known again.
+private enum DocumentIdentity: Hashable {
+  case main
+  case file(SafeFile.Identity)
+  case builtin(String)
+  case system(String)
+}
+
+extension DocumentOrigin {
+  func sourceName(file: String) -> String {
+    switch self {
+    case .main, .file: "file:\(file)"
+    case .builtin(let name): "builtin:\(name)"
+    case .system(let name): "system:\(name)"
+    }
+  }
+}

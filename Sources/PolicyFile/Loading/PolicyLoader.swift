@@ -1,0 +1,71 @@
+import Policy
+import SystemPackage
+
+/// Reads policies: YAML, includes, built-in and system lists, to one `Policy`.
+public struct PolicyLoader: Sendable {
+  let enforcement: Enforcement
+  let machine: Machine
+  let now: Timestamp
+
+  /// Makes a loader.
+  ///
+  /// - Parameters:
+  ///   - runMode: Decides which rules can be enforced.
+  ///   - environment: For system lists: `HOME`, `PATH`, `PIP_INDEX_URL` and the like.
+  ///   - workingDirectory: Absolute; for system lists and for `file:` includes of a text without a file.
+  ///   - now: For warnings about expiry.
+  ///   - hasDNSListener: Whether `serve` also answers DNS.
+  ///   - root: Where the machine's files are, for system lists alone; tests give a directory of fixtures.
+  public init(
+    runMode: RunMode, environment: [String: String], workingDirectory: String, now: Timestamp,
+    hasDNSListener: Bool = false, root: String = "/"
+  ) {
+    enforcement = Enforcement(runMode: runMode, hasDNSListener: hasDNSListener)
+    machine = Machine(environment: environment, workingDirectory: workingDirectory, root: root)
+    self.now = now
+  }
+
+  /// Reads the policy at `path` and all it includes.
+  ///
+  /// - Throws: Every error of every file at once. A file must be regular, at
+  ///   most 1 MiB, and not writable by everybody.
+  public func load(path: String) throws(PolicyFileError) -> LoadedPolicy {
+    let run = LoadRun(self)
+    run.readMain(path: path)
+    return try run.finish()
+  }
+
+  /// Reads a policy from `text`; diagnostics name it `named`.
+  public func load(text: String, named: String) throws(PolicyFileError) -> LoadedPolicy {
+    let run = LoadRun(self)
+    run.readMain(bytes: Array(text.utf8), named: named)
+    return try run.finish()
+  }
+
+  /// What the built-in list `name` says that it must answer.
+  ///
+  /// - Throws: When there is no such list, or it does not load.
+  public func expectations(ofList name: String) throws(PolicyFileError) -> [Expectation] {
+    let file = "builtin:\(name)"
+    guard let text = BuiltinAllowlists.text(named: name) else {
+      throw PolicyFileError(diagnostics: [
+        Diagnostic(
+          file: file, line: 1, column: 1, cause: "there is no such list", remedy: remedy(forList: name))
+      ])
+    }
+    return try expectations(text: text, named: file)
+  }
+
+  /// What a list's text says that it must answer.
+  public func expectations(text: String, named: String) throws(PolicyFileError) -> [Expectation] {
+    let run = LoadRun(self)
+    let document = run.parse(Array(text.utf8), named: named, origin: .main)
+    try run.sink.check()
+    return document?.expectations ?? []
+  }
+}
+
+/// What to write instead of an unknown list.
+func remedy(forList name: String) -> String {
+  "Write \(suggestion(for: name, from: BuiltinAllowlists.names))"
+}
