@@ -58,6 +58,10 @@ extension ControlReply {
 }
 
 extension ReloadReport {
+  /// The JSON object that stands for the report on the control socket and in
+  /// `exitgate reload --json`.
+  public var json: JSONValue { json(cap: .max) }
+
   init(_ fields: Fields) throws(ControlError) {
     self.init(
       generation: try fields.count("generation"), rules: try fields.number("rules"),

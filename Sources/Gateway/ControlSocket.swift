@@ -1,0 +1,73 @@
+import Addressing
+import Control
+import EventLoop
+import Glibc
+
+/// What happened at the control socket beside a request that was answered.
+public enum ControlEvent: Hashable, Sendable {
+  /// A process that is neither root nor of the gate's own user connected.
+  case strangerRefused
+  /// A peer sent something that is no request.
+  case badRequest(ControlError)
+  /// A connection was closed unanswered: as many as allowed were open.
+  case tooManyConnections
+}
+
+extension ControlEvent: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .strangerRefused: "refused a process that is neither root nor of the gate's own user"
+    case .badRequest(let error): "refused a request: \(error)"
+    case .tooManyConnections: "closed a connection: \(ControlSocket.maximumConnections) are open already"
+    }
+  }
+}
+
+/// The Unix socket at which people and their tools ask the gate about itself
+/// and tell it to reload.
+///
+/// A connection speaks lines: one request, one reply, each one JSON object of
+/// at most `ControlProtocol.maximumLength` bytes. Whoever is neither root nor
+/// the gate's own user is refused by the kernel's word about the peer
+/// (`SO_PEERCRED`, unix(7)), whatever the file's mode says.
+public final class ControlSocket: Sendable {
+  /// Answers a request; the reply may be handed over later and from any thread, once.
+  public typealias Handler =
+    @Sendable (ControlRequest, PeerCredentials, _ reply: @escaping @Sendable (ControlReply) -> Void) -> Void
+  /// Told of what is worth a record.
+  public typealias Notice = @Sendable (ControlEvent, PeerCredentials?) -> Void
+
+  /// Connections open at once; far more than people need, few enough to hold in memory.
+  static let maximumConnections = 32
+
+  private let listener: Listener
+
+  /// Binds the socket at `path` with mode 0600, replacing one that nobody answers at.
+  ///
+  /// - Throws: `ControlSocketError`; nothing is left behind then.
+  public static func bind(path: String) throws(ControlSocketError) -> ControlSocket {
+    let directory = try ControlDirectory.locked(of: path)
+    defer { extendLifetime(directory) }
+    do throws(ListenError) {
+      return ControlSocket(listener: try Listener.bind(.unix(path: path, mode: 0o600)))
+    } catch {
+      throw ControlSocketError(error, at: path)
+    }
+  }
+
+  private init(listener: Listener) {
+    self.listener = listener
+  }
+
+  /// Accepts connections on `loop` from now on.
+  public func start(on loop: EventLoop, handler: @escaping Handler, notice: @escaping Notice) {
+    let room = ControlRoom(loop: loop, handler: handler, notice: notice)
+    let ownUser = geteuid()
+    listener.start(on: [loop], accept: { room.admit($0, ownUser: ownUser) })
+  }
+
+  /// Stops accepting and removes the socket from the file system.
+  public func close() {
+    listener.close()
+  }
+}
