@@ -20,6 +20,20 @@ enum FileAccess {
     return file
   }
 
+  /// Opens a plain file to read it, whoever owns it.
+  ///
+  /// - Throws: `AuditError`; links and devices are never opened.
+  static func openForReading(_ path: String) throws(AuditError) -> SystemLogFile {
+    if let status = status(ofLink: path), !status.isRegular {
+      throw AuditError(path: path, problem: .notRegularFile)
+    }
+    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard descriptor >= 0 else {
+      throw AuditError(path: path, problem: .failed(operation: "open", lastErrno()))
+    }
+    return SystemLogFile(descriptor: descriptor)
+  }
+
   private static func check(_ file: SystemLogFile, path: String) throws(AuditError) {
     let status: FileStatus
     do { status = try file.status() } catch {

@@ -1,0 +1,243 @@
+import Policy
+import SystemPackage
+
+/// Checks that nothing in a log was changed, taken out, put in or cut off.
+///
+/// What is behind the last checkpoint that the head file names is only chained,
+/// not yet signed: at most 60 seconds or about 1000 records. Who holds the
+/// signing key, or puts an older copy of log *and* head file back, is not found.
+public struct LogVerifier: Sendable {
+  private let path: String
+  private let key: VerifyingKey
+
+  /// The most findings that are kept.
+  public static let findingLimit = 16
+  /// More records than this without a checkpoint are more than one write leaves.
+  static let unsignedLimit: UInt64 = 4000
+
+  /// Prepares to check the log at `path`.
+  ///
+  /// - Parameter key: nil takes the public key file beside the log.
+  /// - Throws: `AuditError` when that file cannot be read.
+  public init(path: String, key: VerifyingKey? = nil) throws(AuditError) {
+    self.path = path
+    if let key { self.key = key } else { self.key = try KeyStore.publicKey(path + ".key.pub") }
+  }
+
+  /// Reads the whole log.
+  ///
+  /// - Throws: `AuditError` when a file cannot be read.
+  public func verify() throws(AuditError) -> Verification {
+    let head = try readHead()
+    var reader = try LogReader(path: path)
+    var walk = Walk(key: key, head: head.known)
+    while let line = try reader.next() { walk.visit(line) }
+    walk.finish(torn: reader.rest, path: path, headProblem: head.problem)
+    return walk.result
+  }
+
+  private func readHead() throws(AuditError) -> (known: HeadFile?, problem: Verification.Problem?) {
+    let path = HeadFile.path(of: path)
+    guard FileAccess.status(ofLink: path) != nil else { return (nil, .headMissing) }
+    let file = try FileAccess.openForReading(path)
+    guard let bytes = try? file.read(at: 0, count: 4096), let known = HeadFile(parsing: bytes) else {
+      return (nil, .headUnreadable)
+    }
+    if known.key != key { return (nil, .headOfForeignKey) }
+    return known.isSigned(by: key) ? (known, nil) : (nil, .headWronglySigned)
+  }
+}
+
+/// What a check found.
+public struct Verification: Sendable {
+  /// How many records there are.
+  public internal(set) var records: UInt64 = 0
+  /// The number of the first record; above 1 when older segments are gone.
+  public internal(set) var firstSequence: UInt64?
+  /// The number of the last record.
+  public internal(set) var lastSequence: UInt64?
+  /// How many good checkpoints there are.
+  public internal(set) var checkpoints = 0
+  /// The last record that a good checkpoint or the head file signs.
+  public internal(set) var signedThrough: UInt64 = 0
+  /// What is wrong, in the order of the files; the first names the first bad record.
+  public internal(set) var findings: [Finding] = []
+  /// How many there are in all.
+  public internal(set) var findingCount = 0
+  /// Bytes of a line that is not finished, at the end of the last file.
+  public internal(set) var tornBytes = 0
+
+  /// Whether nothing is wrong.
+  public var isIntact: Bool { findingCount == 0 }
+
+  /// One thing that is wrong, and where.
+  public struct Finding: Hashable, Sendable, CustomStringConvertible {
+    /// The file.
+    public var file: String
+    /// The line, from 1; nil for the file as a whole.
+    public var line: Int?
+    /// The record's number as the line states it.
+    public var sequence: UInt64?
+    /// What is wrong.
+    public var problem: Problem
+
+    public var description: String {
+      let place = line.map { "\(file):\($0)" } ?? file
+      return "\(place): \(sequence.map { "record \($0): " } ?? "")\(problem)"
+    }
+  }
+
+  /// What can be wrong.
+  public enum Problem: Hashable, Sendable, CustomStringConvertible {
+    /// The line is no record.
+    case notARecord
+    /// The line ends in the middle.
+    case torn
+    /// The record was changed after it was written.
+    case wrongHash
+    /// Records are missing before this one.
+    case missing(from: UInt64, to: UInt64)
+    /// The record stands behind a later one.
+    case outOfOrder(expected: UInt64)
+    /// The record before is not the one that was there when this one was written.
+    case brokenLink
+    /// The checkpoint's signature does not fit the chain.
+    case wrongSignature
+    /// The checkpoint is signed by another key.
+    case foreignKey
+    /// Too many records before this one carry no signature.
+    case unsigned(since: UInt64)
+    /// The log ends before a record that was signed.
+    case truncated(signed: UInt64)
+    /// This record is not the one that was signed under its number.
+    case notTheSignedOne
+    /// The head file is gone.
+    case headMissing
+    /// The head file is no such file.
+    case headUnreadable
+    /// The head file's signature is wrong.
+    case headWronglySigned
+    /// The head file is signed by another key.
+    case headOfForeignKey
+
+    public var description: String {
+      switch self {
+      case .notARecord: "the line is not a record"
+      case .torn: "the line ends in the middle"
+      case .wrongHash: "changed after it was written (its hash is wrong)"
+      case .missing(let from, let to) where from == to: "record \(from) is missing before it"
+      case .missing(let from, let to): "records \(from) to \(to) are missing before it"
+      case .outOfOrder(let expected): "out of order (\(expected) belongs here)"
+      case .brokenLink: "the record before it was replaced (its 'prev' does not fit)"
+      case .wrongSignature: "the checkpoint's signature is wrong"
+      case .foreignKey: "the checkpoint is signed by another key"
+      case .unsigned(let since): "no checkpoint since record \(since)"
+      case .truncated(let signed): "the end is cut off: record \(signed) was signed and is not here"
+      case .notTheSignedOne: "not the record that the head file signs"
+      case .headMissing: "the head file is gone, so a cut end would not be noticed"
+      case .headUnreadable: "the head file cannot be read as one"
+      case .headWronglySigned: "the head file's signature is wrong"
+      case .headOfForeignKey: "the head file is signed by another key"
+      }
+    }
+  }
+}
+
+/// The walk along the chain.
+private struct Walk {
+  let key: VerifyingKey
+  let head: HeadFile?
+  var result = Verification()
+  /// The record before; nil at the start.
+  var before: ChainHead?
+  var unsignedSince: UInt64 = 0
+
+  mutating func visit(_ line: LogLine) {
+    guard !line.isTorn else { return report(line, nil, .torn) }
+    guard let sealed = SealedLine(line.bytes) else { return report(line, nil, .notARecord) }
+    result.records += 1
+    checkPlace(of: sealed, line)
+    if !sealed.isIntact { report(line, sealed.sequence, .wrongHash) }
+    checkSignature(of: sealed, line)
+    if let head, head.head.sequence == sealed.sequence, head.head.hash != sealed.stated {
+      report(line, sealed.sequence, .notTheSignedOne)
+    }
+    before = sealed.head
+    result.lastSequence = max(result.lastSequence ?? 0, sealed.sequence)
+  }
+
+  private mutating func checkPlace(of sealed: SealedLine, _ line: LogLine) {
+    guard let before else {
+      result.firstSequence = sealed.sequence
+      unsignedSince = sealed.sequence
+      if sealed.sequence == 1, sealed.previous != .zero { report(line, 1, .brokenLink) }
+      return
+    }
+    let expected = before.sequence + 1
+    if sealed.sequence > expected {
+      report(line, sealed.sequence, .missing(from: expected, to: sealed.sequence - 1))
+    } else if sealed.sequence < expected {
+      report(line, sealed.sequence, .outOfOrder(expected: expected))
+    } else if sealed.previous != before.hash {
+      report(line, sealed.sequence, .brokenLink)
+    }
+  }
+
+  private mutating func checkSignature(of sealed: SealedLine, _ line: LogLine) {
+    guard let checkpoint = CheckpointLine(line.bytes) else {
+      if sealed.sequence > unsignedSince, sealed.sequence - unsignedSince == LogVerifier.unsignedLimit {
+        report(line, sealed.sequence, .unsigned(since: unsignedSince))
+      }
+      return
+    }
+    guard checkpoint.key == key else { return report(line, sealed.sequence, .foreignKey) }
+    guard key.isValid(checkpoint.signature, for: checkpoint.message) else {
+      return report(line, sealed.sequence, .wrongSignature)
+    }
+    result.checkpoints += 1
+    result.signedThrough = max(result.signedThrough, sealed.sequence)
+    unsignedSince = sealed.sequence
+  }
+
+  mutating func finish(torn: LogLine?, path: String, headProblem: Verification.Problem?) {
+    result.tornBytes = torn?.bytes.count ?? 0
+    if let headProblem {
+      add(.init(file: HeadFile.path(of: path), line: nil, sequence: nil, problem: headProblem))
+    }
+    guard let signed = head?.head.sequence, signed > result.lastSequence ?? 0 else { return }
+    add(.init(file: path, line: nil, sequence: result.lastSequence, problem: .truncated(signed: signed)))
+  }
+
+  private mutating func report(_ line: LogLine, _ sequence: UInt64?, _ problem: Verification.Problem) {
+    add(.init(file: line.file, line: line.number, sequence: sequence, problem: problem))
+  }
+
+  private mutating func add(_ finding: Verification.Finding) {
+    result.findingCount += 1
+    if result.findings.count < LogVerifier.findingLimit { result.findings.append(finding) }
+  }
+}
+
+/// The signed part of a checkpoint's line.
+private struct CheckpointLine {
+  var key: VerifyingKey
+  var signature: [UInt8]
+  var message: [UInt8]
+
+  private static let mark = Array(#","signature":""#.utf8), keyMark = Array(#","key":""#.utf8)
+
+  /// Finds the signature where a checkpoint has it, right before the hash. No
+  /// text of a record can look like it: quotes in text are escaped.
+  init?(_ line: [UInt8]) {
+    let end = line.count - (10 + 64 + 2) - 1 - 128, start = end - Self.mark.count
+    let keyStart = start - 65, keyMarkStart = keyStart - Self.keyMark.count
+    guard keyMarkStart > 0, line[start..<end].elementsEqual(Self.mark),
+      line[keyMarkStart..<keyStart].elementsEqual(Self.keyMark),
+      let key = VerifyingKey(hex: String(decoding: line[keyStart..<(keyStart + 64)], as: UTF8.self)),
+      let signature = decodeHex(line[end..<(end + 128)])
+    else { return nil }
+    self.key = key
+    self.signature = signature
+    message = Checkpoint.message(line: line[..<start])
+  }
+}
