@@ -51,23 +51,34 @@ def far(everywhere):
 
 
 @pytest.fixture(scope="module")
-def make_gate(bench, tmp_path_factory):
-    """Makes gates that are stopped when the module ends."""
+def gate(bench, tmp_path_factory, request):
+    running = Gate(bench, tmp_path_factory.mktemp("gate"), getattr(request.module, "POLICY", BASE)).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def fresh(bench, tmp_path):
+    """Makes gates of the test's own, each in namespaces of its own; they end with the test."""
     made = []
 
-    def make(policy=BASE, start=True, **options):
-        gate = Gate(bench, tmp_path_factory.mktemp("gate"), policy, **options)
+    def make(policy=BASE, *, start=True, name="a1", port=3128, **options):
+        own = Namespaces(hosts=HOSTS, **{key: options.pop(key) for key in ("resolv_conf",) if key in options})
+        made.append(own)
+        far = Far(own)
+        made.append(far)
+        far.reset_zone()
+        directory = tmp_path / f"gate{len(made)}"
+        directory.mkdir()
+        gate = Gate(own, directory, policy, **options)
         made.append(gate)
-        return gate.start() if start else gate
+        if start:
+            gate.start()
+        return Trial(own, far, gate, Agent(own, port=port), name)
 
     yield make
-    for gate in made:
-        gate.stop()
-
-
-@pytest.fixture(scope="module")
-def gate(make_gate, request):
-    return make_gate(getattr(request.module, "POLICY", BASE))
+    for one in reversed(made):
+        (one.stop if isinstance(one, Gate) else one.close if isinstance(one, Far) else one.remove)()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ class Trial:
     def denied(self, *segments, reason, status=403, **options):
         """DENY: a verdict of the policy, told as DESIGN section 4 says."""
         reply = self.refused(*segments, reason=reason, status=status, **options)
-        assert reply.field("Proxy-Status", ).startswith("exitgate; error="), reply.head
+        assert (reply.field("Proxy-Status") or "").startswith("exitgate; error="), reply.head
         assert reply.field("Content-Type") == "application/json" and reply.field("Connection") == "close"
         told = reply.json
         assert told["reason"] == reason and isinstance(told["policy_generation"], int), told
@@ -80,10 +80,10 @@ class Trial:
         self.gate.log.wait_for(written, verdict="allow", agent=self.name, rule=rule)
         return reply
 
-    def fetches(self, url, host="plain.test", rule="plain", **options):
+    def fetches(self, url, host="plain.test", rule="plain", fields="", **options):
         """A plain request that is answered; returns the reply and what the origin received."""
         seen, written = self.far.mark(), self.gate.log.mark()
-        reply = self.agent.send(get(url, host, "Connection: close\r\n", **options))
+        reply = self.agent.send(get(url, host, "Connection: close\r\n" + fields, **options))
         assert reply.status == 200 and reply.ended == "closed", f"{url} should pass: {reply}"
         self.gate.log.wait_for(written, verdict="allow", agent=self.name, rule=rule)
         return reply, b"".join(event.data for event in self.far.since(seen, Received))

@@ -1,0 +1,242 @@
+"""DOS: slow, greedy and broken clients take nothing from the others, and nothing makes the gate grow or die."""
+import contextlib, os, random, socket, struct, threading, time
+
+import pytest
+
+from harness.client import client_hello, connect, drain, get
+from harness.gate import BASE, eventually
+from harness.namespaces import BLACKHOLE, GOOD
+
+
+def reset(sock):
+    """Closes with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def test_DOS_01_slow_heads_end_at_their_deadline_and_hinder_nobody(trial):
+    written, began = trial.gate.log.mark(), time.monotonic()
+    silent = [trial.agent.open(15) for _ in range(100)]
+    started = [trial.agent.open(15) for _ in range(100)]
+    for sock in started:
+        sock.sendall(b"G")
+    body = trial.agent.open(15)
+    body.sendall(get("http://plain.test/", fields="Content-Length: 100\r\n", method="POST") + b"x")
+    while time.monotonic() - began < 6:
+        for sock in started:
+            sock.sendall(b"E")
+        once = time.monotonic()
+        trial.passes()
+        assert time.monotonic() - once < 1, "others are served as fast as ever"
+        time.sleep(0.5)
+    replies = [drain(sock) for sock in started]
+    assert {reply.status for reply in replies} <= {408} and {reply.ended for reply in replies} <= {"closed", "reset"}, set(map(str, replies))
+    assert all(drain(sock).ended in ("closed", "reset") for sock in silent)
+    assert time.monotonic() - began < 15, "a byte now and then does not put the deadline off"
+    trial.gate.log.wait_for(written, verdict="deny", reason="head-timeout")
+    for sock in silent + started + [body]:
+        sock.close()
+    trial.passes()
+
+
+def test_DOS_02_header_bombs_are_cut_off_early(trial):
+    for bomb in (b"".join(b"a%d: b\r\n" % number for number in range(200000)), b"X: " + b"a" * (1 << 20), b"y" * 70000):
+        before = trial.gate.resident
+        trial.malformed(b"GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n" + bomb + b"\r\n\r\n", status={400, 431})
+        assert trial.gate.resident - before < 4096, "KiB grown by one connection"
+    trial.malformed(b"GET http://plain.test/" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", status={414, 431})
+    trial.passes()
+
+
+def test_DOS_03_running_out_of_descriptors_pauses_accepting_and_no_more(fresh):
+    trial = fresh(nofile=128)
+    trial.passes()
+    held = []
+    with trial.bench.inside("agent"):
+        for _ in range(400):
+            sock = socket.socket()
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(("10.66.0.1", 3128))
+            held.append(sock)
+    eventually(lambda: trial.gate.descriptors >= 100, 5)
+    time.sleep(0.5)
+    assert trial.gate.is_alive
+    ticks = lambda: sum(map(int, open(f"/proc/{trial.gate.process.pid}/stat").read().rpartition(")")[2].split()[11:13]))
+    before = ticks()
+    time.sleep(1)
+    assert (ticks() - before) / os.sysconf("SC_CLK_TCK") < 0.5, "it spins instead of waiting"
+    assert trial.gate.tell("status").returncode == 0, "the control socket still answers"
+    assert trial.gate.reload(BASE + "# again\n").returncode == 0, "a reload still works"
+    for sock in held:
+        reset(sock)
+    eventually(lambda: trial.agent.send(connect("allowed.test:443"), timeout=0.5).raw.startswith(b"HTTP/1.1 200"), 3, "it does not recover")
+    assert [line for line in trial.gate.said if "descriptor" in line.lower() or "open files" in line.lower()], "it says why"
+    trial.passes()
+
+
+def test_DOS_04_an_upstream_that_swallows_packets_is_given_up_in_time(trial):
+    trial.far.answers("dead.test", BLACKHOLE)
+    written, began = trial.gate.log.mark(), time.monotonic()
+    tunnel = trial.agent.open(20)
+    tunnel.sendall(connect("dead.test:443"))
+    plain = trial.agent.open(20)
+    plain.sendall(get("http://dead.test/", "dead.test"))
+    for sock in (tunnel, plain):
+        reply = drain(sock)
+        assert reply.status == 504 and reply.json["reason"] == "connection-timeout", reply
+        assert "connection_timeout" in reply.field("Proxy-Status")
+    assert time.monotonic() - began < 12
+    trial.gate.log.wait_for(written, 1, host="dead.test", verdict="allow")
+    trial.passes()
+
+
+def test_DOS_04_half_closed_and_broken_tunnels_leave_nothing_behind(trial):
+    trial.passes()
+    before, memory = trial.gate.descriptors, trial.gate.resident
+    for number in range(300):
+        sock = trial.opened()
+        if number % 3:
+            sock.sendall(client_hello())
+            sock.recv(100)
+        if number % 4 == 0:
+            sock.shutdown(socket.SHUT_WR)
+        if number % 4 < 2:
+            reset(sock)
+        else:
+            sock.close()
+    eventually(lambda: trial.gate.descriptors <= before + 2, 5, "descriptors are left over")
+    assert trial.gate.resident - memory < 8192
+    trial.passes()
+
+
+def test_DOS_04_a_rule_may_bound_connections_bytes_and_time(fresh):
+    policy = """version: 1
+agents: { a1: { listen: 10.66.0.1:3128 } }
+rules:
+  - { id: two, action: allow, to: [allowed.test], limits: { connections: 2 } }
+  - { id: short, action: allow, to: [a.wild.test], limits: { duration: 1s } }
+  - { id: little, action: allow, protocol: tcp, ports: [8443], to: [raw.test], limits: { bytes-out: 64KiB, bytes-in: 10MiB } }
+  - { id: plain, action: allow, protocol: http, to: [plain.test] }
+"""
+    trial = fresh(policy)
+    first, second = trial.opened(), trial.opened()
+    reply = trial.denied(connect("allowed.test:443"), reason="connection-limit", status={403, 429, 503})
+    assert "connection_limit_reached" in reply.field("Proxy-Status")
+    second.close()
+    eventually(lambda: trial.agent.send(connect("allowed.test:443"), timeout=0.3).raw.startswith(b"HTTP/1.1 200"), 3)
+    first.close()
+    trial.far.answers("raw.test", GOOD)
+    received = []
+    trial.far.script = lambda connection, data: received.append(len(data)) or True
+    written = trial.gate.log.mark()
+    with trial.opened("raw.test:8443") as sock, contextlib.suppress(OSError):
+        for _ in range(64):
+            sock.sendall(bytes(4096))
+        assert drain(sock).ended != "open"
+    record, = trial.gate.log.wait_for(written, event="close", rule="little")
+    assert record.reason == "bytes-out-limit" and sum(received) <= 65536, (record, sum(received))
+    began = time.monotonic()
+    with trial.opened("a.wild.test:443") as sock:
+        sock.sendall(client_hello("a.wild.test"))
+        assert drain(sock).ended != "open" and time.monotonic() - began < 3
+    trial.gate.log.wait_for(written, event="close", rule="short", reason="duration-limit")
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+def test_DOS_05_a_fast_sender_and_a_slow_reader_cost_no_memory(trial, direction):
+    trial.far.answers("raw.test", GOOD)
+    sent, stop = [0], threading.Event()
+
+    def pour(sock):
+        with contextlib.suppress(OSError):
+            sock.settimeout(0.2)
+            while not stop.is_set():
+                try:
+                    sent[0] += sock.send(bytes(262144))
+                except TimeoutError:
+                    pass
+
+    def answer(connection, _):
+        if direction == "down":
+            pour(connection)
+        else:
+            stop.wait(10)
+        return False
+
+    trial.far.script = answer
+    before = trial.gate.resident
+    socks = [trial.opened("raw.test:8443") for _ in range(8)]
+    pourers = []
+    for sock in socks:
+        sock.sendall(b"go")
+        if direction == "up":
+            pourers.append(threading.Thread(target=pour, args=(sock,)))
+            pourers[-1].start()
+    time.sleep(2)
+    grown, poured = trial.gate.resident - before, sent[0]
+    stop.set()
+    for thread in pourers:
+        thread.join()
+    for sock in socks:
+        sock.close()
+    assert poured > 1 << 20, "the sender did fill the buffers"
+    assert grown < 8 * 512, f"{grown} KiB for 8 tunnels"
+    trial.far.script = None
+    trial.passes()
+
+
+def test_DOS_07_peers_that_vanish_in_the_middle_of_a_write(trial):
+    def flood(connection, _):
+        with contextlib.suppress(OSError):
+            for _ in range(50):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(65536))
+        return False
+
+    trial.far.answers("raw.test", GOOD)
+    for number in range(30):
+        trial.far.script = flood
+        with contextlib.suppress(OSError, AssertionError):
+            sock = trial.opened("raw.test:8443") if number % 2 else trial.agent.open()
+            sock.sendall(b"go" if number % 2 else get("http://plain.test/"))
+            sock.recv(1)
+            reset(sock)
+        trial.far.script = lambda connection, _: reset(connection)
+        with contextlib.suppress(OSError, AssertionError):
+            with trial.opened("raw.test:8443") as sock:
+                sock.sendall(b"x")
+                drain(sock)
+    trial.far.script = None
+    assert trial.gate.is_alive
+    trial.passes()
+
+
+def test_DOS_07_random_bytes_never_kill_it(trial):
+    source = random.Random(7)
+    seeds = [connect("allowed.test:443"), get("http://plain.test/"), b"\x05\x01\x00\x05\x01\x00\x03\x0callowed.test\x01\xbb", b"\x05\x02\x00\x02\x01\x02ab\x02cd"]
+    for _ in range(400):
+        data = bytearray(source.choice(seeds))
+        for _ in range(source.randrange(1, 5)):
+            at = source.randrange(len(data))
+            data[at:at + source.randrange(2)] = bytes(source.randrange(256) for _ in range(source.randrange(3)))
+        with trial.agent.open(1) as sock, contextlib.suppress(OSError):
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+    assert trial.gate.is_alive
+    trial.passes()
+
+
+def test_DOS_07_ten_thousand_rules_and_the_longest_name(fresh):
+    rules = "".join(f'  - {{ id: r{number}, action: allow, to: ["*.n{number}.example.test", e{number}.test] }}\n' for number in range(10000))
+    trial = fresh(BASE + rules)
+    longest = ".".join(["a" * 63] * 3) + "." + "b" * 56 + ".test"
+    assert len(longest) == 253
+    times = []
+    for _ in range(100):
+        began = time.monotonic()
+        reply = trial.agent.send(connect(f"{longest}:443"))
+        times.append(time.monotonic() - began)
+        assert reply.status == 403
+    assert sorted(times)[98] < 0.05, f"a denial takes {sorted(times)[98]:.4f} s"
+    trial.far.answers("x.n9999.example.test", GOOD)
+    trial.tunnels("x.n9999.example.test:443", "x.n9999.example.test", rule="r9999")

@@ -1,0 +1,254 @@
+"""OPS: starts, stops, reloads and broken surroundings never leave a door open, and are said in one clear line."""
+import datetime, os, signal, socket, subprocess, threading, time
+
+import pytest
+
+from harness.client import client_hello, connect, drain, get
+from harness.far import Accepted, Asked
+from harness.gate import BASE, BINARY, eventually
+from harness.namespaces import GOOD, RESOLVER
+
+
+def test_OPS_01_a_gate_that_was_killed_leaves_no_way_out_and_starts_again(fresh):
+    trial = fresh()
+    trial.passes()
+    seen = trial.far.mark()
+    trial.gate.kill()
+    with pytest.raises(OSError):
+        trial.agent.open(1)
+    with trial.bench.inside("agent"):
+        direct = socket.socket()
+    direct.settimeout(0.3)
+    with direct, pytest.raises(OSError):
+        direct.connect((GOOD, 443))
+    assert not trial.far.since(seen)
+    trial.gate.start()
+    trial.passes()
+
+
+def test_OPS_02_a_stop_drains_and_ends_with_success(fresh):
+    trial = fresh()
+    with trial.opened() as sock:
+        sock.sendall(client_hello())
+        sock.recv(100)
+        trial.gate.process.send_signal(signal.SIGTERM)
+        eventually(lambda: _refuses(trial.agent), 3, "a stopping gate still accepts")
+        sock.sendall(b"the last word")
+        assert sock.recv(100).startswith(b"FLIGHT"), "what stands may finish"
+    assert trial.gate.stop() == 0
+    assert trial.gate.log.entries()[-1].event == "stop"
+    trial.gate.log.verify()
+
+
+def _refuses(agent):
+    try:
+        agent.open(0.5).close()
+        return False
+    except OSError:
+        return True
+
+
+def test_OPS_03_no_broken_reload_takes_the_good_policy_away(fresh, tmp_path):
+    trial = fresh()
+    good, bad = BASE, ["", "version: 1\nrules: [", BASE[:len(BASE) // 2], "version: 9\n", BASE + "  - { id: bad, action: allow, to: [evil.test] }\n", "\0"]
+    for text in bad:
+        assert trial.gate.reload(text).returncode != 0, text
+        trial.denied(connect("evil.test:443"), reason="no-rule")
+        trial.denied(connect("bad.wild.test:443"), reason="deny-rule")
+        trial.passes()
+    trial.gate.policy.unlink()
+    trial.gate.policy.symlink_to(tmp_path / "nowhere")
+    assert trial.gate.tell("reload").returncode != 0
+    trial.passes()
+    trial.gate.policy.unlink()
+    assert trial.gate.reload(good).returncode == 0
+    trial.passes()
+
+
+def test_OPS_03_a_storm_of_hangups_lets_nothing_through(fresh):
+    trial = fresh()
+    stop, passed = threading.Event(), []
+
+    def probe():
+        while not stop.is_set():
+            reply = trial.agent.send(connect("bad.wild.test:443"))
+            if reply.status != 403:
+                passed.append(reply)
+
+    probing = threading.Thread(target=probe)
+    probing.start()
+    for number in range(150):
+        trial.gate.policy.write_text(BASE + f"# {number}\n" if number % 3 else BASE[:200])
+        trial.gate.process.send_signal(signal.SIGHUP)
+        time.sleep(0.005)
+    trial.gate.policy.write_text(BASE)
+    stop.set()
+    probing.join()
+    assert not passed and trial.gate.is_alive
+    assert trial.gate.tell("reload").returncode == 0
+    trial.passes()
+
+
+def test_OPS_03_a_reload_closes_what_lost_its_rule_and_spares_the_rest(fresh):
+    """Under load: no connection whose rule stayed is lost, those whose rule went end within a second."""
+    trial = fresh()
+    going, staying = [trial.opened("a.wild.test:443") for _ in range(20)], [trial.opened() for _ in range(20)]
+    for sock, name in [(sock, "a.wild.test") for sock in going] + [(sock, "allowed.test") for sock in staying]:
+        sock.sendall(client_hello(name))
+        assert sock.recv(100).startswith(b"FLIGHT")
+    written = trial.gate.log.mark()
+    rule = "{ id: tunnel, agents: [a1], action: allow, to: [allowed.test, "
+    kept = BASE.replace(rule, "{ id: kept, agents: [a1], action: allow, to: [allowed.test] }\n  - " + rule.replace("allowed.test, ", ""))
+    assert trial.gate.reload(kept).returncode == 0  # `tunnel` changed: its flows to allowed.test end as well
+    began = time.monotonic()
+    for sock in going + staying:
+        sock.settimeout(3)
+    ended = [drain(sock).ended for sock in going]
+    assert "open" not in ended and time.monotonic() - began < 1.5, ended
+    trial.gate.log.wait_for(written, 20, event="close", rule="tunnel", reason="revoked")
+    fresh_ones = [trial.opened() for _ in range(20)]
+    for sock in fresh_ones:
+        sock.sendall(client_hello())
+        assert sock.recv(100).startswith(b"FLIGHT")
+    without = "".join(line for line in kept.splitlines(keepends=True) if "id: tunnel" not in line)
+    assert without != kept and trial.gate.reload(without).returncode == 0
+    for number, sock in enumerate(fresh_ones):
+        sock.sendall(b"still %d" % number)
+        assert sock.recv(100).startswith(b"FLIGHT"), "a connection whose rule stayed was lost"
+    trial.denied(connect("a.wild.test:443"), reason="no-rule")
+    trial.tunnels("allowed.test:443", "allowed.test", rule="kept")
+
+
+def test_OPS_04_a_client_that_belongs_to_no_agent_gets_nothing(trial, anyone, other):
+    for stranger in (anyone, other):
+        stranger.denied(connect("allowed.test:443"), reason="no-rule")
+        stranger.denied(get("http://plain.test/"), reason="no-rule")
+    trial.passes()
+
+
+def start(bench, *arguments, env=None):
+    return subprocess.run(bench.command("gw", BINARY, "serve", *arguments), capture_output=True, text=True, timeout=15,
+                          env={"PATH": os.environ["PATH"], "HOME": "/root", "NO_COLOR": "1"} | (env or {}))
+
+
+def test_OPS_05_what_is_missing_stops_the_start_with_its_name(bench, tmp_path, gate):
+    policy = tmp_path / "p.yaml"
+    policy.write_text("version: 1\nrules: []\n")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("version: 1\nrulez: []\n")
+    sound = {"--policy": policy, "--proxy-listen": "10.66.0.1:3199", "--dns-upstream": RESOLVER, "--audit-log": tmp_path / "a.jsonl", "--control": tmp_path / "c.sock"}
+    (tmp_path / "file").write_text("")
+    cases = [
+        ({"--policy": tmp_path / "none.yaml"}, {65, 66, 78}, "none.yaml"), ({"--policy": broken}, {65}, "broken.yaml:2:"),
+        ({"--proxy-listen": "10.66.0.1:3128"}, {69, 78}, "3128"), ({"--proxy-listen": "192.0.2.1:3199"}, {69, 78}, "192.0.2.1"),
+        ({"--proxy-listen": "nonsense"}, {64, 78}, "nonsense"), ({"--proxy-listen": "10.66.0.1:99999"}, {64, 78}, "99999"),
+        ({"--audit-log": tmp_path / "file" / "a.jsonl"}, {73, 74, 77, 78}, "a.jsonl"), ({"--audit-log": "/proc/nope.jsonl"}, {73, 74, 77, 78}, "nope.jsonl"),
+        ({"--control": tmp_path / "file" / "c.sock"}, {69, 73, 77, 78}, "c.sock"), ({"--dns-upstream": "resolver.test"}, {64, 78}, "resolver.test"),
+        ({"--no-such-flag": "x"}, {64}, "no-such-flag")]
+    for changed, statuses, named in cases:
+        done = start(bench, *(str(word) for pair in (sound | changed).items() for word in pair))
+        assert done.returncode in statuses and named in done.stderr, (changed, done)
+        assert "ready" not in done.stderr and len(done.stderr.strip().splitlines()) <= 8, done.stderr
+        assert not (tmp_path / "c.sock").exists(), f"{changed}: something was left half-started"
+    assert gate.is_alive
+
+
+def test_OPS_05_no_resolver_at_all_is_said(fresh):
+    trial = fresh(start=False, upstream=(), resolv_conf="# none\n")
+    trial.gate.start(wait=False)
+    try:
+        code = trial.gate.process.wait(3)
+        assert code in (69, 78), trial.gate.said
+    except subprocess.TimeoutExpired:
+        pass  # it runs, and then names are not resolved and nothing is dialled
+    assert any("resolv" in line for line in trial.gate.said), trial.gate.said
+
+
+def test_OPS_06_a_rule_that_runs_out_ends_its_flows_and_denies(fresh):
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    trial = fresh(BASE + f"  - {{ id: brief, agents: [a1], action: allow, to: [brief.test], expires: {soon} }}\n")
+    trial.far.answers("brief.test", GOOD)
+    written = trial.gate.log.mark()
+    with trial.opened("brief.test:443") as sock:
+        sock.sendall(client_hello("brief.test"))
+        assert sock.recv(100).startswith(b"FLIGHT")
+        sock.settimeout(8)
+        assert drain(sock).ended != "open"
+    trial.gate.log.wait_for(written, event="close", rule="brief", reason="expired")
+    trial.denied(connect("brief.test:443"), reason="no-rule")
+    trial.passes()
+
+
+@pytest.mark.parametrize("trouble", ["SERVFAIL", "FORMERR", "REFUSED", "NXDOMAIN", "garbage"])
+def test_OPS_07_a_resolver_that_fails_opens_nothing(trial, trouble):
+    name = f"{trouble.lower()}.wild.test"
+    trial.far.zone[f"{name} A"] = trial.far.zone[f"{name} AAAA"] = [trouble]
+    seen = trial.far.mark()
+    sock = trial.agent.open(8)
+    sock.sendall(connect(f"{name}:443"))
+    reply = drain(sock)
+    assert reply.status in (502, 504) and reply.json["reason"] in ("dns-error", "dns-timeout"), reply
+    assert "dns_" in reply.field("Proxy-Status")
+    assert not trial.far.since(seen, Accepted)
+    assert {event.server for event in trial.far.since(seen, Asked)} == {RESOLVER}, "another server was asked"
+    trial.passes()
+
+
+def test_OPS_07_a_resolver_that_is_silent_is_given_up_in_time(trial):
+    names = [f"silent{number}.wild.test" for number in range(3)]
+    for name in names:
+        trial.far.zone[f"{name} A"] = trial.far.zone[f"{name} AAAA"] = ["silence"]
+    seen, began = trial.far.mark(), time.monotonic()
+    socks = [trial.agent.open(8) for _ in names]
+    for sock, name in zip(socks, names):
+        sock.sendall(connect(f"{name}:443"))
+    trial.passes()
+    for sock in socks:
+        reply = drain(sock)
+        assert reply.status == 504 and reply.json["reason"] == "dns-timeout", reply
+    assert time.monotonic() - began < 6
+    assert {event.server for event in trial.far.since(seen, Asked)} == {RESOLVER}
+
+
+def test_OPS_07_a_truncated_answer_is_asked_for_over_tcp(trial):
+    trial.far.zone["big.wild.test A"], trial.far.zone["big.wild.test AAAA"] = ["truncated"], [[]]
+    trial.tunnels("big.wild.test:443", "big.wild.test")
+
+
+def test_OPS_07_rebinding_and_mixed_answers_never_reach_inside(trial):
+    """DNS-20..22 as far as the proxy's own lookups go: the address judged is the address dialled, asked for once."""
+    trial.far.zone["rebind.test A"], trial.far.zone["rebind.test AAAA"] = [[GOOD], ["169.254.169.254"]], [[]]
+    seen = trial.far.mark()
+    for _ in range(20):
+        trial.agent.send(connect("rebind.test:443"), timeout=0.05)
+    trial.far.answers("mixed.test", "169.254.169.254", GOOD, "::1")
+    trial.agent.send(connect("mixed.test:443"), timeout=0.1)
+    assert {event.address for event in trial.far.since(seen, Accepted)} <= {GOOD}
+    trial.passes()
+
+
+def test_OPS_07_aliases_are_followed_and_a_denied_one_is_not(trial):
+    trial.far.zone["cn.test A"] = [[("cn.test", "CNAME", "edge.cdn.test"), ("edge.cdn.test", "A", GOOD)]]
+    trial.far.zone["cn.test AAAA"] = [[]]
+    trial.tunnels("cn.test:443", "cn.test")
+    trial.denied(connect("edge.cdn.test:443"), reason="no-rule")
+    trial.far.zone["alias.wild.test A"] = [[("alias.wild.test", "CNAME", "bad.wild.test"), ("bad.wild.test", "A", GOOD)]]
+    trial.far.zone["alias.wild.test AAAA"] = [[("alias.wild.test", "CNAME", "bad.wild.test")]]
+    trial.denied(connect("alias.wild.test:443"), reason="cname-denied", resolves=True)
+
+
+def test_OPS_08_audit_mode_says_everywhere_that_nothing_is_enforced(fresh):
+    trial = fresh(BASE.replace("version: 1\n", "version: 1\nmode: audit\n"))
+    trial.far.answers("evil.test", GOOD)
+    written = trial.gate.log.mark()
+    with trial.opened("evil.test:443") as sock:
+        sock.sendall(client_hello("evil.test"))
+        assert sock.recv(100).startswith(b"FLIGHT")
+    record, = trial.gate.log.wait_for(written, host="evil.test", verdict="allow", event="decision")
+    assert record.would_deny and record.reason == "no-rule"
+    trial.denied(connect("169.254.169.254:443"), reason="special-address")
+    status = trial.gate.tell("status").stdout.lower()
+    assert "audit" in status and "enforc" in status, status
+    assert any("audit" in line.lower() for line in trial.gate.said), "the start says so"
+    assert trial.gate.reload(BASE).returncode == 0
+    trial.denied(connect("evil.test:443"), reason="no-rule")
