@@ -44,6 +44,7 @@ let package = Package(
       name: "Gateway",
       dependencies: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", crypto, systemPackage,
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
     .executableTarget(

@@ -21,10 +21,10 @@ final class DatagramExchange: UpstreamExchange {
 
   init(_ events: ExchangeEvents, _ query: [UInt8], to upstream: Endpoint, on loop: EventLoop) throws(Errno) {
     socket = try DatagramSocket(loop: loop, family: upstream.address.isV4 ? .v4 : .v6)
-    socket.onReceive = { bytes, sender in events.datagram(Array(bytes), sender) }
-    do { try socket.send(query, to: upstream) } catch {
+    socket.onReceive = { bytes, sender in events.datagram(bytes, sender) }
+    guard socket.send(query, to: upstream) else {
       socket.close()
-      throw error
+      throw .networkUnreachable
     }
   }
 

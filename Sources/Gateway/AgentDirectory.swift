@@ -1,0 +1,54 @@
+import Crypto
+import Policy
+
+/// Tells which agent a client is: by the listener it uses, which it cannot
+/// forge, or by the token it shows.
+public struct AgentDirectory: Sendable {
+  private var byListener: [ListenAddress: Agent] = [:]
+  private var byToken: [[UInt8]: Agent] = [:]
+
+  /// Builds the directory of a policy's agents.
+  public init(_ agents: [Agent]) {
+    for agent in agents {
+      if let listen = agent.listen { byListener[listen] = agent }
+      if let token = agent.tokenSHA256 { byToken[token] = agent }
+    }
+  }
+
+  /// The listeners the policy asks for.
+  var listeners: [ListenAddress] { Array(byListener.keys) }
+
+  /// Returns who a client of `listener` is that shows `token`.
+  ///
+  /// A listener that belongs to an agent names it; where that agent has a token
+  /// too, both must be right. On a shared listener a token is needed as soon as
+  /// any agent has one; else everybody is the default agent.
+  ///
+  /// - Returns: nil when the token is missing or wrong (407).
+  func agent(on listener: ListenAddress, token: [UInt8]?) -> AgentName? {
+    if let owner = byListener[listen: listener] {
+      guard let expected = owner.tokenSHA256 else { return owner.name }
+      return token.map(digest) == expected ? owner.name : nil
+    }
+    guard !byToken.isEmpty else { return .default }
+    guard let token, let agent = byToken[digest(token)], agent.listen == nil else { return nil }
+    return agent.name
+  }
+
+  /// Whether clients of `listener` must show a token.
+  func needsToken(on listener: ListenAddress) -> Bool {
+    byListener[listen: listener].map { $0.tokenSHA256 != nil } ?? !byToken.isEmpty
+  }
+}
+
+extension Dictionary where Key == ListenAddress, Value == Agent {
+  fileprivate subscript(listen address: ListenAddress) -> Agent? {
+    isEmpty ? nil : self[address]
+  }
+}
+
+/// Tokens are compared by their digests alone, so the time a comparison takes
+/// says nothing about the token.
+private func digest(_ token: [UInt8]) -> [UInt8] {
+  Array(SHA256.hash(data: token))
+}

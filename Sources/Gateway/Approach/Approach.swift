@@ -1,0 +1,216 @@
+import Addressing
+import Audit
+import EventLoop
+import Policy
+
+/// The way from a parsed destination to a connected upstream, the same for
+/// tunnels and plain requests: decide, reserve, resolve, admit, record, dial.
+///
+/// It holds no socket and no clock: events go in, effects come out. Whatever
+/// happens, a record says so, and an allowed one is in the log before anything
+/// is dialled.
+struct Approach {
+  enum Event {
+    case begin
+    case reserved(Bool)
+    case resolved(Result<Resolution, ResolveFailure>)
+    case recorded(Bool)
+    case dialed(Result<Endpoint, DialFailure>, toSelf: Bool)
+    case clientClosed
+    case revoked(Reason)
+  }
+
+  enum Effect {
+    case record(Record)
+    /// Take one of the rule's connections, answer with `reserved`.
+    case reserve
+    case resolve(Hostname)
+    /// Hand the records to the kernel, answer with `recorded`.
+    case commit
+    case dial([IPAddress], Port)
+    /// The upstream stands: the last effect of an approach that succeeds.
+    case connected(Endpoint)
+    /// Tell the client why not, then close: the last effect of one that fails.
+    case refuse(Denial)
+    /// The client is gone: close.
+    case abandon
+  }
+
+  /// What is asked for.
+  enum Subject: Sendable {
+    case tunnel
+    case request(RequestFacts, upgrade: Bool)
+  }
+
+  private enum Phase {
+    case judging
+    case reserving
+    case resolving
+    case recording([IPAddress])
+    case dialing
+    case finished
+  }
+
+  private(set) var flow: Flow
+  let subject: Subject
+  private var phase = Phase.judging
+  private(set) var isRecorded = false
+
+  init(_ subject: Subject, to authority: Authority, from origin: Origin, id: UInt64, at now: Timestamp) {
+    self.subject = subject
+    let traffic: TrafficProtocol = if case .tunnel = subject { .https } else { .http }
+    flow = Flow(
+      id: id, origin: origin, destination: Destination(authority.host, authority.port, traffic),
+      decision: .undecided, generation: 0, startedAt: now)
+  }
+
+  mutating func handle(_ event: Event, under snapshot: PolicySnapshot, at now: Timestamp) -> [Effect] {
+    switch (phase, event) {
+    case (.judging, .begin): judge(under: snapshot, at: now)
+    case (.reserving, .reserved(true)): find()
+    case (.reserving, .reserved(false)): deny(.connectionLimit, at: now)
+    case (.resolving, .resolved(.success(let found))): admit(found, under: snapshot, at: now)
+    case (.resolving, .resolved(.failure(let failure))): fail(failure.reason, at: now)
+    case (.recording(let addresses), .recorded(true)):
+      advance(.dialing, [.dial(addresses, flow.destination.port)])
+    case (.recording, .recorded(false)): fail(.auditUnavailable, at: now)
+    case (.dialing, .dialed(.success(let endpoint), let toSelf)): arrive(endpoint, toSelf: toSelf, at: now)
+    case (.dialing, .dialed(.failure(let failure), _)): fail(failure.reason, at: now)
+    case (.finished, _): []
+    case (_, .revoked(let reason)): deny(reason, at: now)
+    case (_, .clientClosed): abandon(at: now)
+    default: []
+    }
+  }
+
+  private mutating func advance(_ next: Phase, _ effects: [Effect]) -> [Effect] {
+    phase = next
+    return effects
+  }
+}
+
+// MARK: - Decide
+
+extension Approach {
+  private mutating func judge(under snapshot: PolicySnapshot, at now: Timestamp) -> [Effect] {
+    decide(under: snapshot, at: now)
+    flow.generation = snapshot.generation
+    let decision = flow.decision
+    switch decision.verdict(in: snapshot.policy.mode) {
+    case .deny: return deny(decision.reason, at: now)
+    case .ask: return deny(.noApprover, at: now)
+    case .allow where decision.rule?.limits.connections != nil: return advance(.reserving, [.reserve])
+    case .allow: return find()
+    }
+  }
+
+  private mutating func decide(under snapshot: PolicySnapshot, at now: Timestamp) {
+    let policy = snapshot.policy, agent = flow.origin.agent
+    switch subject {
+    case .tunnel:
+      (flow.decision, flow.destination.traffic) = policy.decideTunnel(
+        host: flow.destination.host, port: flow.destination.port, agent: agent, floor: snapshot.floor, at: now
+      )
+    case .request(let facts, let upgrade):
+      flow.decision = policy.decide(
+        flow.destination, agent: agent, request: facts, floor: snapshot.floor, at: now)
+      if upgrade, flow.decision.answer != .allow { decideUpgrade(under: snapshot, at: now) }
+    }
+  }
+
+  /// An upgraded connection is opaque, so a `tcp` rule may carry it as well.
+  private mutating func decideUpgrade(under snapshot: PolicySnapshot, at now: Timestamp) {
+    var opaque = flow.destination
+    opaque.traffic = .tcp
+    let decision = snapshot.policy.decide(
+      opaque, agent: flow.origin.agent, floor: snapshot.floor, at: now)
+    guard decision.answer == .allow, flow.decision.reason == .noRule else { return }
+    flow.decision = decision
+    flow.destination = opaque
+  }
+
+  private mutating func find() -> [Effect] {
+    switch flow.destination.host {
+    case .name(let name): advance(.resolving, [.resolve(name)])
+    case .address(let address): record(dialing: [address])
+    }
+  }
+
+  /// Asks the policy about the addresses; those it admits are the ones dialled.
+  private mutating func admit(_ found: Resolution, under snapshot: PolicySnapshot, at now: Timestamp)
+    -> [Effect]
+  {
+    let policy = snapshot.policy
+    if policy.mode == .enforce, let rule = deniedLink(of: found.chain, under: policy, at: now) {
+      flow.decision.rule = rule
+      return deny(.cnameDenied, at: now)
+    }
+    let admission = policy.admit(
+      found.addresses, to: flow.destination, under: flow.decision, floor: snapshot.floor)
+    guard admission.admitted.isEmpty else { return record(dialing: admission.admitted) }
+    guard let refused = admission.refused.first else { return fail(.dnsFailure, at: now) }
+    return deny(refused.reason, address: refused.address, at: now)
+  }
+
+  private func deniedLink(of chain: [Hostname], under policy: Policy, at now: Timestamp) -> Rule? {
+    for name in chain {
+      if let rule = policy.deniesName(name, agent: flow.origin.agent, at: now) { return rule }
+    }
+    return nil
+  }
+
+  private mutating func record(dialing addresses: [IPAddress]) -> [Effect] {
+    advance(.recording(addresses), [.record(allowed(addresses.first)), .commit])
+  }
+
+  private mutating func allowed(_ address: IPAddress?) -> Record {
+    isRecorded = true
+    return flow.decisionRecord(
+      .allow, flow.decision.reason, wouldDeny: flow.decision.answer != .allow, address: address,
+      method: method,
+      at: flow.startedAt)
+  }
+
+  private var method: String? {
+    if case .request(let facts, _) = subject { facts.method } else { nil }
+  }
+}
+
+// MARK: - Arrive, or not
+
+extension Approach {
+  private mutating func arrive(_ endpoint: Endpoint, toSelf: Bool, at now: Timestamp) -> [Effect] {
+    if toSelf, flow.decision.rule?.allowLoopback != true {
+      return deny(.selfAddress, address: endpoint.address, at: now)
+    }
+    return advance(.finished, [.connected(endpoint)])
+  }
+
+  /// Records a denial and tells the client.
+  private mutating func deny(_ reason: Reason, address: IPAddress? = nil, at now: Timestamp) -> [Effect] {
+    let record = flow.decisionRecord(.deny, reason, address: address, method: method, at: now)
+    return [.record(record)] + refuse(reason, at: now)
+  }
+
+  /// Tells the client of trouble that is not the policy's: it had allowed it.
+  private mutating func fail(_ reason: Reason, at now: Timestamp) -> [Effect] {
+    let first = isRecorded ? [] : [Effect.record(allowed(nil))]
+    return first + refuse(reason, at: now)
+  }
+
+  private mutating func refuse(_ reason: Reason, at now: Timestamp) -> [Effect] {
+    let denial = Denial(
+      reason, destination: flow.destination, rule: flow.decision.rule?.id, generation: flow.generation,
+      agent: flow.origin.agent, nearMiss: flow.decision.nearMiss)
+    return advance(.finished, closing(.cut(reason), at: now) + [.refuse(denial)])
+  }
+
+  private mutating func abandon(at now: Timestamp) -> [Effect] {
+    advance(.finished, closing(.clientReset, at: now) + [.abandon])
+  }
+
+  private func closing(_ reason: CloseReason, at now: Timestamp) -> [Effect] {
+    guard isRecorded else { return [] }
+    return [.record(flow.closeRecord(reason, address: nil, bytesOut: 0, bytesIn: 0, at: now))]
+  }
+}

@@ -1,0 +1,218 @@
+import Addressing
+import Audit
+import EventLoop
+import Policy
+import Wire
+
+/// A client's connection until it is known what it wants: HTTP or SOCKS by its
+/// first byte, then CONNECT or a plain request by its head. From there a
+/// tunnel or an exchange takes over.
+final class ClientConnection: ChannelDelegate {
+  private unowned let shard: Shard
+  private let channel: Channel
+  private let entrance: Entrance
+  private var ticket: ConnectionTicket?
+  private var agent = AgentName.default
+  private var buffer: [UInt8] = []
+  /// How much of `buffer` was already searched for the end of a head.
+  private var seen = 0
+  private var socks: SOCKSNegotiation?
+  /// The rest of the last response, where the client is slow to take it.
+  private var outgoing = OutgoingBytes()
+
+  init(_ channel: Channel, through entrance: Entrance, shard: Shard, ticket: ConnectionTicket? = nil) {
+    self.channel = channel
+    self.entrance = entrance
+    self.shard = shard
+    self.ticket = ticket
+  }
+
+  /// Takes a new connection: counts it, or answers 503.
+  func start() {
+    shard.countAccepted()
+    channel.delegate = self
+    ticket = shard.admission.enter()
+    guard ticket != nil else { return reject(.overload) }
+    channel.deadline = shard.loop.now + Deadlines.head
+    channelIsReady(channel)
+  }
+
+  /// Waits for the next request on a kept connection.
+  ///
+  /// - Parameters:
+  ///   - bytes: What is known of the request already.
+  ///   - outgoing: What the client has still to take of the last response.
+  func resume(with bytes: [UInt8], sending outgoing: OutgoingBytes) {
+    self.outgoing = outgoing
+    channel.delegate = self
+    channel.deadline = shard.loop.now + (bytes.isEmpty ? Deadlines.betweenRequests : Deadlines.head)
+    // Not at once: a client that pipelines would nest each request in the one before.
+    shard.loop.schedule(after: .zero) {
+      guard self.channel.delegate === self else { return }
+      if !bytes.isEmpty { self.take(bytes) }
+      self.channelIsReady(self.channel)
+    }
+  }
+
+  func channelIsReady(_ channel: Channel) {
+    guard outgoing.flush(to: channel) else { return channel.close() }
+    while channel.delegate === self, !channel.isClosed {
+      switch channel.read(into: shard.loop.scratch) {
+      case .bytes(let count): take(shard.loop.scratch[..<count])
+      case .wouldBlock: return
+      case .end, .failed: return channel.close()
+      }
+    }
+  }
+
+  /// A client that says nothing at all was no request; one that stopped in the
+  /// middle of its head is told and recorded.
+  func channelDeadlinePassed(_ channel: Channel) {
+    guard !buffer.isEmpty || socks != nil else { return channel.close() }
+    reject(.headTimeout)
+  }
+
+  private func take(_ bytes: some Sequence<UInt8>) {
+    if buffer.isEmpty { channel.deadline = shard.loop.now + Deadlines.head }
+    buffer += bytes
+    if socks != nil || buffer.first == SOCKSNegotiation.version {
+      negotiate()
+    } else {
+      readHead()
+    }
+  }
+}
+
+// MARK: - HTTP
+
+extension ClientConnection {
+  private func readHead() {
+    let seen = seen
+    self.seen = buffer.count
+    do {
+      guard let (head, length) = try RequestHead.parse(buffer[...], resumingAt: seen) else { return }
+      let rest = Array(buffer[length...])
+      buffer = []
+      self.seen = 0
+      try route(head, rest)
+    } catch {
+      reject(error.reason, status: error.status, detail: error.token)
+    }
+  }
+
+  private func route(_ head: RequestHead, _ rest: [UInt8]) throws(RequestError) {
+    guard identify(head.proxyAuthorization) else { return }
+    try head.checkHost(gate: entrance.authorities)
+    channel.deadline = nil
+    switch head.target {
+    case .authority(let authority):
+      startTunnel(to: authority, layer: .connect, early: rest, dialect: .http)
+    case .absolute(let authority, _):
+      startExchange(head, with: authority, rest)
+    }
+  }
+
+  /// Finds the agent and books the connection to it, or answers 407 or 503.
+  private func identify(_ token: [UInt8]?) -> Bool {
+    guard let agent = shard.snapshot.directory.agent(on: entrance.address, token: token) else {
+      reject(.unknownAgent)
+      return false
+    }
+    self.agent = agent
+    guard ticket?.book(to: agent) == true else {
+      reject(.overload)
+      return false
+    }
+    return true
+  }
+
+  private func startTunnel(to authority: Authority, layer: Layer, early: [UInt8], dialect: TunnelDialect) {
+    let approach = Approach(
+      .tunnel, to: authority, from: origin(layer), id: shard.nextFlowID(), at: .now())
+    TunnelDriver(
+      approach, client: channel, early: early, dialect: dialect, shard: shard, ticket: ticket
+    ).start()
+  }
+
+  private func startExchange(_ head: RequestHead, with authority: Authority, _ rest: [UInt8]) {
+    if let upgrade = head.upgrade, upgrade != "websocket" { return reject(.upgrade) }
+    let facts = RequestFacts(method: head.method, path: head.path ?? "")
+    let approach = Approach(
+      .request(facts, upgrade: head.upgrade != nil), to: authority, from: origin(.http),
+      id: shard.nextFlowID(),
+      at: .now())
+    ExchangeDriver(
+      head, approach, behind: rest, through: entrance, client: channel, shard: shard, ticket: ticket
+    ).start()
+  }
+
+  private func origin(_ layer: Layer) -> Origin {
+    entrance.origin(of: agent, on: channel, layer: layer)
+  }
+
+  /// Answers a request that was not judged, records it and ends the connection;
+  /// nothing behind it is parsed.
+  private func reject(
+    _ reason: Reason, status: Int? = nil, detail: String? = nil, socksError: SOCKSError? = nil
+  ) {
+    let generation = shard.snapshot.generation
+    shard.record(
+      .unjudged(
+        reason, from: origin(socks == nil ? .http : .socks), rawHost: RawExcerpt.of(buffer), detail: detail,
+        generation: generation, flow: shard.nextFlowID(), at: .now()))
+    let denial = Denial(reason, status: status, generation: generation, agent: agent)
+    let answer = socks.map { $0.refusal(socksError, reason) } ?? denial.httpBytes()
+    Farewell.send(answer, on: channel, loop: shard.loop, lingers: true)
+  }
+}
+
+// MARK: - SOCKS
+
+extension ClientConnection {
+  private func negotiate() {
+    var negotiation =
+      socks ?? SOCKSNegotiation(needsToken: shard.snapshot.directory.needsToken(on: entrance.address))
+    do throws(SOCKSError) {
+      while true {
+        let step = try negotiation.advance(&buffer)
+        socks = negotiation
+        switch step {
+        case .needsMore: return
+        case .reply(let bytes): guard channel.writeAll(bytes) else { return channel.close() }
+        case .request(let authority): return connect(to: authority, token: negotiation.token)
+        }
+      }
+    } catch {
+      socks = negotiation
+      reject(.malformed, detail: error.token, socksError: error)
+    }
+  }
+
+  private func connect(to authority: Authority, token: [UInt8]?) {
+    guard identify(token) else { return }
+    let rest = buffer
+    buffer = []
+    channel.deadline = nil
+    startTunnel(to: authority, layer: .socks, early: rest, dialect: .socks)
+  }
+}
+
+/// The part of a malformed request that the log keeps: its target, so that
+/// neither a header nor a query is written.
+enum RawExcerpt {
+  /// The most that is looked at, in bytes.
+  private static let limit = 256
+
+  static func of(_ request: [UInt8]) -> [UInt8]? {
+    let line = request.prefix { $0 != UInt8(ascii: "\n") }
+    let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: true)
+    guard words.count >= 2 else { return nil }
+    let target = words[1].prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+    return Array(withoutUserinfo(target).prefix(limit))
+  }
+
+  private static func withoutUserinfo(_ target: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    guard let at = target.lastIndex(of: UInt8(ascii: "@")) else { return target }
+    return target[at...]
+  }
+}

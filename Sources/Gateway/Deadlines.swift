@@ -1,0 +1,16 @@
+/// How long the gate waits for what.
+enum Deadlines {
+  /// A request head, from its first byte or from the accept (ATTACKS: slow heads).
+  static let head = Duration.seconds(10)
+  /// A ClientHello, from the moment the tunnel stands.
+  static let hello = Duration.seconds(10)
+  /// Between two requests of a kept connection.
+  static let betweenRequests = Duration.seconds(60)
+  /// A tunnel or a body on which no byte moves. SSH and database sessions rest
+  /// for long; RFC 5382 REQ-5 asks 2 h 4 min of a NAT.
+  static let idle = Duration.seconds(7440)
+  /// An upstream that takes a request and does not answer.
+  static let response = Duration.seconds(300)
+  /// A client that is told no and does not go away.
+  static let farewell = Duration.seconds(2)
+}

@@ -1,0 +1,200 @@
+import Addressing
+import Audit
+import EventLoop
+import Policy
+import Wire
+
+/// Performs the effects of one `ExchangeSession` on a loop.
+///
+/// Memory is bounded by reading from a side only while nothing waits to be
+/// written to the other.
+final class ExchangeDriver: ApproachDriver, ChannelDelegate {
+  /// The most that one read takes, in bytes: what may wait for a slow side.
+  private static let readSize = 64 * 1024
+
+  private let head: RequestHead
+  private let entrance: Entrance
+  private var session: ExchangeSession?
+  private var behind: [UInt8]
+  private var toUpstream = OutgoingBytes()
+  private var toClient = OutgoingBytes()
+  private var relay: Relay?
+  private var isPumping = false
+
+  init(
+    _ head: RequestHead, _ approach: Approach, behind: [UInt8], through entrance: Entrance, client: Channel,
+    shard: Shard, ticket: ConnectionTicket?
+  ) {
+    self.head = head
+    self.entrance = entrance
+    self.behind = behind
+    super.init(approach, client: client, shard: shard, ticket: ticket)
+  }
+
+  func start() {
+    client.delegate = self
+    begin()
+  }
+
+  override func revoke(_ reason: Reason) {
+    if session == nil {
+      approach(.revoked(reason))
+    } else {
+      handle(.revoked(reason))
+    }
+  }
+
+  override func connected(to endpoint: Endpoint) {
+    session = ExchangeSession(approach.flow, head, behind: behind)
+    behind = []
+    openAccount()
+    upstream?.delegate = self
+    handle(.connected(endpoint))
+    pump()
+  }
+
+  override func refuse(_ denial: Denial) {
+    let bytes = denial.httpBytes(headOnly: head.method == "HEAD")
+    let mayStillSend = !behind.isEmpty || (session?.awaitsBody ?? (head.framing != .none))
+    Farewell.send(bytes, on: client, loop: shard.loop, lingers: mayStillSend)
+  }
+
+  override func cut() {
+    if let relay {
+      relay.cut()
+    } else {
+      super.cut()
+    }
+  }
+}
+
+// MARK: - Effects
+
+extension ExchangeDriver {
+  private func handle(_ event: ExchangeSession.Event) {
+    guard let effects = session?.handle(event, in: shard.snapshot.policy.mode, at: .now()) else { return }
+    for effect in effects { perform(effect) }
+    if session?.isFinished == true {
+      relay = nil
+      finish()
+    }
+  }
+
+  private func perform(_ effect: ExchangeSession.Effect) {
+    switch effect {
+    case .record(let record): shard.record(record)
+    case .toUpstream(let bytes): send(bytes, \.toUpstream, against: account?.out, or: .bytesOutLimit)
+    case .toClient(let bytes): send(bytes, \.toClient, against: account?.in, or: .bytesInLimit)
+    case .finishUpstream: upstream?.shutdownWrite()
+    case .relay(let out, let received): startRelay(out, received)
+    case .refuse(let denial):
+      upstream?.reset()
+      refuse(denial)
+    case .next(let bytes): awaitNext(bytes)
+    case .close: closeAfterFlush()
+    case .cut: cut()
+    }
+  }
+
+  /// Spends the budget before a byte is due; what is over it is never sent.
+  private func send(
+    _ bytes: [UInt8], _ path: ReferenceWritableKeyPath<ExchangeDriver, OutgoingBytes>,
+    against budget: ByteBudget?,
+    or reason: Reason
+  ) {
+    guard budget?.spend(bytes.count) ?? true else { return handle(.overBudget(reason)) }
+    self[keyPath: path].append(bytes)
+  }
+
+  private func startRelay(_ earlyToUpstream: [UInt8], _ earlyToClient: [UInt8]) {
+    guard let upstream, toClient.flush(to: client), toClient.isEmpty else { return handle(.clientClosed) }
+    client.deadline = nil
+    let until = approach.flow.decision.rule?.limits.duration.map { shard.loop.now + $0 }
+    let options = RelayOptions(
+      idle: Deadlines.idle, until: until, budgetOut: account?.out, budgetIn: account?.in)
+    let relay = Relay(client: client, upstream: upstream, options: options) { [self] end in relayEnded(end) }
+    self.relay = relay
+    relay.start(earlyToUpstream: earlyToUpstream, earlyToClient: earlyToClient)
+  }
+
+  private func relayEnded(_ end: RelayEnd) {
+    guard let relay else { return }
+    handle(.relayed(end, bytesOut: relay.bytesOut, bytesIn: relay.bytesIn))
+  }
+
+  /// Hands the connection back for the next request, decided anew.
+  private func awaitNext(_ bytes: [UInt8]) {
+    upstream?.close()
+    guard toClient.flush(to: client) else { return client.close() }
+    let next = ClientConnection(client, through: entrance, shard: shard, ticket: ticket)
+    next.resume(with: bytes, sending: toClient)
+  }
+
+  private func closeAfterFlush() {
+    upstream?.close()
+    Farewell.send(toClient.unsent, on: client, loop: shard.loop, lingers: session?.awaitsBody ?? false)
+  }
+}
+
+// MARK: - Pump
+
+extension ExchangeDriver {
+  func channelIsReady(_ channel: Channel) {
+    pump()
+  }
+
+  func channelDeadlinePassed(_ channel: Channel) {
+    handle(.deadline)
+  }
+
+  /// Moves what can be moved, both ways, until neither side has more to give.
+  private func pump() {
+    guard !isPumping, session != nil, relay == nil else { return }
+    isPumping = true
+    defer { isPumping = false }
+    var moved = true
+    while moved, let session, !session.isFinished, relay == nil {
+      guard flush() else { return }
+      moved = readUpstream()
+      moved = readClient() || moved
+    }
+    if let session, !session.isFinished, relay == nil {
+      client.deadline = shard.loop.now + (session.awaitsBody ? Deadlines.betweenRequests : Deadlines.response)
+    }
+  }
+
+  private func flush() -> Bool {
+    guard toClient.flush(to: client) else {
+      handle(.clientClosed)
+      cut()
+      return false
+    }
+    if let upstream, !toUpstream.flush(to: upstream) { toUpstream = OutgoingBytes() }
+    return true
+  }
+
+  private func readClient() -> Bool {
+    guard session?.wantsClientBytes == true, toUpstream.isEmpty else { return false }
+    return read(client, .clientClosed) { .clientBytes($0) }
+  }
+
+  private func readUpstream() -> Bool {
+    guard session?.wantsUpstreamBytes == true, toClient.isEmpty, let upstream else { return false }
+    return read(upstream, .upstreamClosed) { .upstreamBytes($0) }
+  }
+
+  private func read(
+    _ channel: Channel, _ closed: ExchangeSession.Event, _ event: (ArraySlice<UInt8>) -> ExchangeSession.Event
+  ) -> Bool {
+    let buffer = UnsafeMutableRawBufferPointer(rebasing: shard.loop.scratch[..<Self.readSize])
+    switch channel.read(into: buffer) {
+    case .bytes(let count):
+      handle(event([UInt8](buffer[..<count])[...]))
+      return true
+    case .wouldBlock: return false
+    case .end, .failed:
+      handle(closed)
+      return false
+    }
+  }
+}

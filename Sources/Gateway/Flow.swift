@@ -1,0 +1,35 @@
+import Addressing
+import Audit
+import Policy
+
+/// Who asks, over what: the facts every record of a connection shares.
+struct Origin: Sendable {
+  var agent: AgentName
+  var client: String
+  var listener: String
+  var layer: Layer
+}
+
+/// One request that was judged: what its records say and what a reload asks.
+struct Flow: Sendable {
+  let id: UInt64
+  let origin: Origin
+  var destination: Destination
+  var decision: Decision
+  var generation: UInt64
+  var startedAt: Timestamp
+
+  /// The record of a decision about this flow.
+  func decisionRecord(
+    _ verdict: Action, _ reason: Reason, wouldDeny: Bool = false, layer: Layer? = nil,
+    address: IPAddress? = nil,
+    method: String? = nil, at time: Timestamp
+  ) -> Record {
+    .decision(
+      DecisionRecord(
+        time: time, flow: id, agent: origin.agent, client: origin.client, listener: origin.listener,
+        destination: destination, rawHost: nil, layer: layer ?? origin.layer, verdict: verdict,
+        wouldDeny: wouldDeny, reason: reason, rule: decision.rule?.id, generation: generation, method: method,
+        address: address, detail: nil))
+  }
+}

@@ -1,0 +1,145 @@
+import Addressing
+import Audit
+import Control
+import Dispatch
+import EventLoop
+import Glibc
+import Logging
+import Policy
+import PolicyFile
+
+/// The running gate: the loops, what they listen on, and the policy in force.
+///
+/// `@unchecked Sendable`: every stored `var` is touched on `queue` alone, and
+/// `dispatchPrecondition` at the entry points holds that.
+public final class Gate: @unchecked Sendable {
+  let configuration: GateConfiguration
+  let queue = DispatchQueue(label: "exitgate.control")
+  let words: Logger
+  let log: AuditLog
+  let shards: [Shard]
+  let admission: Admittance
+  let upstreams: [Endpoint]
+  let startedAt = MonotonicTime.now()
+  var listeners: ListenerSet
+  var snapshot: PolicySnapshot
+  var policyStatus: PolicyStatus
+  var controlSocket: ControlSocket?
+  var ticker: (any DispatchSourceTimer)?
+  var gauges: [ListenAddress: ListenerGauge] = [:]
+  var isDraining = false
+
+  init(_ parts: StartParts, listeners: ListenerSet, log: AuditLog, words: Logger) throws(StartError) {
+    configuration = parts.configuration
+    upstreams = parts.upstreams
+    self.words = words
+    self.log = log
+    self.listeners = listeners
+    let policy = parts.loaded.policy
+    snapshot = PolicySnapshot(
+      policy: policy, floor: parts.floor(listeners), directory: AgentDirectory(policy.agents))
+    policyStatus = PolicyStatus(
+      path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
+      loadedAt: .now(),
+      rules: policy.rules.count)
+    admission = Admittance(capacity: parts.connectionCapacity)
+    shards = try Self.makeShards(parts, snapshot: snapshot, log: log, admission: admission)
+  }
+
+  private static func makeShards(
+    _ parts: StartParts, snapshot: PolicySnapshot, log: AuditLog, admission: Admittance
+  ) throws(StartError) -> [Shard] {
+    let ledger = Ledger()
+    var shards: [Shard] = []
+    for number in 0..<parts.loopCount {
+      let loop: EventLoop
+      do { loop = try EventLoop(label: "exitgate.loop.\(number)") } catch {
+        throw .host("cannot make an event loop: \(error). Raise the limit of open files (ulimit -n).")
+      }
+      shards.append(
+        Shard(
+          loop: loop, number: number, of: parts.loopCount, log: log,
+          resolver: Resolver(loop: loop, configuration: parts.resolver), ledger: ledger, admission: admission,
+          snapshot: snapshot))
+    }
+    return shards
+  }
+
+  /// Runs `work` with each shard on its loop, then `completion` on the gate's queue.
+  func onEveryShard(
+    _ work: @escaping @Sendable (Shard) -> Void, then completion: @escaping @Sendable () -> Void
+  ) {
+    let group = DispatchGroup()
+    for shard in shards {
+      group.enter()
+      shard.loop.submit {
+        work(shard)
+        group.leave()
+      }
+    }
+    group.notify(queue: queue, execute: completion)
+  }
+}
+
+// MARK: - Accept
+
+extension Gate {
+  /// Accepts on `listener` from now on.
+  func open(_ listener: Listener, at address: ListenAddress) {
+    let entrance = Entrance(address)
+    let byLoop = Dictionary(uniqueKeysWithValues: shards.map { (ObjectIdentifier($0.loop), $0) })
+    let words = words
+    let gauge = ListenerGauge()
+    gauges[address] = gauge
+    listener.start(
+      on: shards.map(\.loop),
+      accept: { channel in
+        gauge.countAccepted()
+        guard let shard = byLoop[ObjectIdentifier(channel.eventLoop)] else { return channel.close() }
+        ClientConnection(channel, through: entrance, shard: shard).start()
+      },
+      notice: { notice in
+        gauge.note(notice)
+        words.warning("\(address): \(notice)")
+      })
+  }
+
+  /// What happens each second: roll-ups, expired rules, the floor's addresses.
+  func startTicking() {
+    let timer = DispatchSource.makeTimerSource(queue: queue)
+    timer.schedule(deadline: .now() + 1, repeating: 1, leeway: .milliseconds(100))
+    timer.setEventHandler { [unowned self] in tick() }
+    timer.activate()
+    ticker = timer
+  }
+
+  private func tick() {
+    log.tick(.now())
+    _ = log.commit()
+    if snapshot.policy.rules.contains(where: { $0.expires != nil }) {
+      for shard in shards { shard.loop.submit { shard.endExpired() } }
+    }
+    refreshFloor()
+  }
+
+  /// Follows addresses that come and go; a dial to one that was missed is
+  /// still caught by its own two ends being equal.
+  private func refreshFloor() {
+    let addresses = localAddresses()
+    guard addresses != snapshot.floor.localAddresses else { return }
+    var floor = snapshot.floor
+    floor.localAddresses = addresses
+    publish(snapshot.replacingFloor(floor)) { _ in }
+  }
+
+  /// Puts `next` in force on every loop; answers how many flows that ended.
+  func publish(_ next: PolicySnapshot, then completion: @escaping @Sendable (Int) -> Void) {
+    snapshot = next
+    let ended = Tally()
+    onEveryShard { shard in
+      ended.add(shard.adopt(next))
+    } then: {
+      completion(ended.value)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import Addressing
+import Policy
+import PolicyFile
+
+/// What a gate is started with.
+public struct GateConfiguration: Sendable {
+  /// The policy file.
+  public var policyPath: String
+  /// Shared proxy listeners; those of agents come from the policy.
+  public var proxyListeners: [ListenAddress]
+  /// Upstream resolvers; nil takes those of `/etc/resolv.conf`.
+  public var upstreams: [Endpoint]?
+  /// The audit log's file.
+  public var auditLogPath: String
+  /// The control socket's file.
+  public var controlPath: String
+  /// The number of event loops; nil for one per core.
+  public var loops: Int?
+  /// The size in bytes at which the audit log is rotated; nil for its default.
+  public var rotateAt: Int64?
+  /// What the reader of the policy sees of the process.
+  public var environment: [String: String]
+  /// Where relative paths and `system:git` start.
+  public var workingDirectory: String
+  /// The version that status reports.
+  public var version: String
+
+  /// Makes a configuration.
+  public init(
+    policyPath: String, proxyListeners: [ListenAddress], upstreams: [Endpoint]? = nil, auditLogPath: String,
+    controlPath: String, loops: Int? = nil, rotateAt: Int64? = nil, environment: [String: String],
+    workingDirectory: String, version: String
+  ) {
+    self.policyPath = policyPath
+    self.proxyListeners = proxyListeners
+    self.upstreams = upstreams
+    self.auditLogPath = auditLogPath
+    self.controlPath = controlPath
+    self.loops = loops
+    self.rotateAt = rotateAt
+    self.environment = environment
+    self.workingDirectory = workingDirectory
+    self.version = version
+  }
+}
+
+/// Why a gate does not start. Nothing is left half-started.
+public struct StartError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The exit status of sysexits(3): 65 for a bad policy, 69 for a missing
+  /// host feature, 78 for bad configuration.
+  public var exitStatus: Int32
+  /// One sentence per problem, with its remedy.
+  public var problems: [String]
+
+  /// Makes an error.
+  public init(exitStatus: Int32, problems: [String]) {
+    self.exitStatus = exitStatus
+    self.problems = problems
+  }
+
+  static func policy(_ error: PolicyFileError) -> StartError {
+    StartError(exitStatus: 65, problems: error.diagnostics.map(\.description))
+  }
+
+  static func configuration(_ problem: String) -> StartError {
+    StartError(exitStatus: 78, problems: [problem])
+  }
+
+  static func host(_ problem: String) -> StartError {
+    StartError(exitStatus: 69, problems: [problem])
+  }
+
+  public var description: String { problems.joined(separator: "\n") }
+}

@@ -1,0 +1,217 @@
+import Addressing
+import Audit
+import Control
+import Dispatch
+import EventLoop
+import Glibc
+import Logging
+import Policy
+import PolicyFile
+
+/// What became of a reload.
+public typealias ReloadOutcome = ControlReply
+
+// MARK: - Reload
+
+extension Gate {
+  /// Reads the policy anew and puts it in force whole, or keeps the last good
+  /// one and says why. Flows whose rule is gone or changed are closed.
+  public func reload(completion: @escaping @Sendable (ReloadOutcome) -> Void) {
+    queue.async { [self] in
+      guard !isDraining else { return completion(.reloadRefused(problems: ["The gate is stopping."])) }
+      do throws(ReloadError) {
+        try replacePolicy(completion: completion)
+      } catch {
+        refuse(error, completion: completion)
+      }
+    }
+  }
+
+  private func replacePolicy(completion: @escaping @Sendable (ReloadOutcome) -> Void) throws(ReloadError) {
+    dispatchPrecondition(condition: .onQueue(queue))
+    let loaded: LoadedPolicy
+    do { loaded = try configuration.loadPolicy(generation: snapshot.generation + 1) } catch {
+      throw ReloadError(problems: error.diagnostics.map(\.description))
+    }
+    try rebind(for: loaded.policy)
+    var floor = snapshot.floor
+    floor.listeners = listeners.endpoints
+    let next = PolicySnapshot(
+      policy: loaded.policy, floor: floor, directory: AgentDirectory(loaded.policy.agents))
+    log.append(policyRecord(.loaded, loaded))
+    _ = log.commit()
+    policyStatus = PolicyStatus(
+      path: configuration.policyPath, mode: loaded.policy.mode, generation: loaded.policy.generation,
+      loadedAt: .now(), rules: loaded.policy.rules.count)
+    publish(next) { [words] closed in
+      for warning in loaded.warnings { words.warning("\(warning)") }
+      words.notice("policy generation \(loaded.policy.generation) in force, \(closed) connections closed")
+      completion(.reloaded(loaded.report(closed: closed)))
+    }
+  }
+
+  /// Opens the listeners the new policy adds, then closes those it drops.
+  private func rebind(for policy: Policy) throws(ReloadError) {
+    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: policy.agents)
+    let fresh: [ListenAddress: Listener]
+    do { fresh = try listeners.bindMissing(of: wanted) } catch {
+      throw ReloadError(problems: ["\(error)"])
+    }
+    listeners.adopt(fresh, wanted: wanted)
+    for (address, listener) in fresh { open(listener, at: address) }
+  }
+
+  private func refuse(_ error: ReloadError, completion: (ReloadOutcome) -> Void) {
+    for problem in error.problems { words.error("\(problem)") }
+    words.error("the policy was not reloaded; generation \(snapshot.generation) stays in force")
+    policyStatus.lastError = error.problems.first
+    log.append(policyRecord(.refused, nil, problem: error.problems.first))
+    _ = log.commit()
+    completion(.reloadRefused(problems: error.problems))
+  }
+
+  func policyRecord(_ outcome: PolicyRecord.Outcome, _ loaded: LoadedPolicy?, problem: String? = nil)
+    -> Record
+  {
+    .policy(
+      PolicyRecord(
+        time: .now(), outcome: outcome, generation: loaded?.policy.generation ?? snapshot.generation,
+        mode: loaded?.policy.mode ?? snapshot.policy.mode, sources: loaded?.sources.map(\.summary) ?? [],
+        error: problem))
+  }
+}
+
+struct ReloadError: Error {
+  var problems: [String]
+}
+
+extension PolicySource {
+  /// What the log says of a source: its name and what it gave.
+  fileprivate var summary: String {
+    detail.isEmpty ? "\(name): \(rules) rules" : "\(name): \(rules) rules, \(detail)"
+  }
+}
+
+extension LoadedPolicy {
+  fileprivate func report(closed: Int) -> ReloadReport {
+    ReloadReport(
+      generation: policy.generation, rules: policy.rules.count, enforcing: policy.mode == .enforce,
+      closed: closed, warnings: warnings.map(\.description))
+  }
+}
+
+// MARK: - Control socket
+
+extension Gate {
+  func answer(
+    _ request: ControlRequest, from peer: PeerCredentials, reply: @escaping @Sendable (ControlReply) -> Void
+  ) {
+    switch request {
+    case .status: status { reply(.status($0)) }
+    case .reload:
+      log.append(
+        .control(ControlRecord(time: .now(), processID: peer.pid, userID: peer.uid, operation: "reload")))
+      reload(completion: reply)
+    }
+  }
+
+  func note(_ event: ControlEvent, from peer: PeerCredentials?) {
+    words.warning("control socket: \(event)")
+    guard event == .strangerRefused, let peer else { return }
+    log.append(
+      .control(
+        ControlRecord(
+          time: .now(), processID: peer.pid, userID: peer.uid, operation: "connect",
+          refusal: "neither root nor the gate's own user")))
+    _ = log.commit()
+  }
+}
+
+// MARK: - Status
+
+extension Gate {
+  /// Gathers the status from every loop.
+  public func status(completion: @escaping @Sendable (GateStatus) -> Void) {
+    let gathered = Gathered()
+    onEveryShard { shard in
+      gathered.add(shard.report)
+    } then: { [self] in
+      completion(compose(gathered.all))
+    }
+  }
+
+  private func compose(_ reports: [ShardReport]) -> GateStatus {
+    dispatchPrecondition(condition: .onQueue(queue))
+    let counters = reports.reduce(into: ShardCounters()) { $0.add($1.counters) }
+    var status = GateStatus(
+      pid: getpid(), version: configuration.version, uptime: MonotonicTime.now() - startedAt,
+      policy: policyStatus,
+      audit: auditStatus)
+    let owners = Dictionary(
+      snapshot.policy.agents.compactMap { agent in agent.listen.map { ($0, agent.name) } },
+      uniquingKeysWith: { first, _ in first })
+    status.listeners = listeners.bound.keys.map { address in
+      ListenerStatus(
+        address: address.description, agent: owners[address], accepted: gauges[address]?.accepted ?? 0,
+        paused: gauges[address]?.isPaused ?? false)
+    }.sorted { $0.address < $1.address }
+    status.agents = snapshot.policy.agents.map(\.name)
+    status.decisions = counters.decisionCounts
+    status.connections = ConnectionStatus(
+      open: admission.open, accepted: counters.accepted, finished: counters.finished,
+      bytesOut: counters.bytesOut,
+      bytesIn: counters.bytesIn)
+    status.resolver = resolverStatus(reports)
+    status.loops = reports.map { LoopStatus(channels: $0.channels, accepted: $0.counters.accepted) }
+    return status
+  }
+
+  private var auditStatus: AuditStatus {
+    let statistics = log.statistics
+    return AuditStatus(
+      path: configuration.auditLogPath, available: log.isAvailable, records: statistics.records,
+      bytes: statistics.bytes, collapsed: statistics.collapsed, lastError: statistics.lastError)
+  }
+
+  private func resolverStatus(_ reports: [ShardReport]) -> ResolverStatus {
+    let sum = reports.reduce(ResolverStatistics()) { $0 + $1.resolver }
+    return ResolverStatus(
+      upstreams: upstreams.map(\.description), lookups: sum.lookups + sum.cacheHits, cached: sum.cacheHits,
+      queries: sum.datagramQueries + sum.streamQueries,
+      failures: sum.timeouts + sum.upstreamFailures + sum.badResponses)
+  }
+}
+
+// MARK: - End
+
+extension Gate {
+  /// Stops accepting, lets what is under way end within `grace`, then ends the
+  /// rest, records the stop and calls `completion`.
+  public func drain(within grace: Duration, completion: @escaping @Sendable () -> Void) {
+    queue.async { [self] in
+      guard !isDraining else { return }
+      isDraining = true
+      listeners.closeAll()
+      awaitQuiet(until: .now() + grace, completion: completion)
+    }
+  }
+
+  private func awaitQuiet(until deadline: MonotonicTime, completion: @escaping @Sendable () -> Void) {
+    dispatchPrecondition(condition: .onQueue(queue))
+    guard admission.open > 0, MonotonicTime.now() < deadline else { return end(completion: completion) }
+    queue.asyncAfter(deadline: .now() + .milliseconds(50)) { [self] in
+      awaitQuiet(until: deadline, completion: completion)
+    }
+  }
+
+  private func end(completion: @escaping @Sendable () -> Void) {
+    onEveryShard {
+      $0.endAll()
+    } then: { [self] in
+      ticker?.cancel()
+      controlSocket?.close()
+      log.close()
+      completion()
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import Addressing
+import Audit
+import Control
+import Dispatch
+import EventLoop
+import Glibc
+import Logging
+import Policy
+import PolicyFile
+
+/// What is known before anything is bound, written or announced.
+struct StartParts {
+  var configuration: GateConfiguration
+  var loaded: LoadedPolicy
+  var upstreams: [Endpoint]
+  var descriptors: UInt64
+
+  /// Reads the policy and the resolvers; touches nothing.
+  init(_ configuration: GateConfiguration) throws(StartError) {
+    self.configuration = configuration
+    do { loaded = try configuration.loadPolicy(generation: 1) } catch { throw .policy(error) }
+    upstreams = try configuration.resolvers()
+    descriptors = raiseDescriptorLimit().soft
+  }
+
+  var loopCount: Int { max(1, configuration.loops ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+  /// A tunnel holds two descriptors, and bulk ones a pipe; 64 are kept back
+  /// for the log, the control socket, the resolver and a reload.
+  var connectionCapacity: Int { max(16, Int(clamping: descriptors) / 2 - 64) }
+
+  var resolver: ResolverConfiguration {
+    let addresses = localAddresses()
+    return ResolverConfiguration(
+      upstreams: upstreams, hosts: HostsFile.load(),
+      ipv6: addresses.contains { !$0.isV4 && ($0.addressClass == .global || $0.addressClass == .privateUse) },
+      hostsPath: "/etc/hosts")
+  }
+
+  func floor(_ listeners: ListenerSet) -> Floor {
+    Floor(localAddresses: localAddresses(), listeners: listeners.endpoints, resolvers: Set(upstreams))
+  }
+}
+
+extension GateConfiguration {
+  /// Reads the policy file as generation `generation`.
+  func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
+    let loader = PolicyLoader(
+      runMode: .serve, environment: environment, workingDirectory: workingDirectory, now: .now())
+    var loaded = try loader.load(path: policyPath)
+    loaded.policy.generation = generation
+    return loaded
+  }
+
+  fileprivate func resolvers() throws(StartError) -> [Endpoint] {
+    if let upstreams { return upstreams }
+    do { return try ResolverSettings.load() } catch {
+      throw .configuration("\(error) Name a resolver with --dns-upstream ADDRESS.")
+    }
+  }
+}
+
+extension Gate {
+  /// Starts a gate: reads, binds, opens the log, and only then accepts.
+  ///
+  /// - Throws: `StartError`; nothing is left bound then.
+  public static func start(_ configuration: GateConfiguration, words: Logger) throws(StartError) -> Gate {
+    let parts = try StartParts(configuration)
+    for warning in parts.loaded.warnings { words.warning("\(warning)") }
+    var listeners = ListenerSet()
+    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: parts.loaded.policy.agents)
+    do { listeners.adopt(try listeners.bindMissing(of: wanted), wanted: wanted) } catch {
+      throw .configuration("\(error)")
+    }
+    do throws(StartError) {
+      let gate = try assemble(parts, listeners: listeners, words: words)
+      gate.queue.sync { gate.openAll() }
+      return gate
+    } catch {
+      listeners.closeAll()
+      throw error
+    }
+  }
+
+  /// Opens the log and the control socket, and records the start.
+  private static func assemble(
+    _ parts: StartParts, listeners: ListenerSet, words: Logger
+  ) throws(StartError) -> Gate {
+    let configuration = parts.configuration
+    let log: AuditLog
+    do { log = try AuditLog.open(configuration.auditOptions) } catch {
+      throw .configuration("\(error)")
+    }
+    do throws(StartError) {
+      let gate = try Gate(parts, listeners: listeners, log: log, words: words)
+      do { gate.controlSocket = try ControlSocket.bind(path: configuration.controlPath) } catch {
+        throw StartError.configuration("\(error)")
+      }
+      guard gate.recordStart(parts.loaded) else {
+        throw .configuration(
+          "\(configuration.auditLogPath): cannot be written. Free some space or name another file.")
+      }
+      return gate
+    } catch {
+      log.close()
+      throw error
+    }
+  }
+
+  private func recordStart(_ loaded: LoadedPolicy) -> Bool {
+    log.append(policyRecord(.loaded, loaded))
+    return log.commit()
+  }
+
+  private func openAll() {
+    for (address, listener) in listeners.bound { open(listener, at: address) }
+    controlSocket?.start(
+      on: shards[0].loop, handler: { [unowned self] in answer($0, from: $1, reply: $2) },
+      notice: { [unowned self] in note($0, from: $1) })
+    startTicking()
+  }
+}
+
+extension GateConfiguration {
+  fileprivate var auditOptions: AuditOptions {
+    var options = AuditOptions(path: auditLogPath)
+    if let rotateAt { options.rotateAt = rotateAt }
+    return options
+  }
+}

@@ -1,0 +1,59 @@
+import Policy
+
+/// Something that lives by a decision of the policy: a tunnel, or a request
+/// under way. A loop keeps all of its own, so that a reload and the clock can
+/// end those whose rule is gone.
+class LiveFlow {
+  /// Where the registry holds it; the registry alone writes this.
+  fileprivate(set) var position = -1
+
+  /// The flow as it was last judged; nil before the first decision.
+  var flow: Flow? { nil }
+
+  /// Ends it; the record says why.
+  func revoke(_ reason: Reason) {}
+}
+
+/// The live flows of one loop.
+struct FlowRegistry {
+  private(set) var flows: [LiveFlow] = []
+
+  mutating func insert(_ flow: LiveFlow) {
+    flow.position = flows.count
+    flows.append(flow)
+  }
+
+  /// Removes `flow` in constant time: the last one takes its place.
+  mutating func remove(_ flow: LiveFlow) {
+    guard flows.indices.contains(flow.position), flows[flow.position] === flow else { return }
+    let last = flows.removeLast()
+    if last !== flow {
+      flows[flow.position] = last
+      last.position = flow.position
+    }
+    flow.position = -1
+  }
+
+  /// The flows that the snapshot no longer lets stand, each with the reason.
+  func outdated(under snapshot: PolicySnapshot, at now: Timestamp) -> [(LiveFlow, Reason)] {
+    flows.compactMap { live in
+      guard let flow = live.flow, let reason = snapshot.objection(to: flow, at: now) else { return nil }
+      return (live, reason)
+    }
+  }
+
+  /// The flows whose rule has expired by now.
+  func expired(at now: Timestamp) -> [LiveFlow] {
+    flows.filter { live in live.flow?.decision.rule?.expires.map { $0 <= now } ?? false }
+  }
+}
+
+extension PolicySnapshot {
+  /// Why a flow may not go on under this snapshot; nil when it may.
+  func objection(to flow: Flow, at now: Timestamp) -> Reason? {
+    let rule = flow.decision.answer == .allow ? flow.decision.rule : nil
+    let stands = policy.stillStands(
+      rule, for: flow.destination, agent: flow.origin.agent, floor: floor, at: now)
+    return stands ? nil : .revoked
+  }
+}

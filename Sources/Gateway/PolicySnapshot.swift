@@ -1,0 +1,27 @@
+import Addressing
+import Policy
+
+/// One generation of the policy together with the floor under it, as every
+/// loop sees it. A snapshot is never changed, only replaced whole.
+public final class PolicySnapshot: Sendable {
+  /// The policy in force.
+  public let policy: Policy
+  /// What no rule can open.
+  public let floor: Floor
+  /// Who is who.
+  public let directory: AgentDirectory
+
+  /// Makes a snapshot.
+  public init(policy: Policy, floor: Floor, directory: AgentDirectory) {
+    self.policy = policy
+    self.floor = floor
+    self.directory = directory
+  }
+
+  var generation: UInt64 { policy.generation }
+
+  /// The same policy over another floor: a local address came or went.
+  func replacingFloor(_ floor: Floor) -> PolicySnapshot {
+    PolicySnapshot(policy: policy, floor: floor, directory: directory)
+  }
+}

@@ -1,0 +1,100 @@
+import Addressing
+import Audit
+import Dispatch
+import EventLoop
+import Policy
+
+/// What one event loop holds of the gate: the policy it judges by, its
+/// resolver, its live flows, and the requests that wait for the log.
+///
+/// `@unchecked Sendable`: a shard is made on the main thread and from then on
+/// touched on its loop alone; `precondition`s at its entry points hold that.
+final class Shard: @unchecked Sendable {
+  let loop: EventLoop
+  let log: AuditLog
+  let resolver: Resolver
+  let ledger: Ledger
+  let admission: Admittance
+  private(set) var snapshot: PolicySnapshot
+  private(set) var flows = FlowRegistry()
+  private(set) var counters = ShardCounters()
+  private var hasRecorded = false
+  /// The first record of the turn; what waits for the turn waits for all from there.
+  private var firstMark = AppendMark.nothing
+  private var awaitingCommit: [(Bool) -> Void] = []
+  private var lastFlowID: UInt64
+  private let flowIDStride: UInt64
+
+  init(
+    loop: EventLoop, number: Int, of count: Int, log: AuditLog, resolver: Resolver, ledger: Ledger,
+    admission: Admittance, snapshot: PolicySnapshot
+  ) {
+    self.loop = loop
+    self.log = log
+    self.resolver = resolver
+    self.ledger = ledger
+    self.admission = admission
+    self.snapshot = snapshot
+    lastFlowID = UInt64(number)
+    flowIDStride = UInt64(count)
+    loop.queue.sync { loop.onTurnEnd { [unowned self] in settle() } }
+  }
+
+  /// The next flow id; loops never share one.
+  func nextFlowID() -> UInt64 {
+    lastFlowID += flowIDStride
+    return lastFlowID
+  }
+
+  /// Puts a record into the log; it is the kernel's at the end of the turn.
+  func record(_ record: Record) {
+    counters.count(record)
+    firstMark = min(firstMark, log.append(record))
+    hasRecorded = true
+  }
+
+  /// Runs `work` once everything recorded so far is in the kernel's hands, or
+  /// with false when it cannot be: then nothing new may go out.
+  func afterCommit(_ work: @escaping (Bool) -> Void) {
+    awaitingCommit.append(work)
+  }
+
+  /// Writes the turn's records in one call, then lets the requests behind them
+  /// go on; those may record more.
+  private func settle() {
+    while hasRecorded {
+      hasRecorded = false
+      let mark = firstMark
+      firstMark = .nothing
+      let waiting = awaitingCommit
+      awaitingCommit = []
+      let written = log.commit(since: mark)
+      for work in waiting { work(written) }
+    }
+  }
+
+  func countAccepted() { counters.countAccepted() }
+  func insert(_ flow: LiveFlow) { flows.insert(flow) }
+  func remove(_ flow: LiveFlow) { flows.remove(flow) }
+
+  /// Puts a new snapshot in force and ends the flows it does not let stand.
+  ///
+  /// - Returns: The number of flows that were ended.
+  func adopt(_ snapshot: PolicySnapshot) -> Int {
+    self.snapshot = snapshot
+    let outdated = flows.outdated(under: snapshot, at: .now())
+    for (flow, reason) in outdated { flow.revoke(reason) }
+    return outdated.count
+  }
+
+  /// Ends the flows whose rule has expired; called each second.
+  func endExpired() {
+    for flow in flows.expired(at: .now()) { flow.revoke(.expired) }
+  }
+
+  /// Ends everything: the gate is stopping.
+  func endAll() {
+    for flow in flows.flows { flow.revoke(.revoked) }
+    loop.shutdown()
+  }
+}

@@ -1,0 +1,156 @@
+import Addressing
+import Audit
+import EventLoop
+import Policy
+import Wire
+
+/// How a tunnel's client is answered.
+enum TunnelDialect: Sendable {
+  case http
+  case socks
+}
+
+/// Performs the effects of one `TunnelSession` on a loop.
+final class TunnelDriver: ApproachDriver, ChannelDelegate {
+  private let dialect: TunnelDialect
+  private var session: TunnelSession?
+  private var relay: Relay?
+  private var isReading = false
+  /// What the client sent behind its request; held until the policy, the log
+  /// and the upstream have answered.
+  private var early: [UInt8]
+
+  init(
+    _ approach: Approach, client: Channel, early: [UInt8], dialect: TunnelDialect, shard: Shard,
+    ticket: ConnectionTicket?
+  ) {
+    self.early = early
+    self.dialect = dialect
+    super.init(approach, client: client, shard: shard, ticket: ticket)
+  }
+
+  func start() {
+    client.delegate = self
+    begin()
+  }
+
+  override func revoke(_ reason: Reason) {
+    if session == nil {
+      approach(.revoked(reason))
+    } else {
+      handle(.revoked(reason))
+    }
+  }
+
+  override func connected(to endpoint: Endpoint) {
+    session = TunnelSession(approach.flow)
+    handle(.connected(endpoint))
+  }
+
+  override func refuse(_ denial: Denial) {
+    Farewell.send(dialect.refusal(denial), on: client, loop: shard.loop, lingers: !early.isEmpty)
+  }
+
+  private func handle(_ event: TunnelSession.Event) {
+    guard let effects = session?.handle(event, in: shard.snapshot.policy.mode, at: .now()) else { return }
+    for effect in effects { perform(effect) }
+    if session?.isFinished == true {
+      relay = nil
+      finish()
+    }
+  }
+
+  private func perform(_ effect: TunnelSession.Effect) {
+    switch effect {
+    case .record(let record): shard.record(record)
+    case .accept: accept()
+    case .readHello: awaitHello()
+    case .relay(let firstFlight): startRelay(firstFlight)
+    case .cut: cut()
+    }
+  }
+
+  override func cut() {
+    if let relay {
+      relay.cut()
+    } else {
+      super.cut()
+    }
+  }
+}
+
+extension TunnelDriver {
+  private func accept() {
+    if !client.writeAll(dialect.acceptance) { handle(.clientClosed) }
+  }
+
+  private func awaitHello() {
+    if client.deadline == nil { client.deadline = shard.loop.now + Deadlines.hello }
+    if !early.isEmpty {
+      let held = early
+      early = []
+      handle(.clientBytes(held[...]))
+    }
+    readHello()
+  }
+
+  /// Reads until the socket is empty or the hello is judged. A loop, never a
+  /// recursion: the client chooses how many pieces it sends.
+  private func readHello() {
+    guard !isReading else { return }
+    isReading = true
+    defer { isReading = false }
+    while session?.wantsClientBytes == true {
+      switch client.read(into: shard.loop.scratch) {
+      case .bytes(let count): handle(.clientBytes([UInt8](shard.loop.scratch[..<count])[...]))
+      case .wouldBlock: return
+      case .end, .failed: handle(.clientClosed)
+      }
+    }
+  }
+
+  func channelIsReady(_ channel: Channel) {
+    readHello()
+  }
+
+  func channelDeadlinePassed(_ channel: Channel) {
+    handle(.helloDeadline)
+  }
+
+  private func startRelay(_ firstFlight: [UInt8]) {
+    guard let upstream, !client.isClosed else { return }
+    client.deadline = nil
+    openAccount()
+    let rule = approach.flow.decision.rule
+    let options = RelayOptions(
+      idle: Deadlines.idle, until: rule?.limits.duration.map { shard.loop.now + $0 }, budgetOut: account?.out,
+      budgetIn: account?.in)
+    let relay = Relay(client: client, upstream: upstream, options: options) { [self] end in relayEnded(end) }
+    self.relay = relay
+    let held = firstFlight.isEmpty ? early : firstFlight
+    early = []
+    relay.start(earlyToUpstream: held)
+  }
+
+  private func relayEnded(_ end: RelayEnd) {
+    guard let relay else { return }
+    handle(.relayed(end, bytesOut: relay.bytesOut, bytesIn: relay.bytesIn))
+  }
+}
+
+extension TunnelDialect {
+  /// What the client reads when its tunnel stands.
+  fileprivate var acceptance: [UInt8] {
+    switch self {
+    case .http: Array("HTTP/1.1 200 Connection established\r\n\r\n".utf8)
+    case .socks: SOCKSReply.succeeded.bytes
+    }
+  }
+
+  fileprivate func refusal(_ denial: Denial) -> [UInt8] {
+    switch self {
+    case .http: denial.httpBytes()
+    case .socks: SOCKSReply(denial.reason).bytes
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import Addressing
+import Audit
+import EventLoop
+import Policy
+import Wire
+
+/// A tunnel from the moment its upstream stands: the acceptance, the first
+/// flight where TLS is expected, the relay.
+///
+/// It holds no socket and no clock: events go in, effects come out.
+struct TunnelSession {
+  enum Event {
+    case connected(Endpoint)
+    case clientBytes(ArraySlice<UInt8>)
+    case helloDeadline
+    case clientClosed
+    case relayed(RelayEnd, bytesOut: UInt64, bytesIn: UInt64)
+    case revoked(Reason)
+  }
+
+  enum Effect {
+    case record(Record)
+    case accept
+    /// Read what the client has sent and answer with `clientBytes`.
+    case readHello
+    case relay(early: [UInt8])
+    /// Close both sides at once.
+    case cut
+  }
+
+  private enum Phase {
+    case opening
+    case greeting(Endpoint, ClientHelloReader, [UInt8])
+    case relaying(Endpoint)
+    case finished
+  }
+
+  private let flow: Flow
+  private var phase = Phase.opening
+  /// Why a standing relay is being cut; its record waits for the byte counts.
+  private var cutReason: Reason?
+
+  init(_ flow: Flow) {
+    self.flow = flow
+  }
+
+  var isFinished: Bool {
+    if case .finished = phase { return true }
+    return false
+  }
+
+  /// Whether the first flight is being read.
+  var wantsClientBytes: Bool {
+    if case .greeting = phase { return true }
+    return false
+  }
+
+  mutating func handle(_ event: Event, in mode: Mode, at now: Timestamp) -> [Effect] {
+    switch (phase, event) {
+    case (.opening, .connected(let endpoint)): open(endpoint)
+    case (.greeting, .clientBytes(let bytes)): greet(bytes, in: mode, at: now)
+    case (.greeting, .helloDeadline): object(.helloTimeout, in: mode, at: now)
+    case (.relaying(let endpoint), .relayed(let end, let out, let received)):
+      close(CloseReason(end), endpoint, out, received, at: now)
+    case (.finished, _): []
+    case (_, .revoked(let reason)): cut(reason, at: now)
+    case (_, .clientClosed): close(.clientReset, nil, 0, 0, at: now) + [.cut]
+    default: []
+    }
+  }
+
+  private mutating func advance(_ next: Phase, _ effects: [Effect]) -> [Effect] {
+    phase = next
+    return effects
+  }
+
+  private mutating func open(_ endpoint: Endpoint) -> [Effect] {
+    guard flow.destination.traffic == .https else {
+      return advance(.relaying(endpoint), [.accept, .relay(early: [])])
+    }
+    return advance(.greeting(endpoint, ClientHelloReader(), []), [.accept, .readHello])
+  }
+}
+
+// MARK: - First flight
+
+extension TunnelSession {
+  /// Takes the client's first flight; not a byte of it goes on before it is
+  /// whole and names the host that was asked for.
+  private mutating func greet(_ bytes: ArraySlice<UInt8>, in mode: Mode, at now: Timestamp) -> [Effect] {
+    guard case .greeting(let endpoint, var reader, var early) = phase else { return [] }
+    phase = .opening  // so that the buffers below have one owner and grow in place
+    early += bytes
+    reader.append(bytes)
+    defer { if case .opening = phase { phase = .greeting(endpoint, reader, early) } }
+    do throws(ClientHelloError) {
+      guard let hello = try reader.read() else { return [.readHello] }
+      phase = .greeting(endpoint, reader, early)
+      guard let reason = objection(to: hello) else {
+        return advance(.relaying(endpoint), [.relay(early: early)])
+      }
+      return object(reason, in: mode, at: now)
+    } catch {
+      phase = .greeting(endpoint, reader, early)
+      return object(error.reason, in: mode, at: now)
+    }
+  }
+
+  /// Why this ClientHello may not go on; nil when it may.
+  ///
+  /// A client that was given an address has no name to send (RFC 6066 §3), so
+  /// for a literal the absence of a name is what equals.
+  private func objection(to hello: ClientHello) -> Reason? {
+    guard case .name(let host) = flow.destination.host else {
+      return hello.serverName == nil ? nil : .sniMismatch
+    }
+    guard let name = hello.serverName else { return .sniMissing }
+    if name == host { return nil }
+    return hello.hasEncryptedClientHello ? .encryptedHello : .sniMismatch
+  }
+
+  /// Denies the first flight; audit mode records that and lets it pass.
+  private mutating func object(_ reason: Reason, in mode: Mode, at now: Timestamp) -> [Effect] {
+    guard case .greeting(let endpoint, _, let early) = phase else { return [] }
+    if mode == .audit {
+      let record = flow.decisionRecord(.allow, reason, wouldDeny: true, layer: .sni, at: now)
+      return advance(.relaying(endpoint), [.record(record), .relay(early: early)])
+    }
+    let denied = flow.decisionRecord(.deny, reason, layer: .sni, address: endpoint.address, at: now)
+    return [.record(denied)] + cut(reason, at: now)
+  }
+}
+
+// MARK: - Finish
+
+extension TunnelSession {
+  private mutating func cut(_ reason: Reason, at now: Timestamp) -> [Effect] {
+    if case .relaying = phase {
+      cutReason = reason
+      return [.cut]
+    }
+    return close(.cut(reason), nil, 0, 0, at: now) + [.cut]
+  }
+
+  private mutating func close(
+    _ reason: CloseReason, _ endpoint: Endpoint?, _ out: UInt64, _ received: UInt64, at now: Timestamp
+  ) -> [Effect] {
+    let reason = cutReason.map(CloseReason.cut) ?? reason
+    let record = flow.closeRecord(reason, address: endpoint, bytesOut: out, bytesIn: received, at: now)
+    return advance(.finished, [.record(record)])
+  }
+}

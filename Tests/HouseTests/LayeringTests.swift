@@ -1,0 +1,99 @@
+import Foundation
+import Testing
+
+/// Who may import whom, and why some things are imported nowhere.
+@Suite struct LayeringTests {
+  struct Target: Sendable, CustomTestStringConvertible {
+    var name: String, imports: Set<String>
+    var testDescription: String { name }
+  }
+
+  static let packages: Set<String> = ["ArgumentParser", "Logging", "Crypto", "SystemPackage"]
+  static let system: Set<String> = ["Glibc", "Dispatch", "Synchronization", "FoundationEssentials"]
+
+  static let targets = [
+    Target(name: "Addressing", imports: []),
+    Target(name: "Wire", imports: ["Addressing"]),
+    Target(name: "Policy", imports: ["Addressing"]),
+    Target(
+      name: "PolicyFile",
+      imports: [
+        "Addressing", "Policy", "CYAML", "CPSL", "CIDN2", "SystemPackage", "Glibc", "Synchronization",
+      ]),
+    Target(
+      name: "Audit",
+      imports: [
+        "Addressing", "Policy", "Crypto", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
+        "FoundationEssentials",
+      ]),
+    Target(
+      name: "EventLoop",
+      imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
+    Target(name: "Control", imports: ["Addressing", "Policy", "Audit"]),
+    Target(
+      name: "Gateway",
+      imports: [
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Crypto",
+        "SystemPackage",
+        "Logging", "Glibc", "Dispatch", "Synchronization",
+      ]),
+    Target(
+      name: "exitgate",
+      imports: [
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Control", "CLinux",
+        "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
+      ]),
+  ]
+
+  @Test("a target imports only what stands below it", arguments: targets)
+  func direction(_ target: Target) throws {
+    let files = House.sources.filter { House.target(of: $0) == target.name }
+    #expect(!files.isEmpty, "the target has no file: the table is out of date")
+    for file in files {
+      let foreign = Set(try House.imports(of: file)).subtracting(target.imports)
+      #expect(foreign.isEmpty, "\(file) imports \(foreign.sorted())")
+    }
+  }
+
+  @Test("every Swift target is in the table")
+  func complete() {
+    let seen = Set(House.sources.map(House.target(of:)))
+    #expect(seen == Set(Self.targets.map(\.name)))
+  }
+
+  @Test("nothing in the sources imports the full Foundation, Combine or a network framework")
+  func forbidden() throws {
+    for file in House.sources {
+      let imports = try House.imports(of: file)
+      for name in ["Foundation", "FoundationNetworking", "NIO", "NIOCore", "NIOPosix", "Yams", "GRDB"] {
+        #expect(!imports.contains(name), "\(file) imports \(name)")
+      }
+    }
+  }
+
+  @Test("the resolved package graph holds no SwiftNIO and nothing else beyond the list")
+  func graph() throws {
+    let manifest = try House.text("Package.swift")
+    let named = manifest.matches(of: /github\.com\/([\w.-]+\/[\w.-]+)"/).map { String($0.1) }
+    #expect(
+      Set(named) == [
+        "apple/swift-argument-parser", "apple/swift-crypto", "apple/swift-log", "apple/swift-system",
+      ])
+    let resolved = try House.text("Package.resolved")
+    let identities = resolved.matches(of: /"identity" : "([^"]+)"/).map { String($0.1) }
+    #expect(
+      Set(identities).isSubset(of: [
+        "swift-argument-parser", "swift-crypto", "swift-log", "swift-system", "swift-asn1",
+      ]), "\(identities)")
+  }
+
+  @Test("hosts are compared as values, never by their ends or their case")
+  func noHostStrings() throws {
+    for file in House.sources where ["Policy", "Wire", "Gateway"].contains(House.target(of: file)) {
+      let text = try House.text(file)
+      for word in ["hasSuffix(", ".lowercased()", "getaddrinfo", "URL("] {
+        #expect(!text.contains(word), "\(file) uses \(word)")
+      }
+    }
+  }
+}
