@@ -96,7 +96,8 @@ struct ResolverScenario: Sendable, CustomTestStringConvertible {
   private func reply(_ words: [String], _ bench: inout ResolverBench) throws {
     let query = try bench.query(try type(words[0]))
     let flags = words.dropFirst().prefix { Self.flags.contains($0) }
-    let records = words.dropFirst(1 + flags.count).joined(separator: " ").split(separator: ";").map(String.init)
+    let records = words.dropFirst(1 + flags.count).joined(separator: " ").split(separator: ";").map(
+      String.init)
     let message = try Self.message(flags: Set(flags), records: records, to: query.query)
     try bench.deliver(message, to: query, from: sender(flags: Set(flags), query))
   }
@@ -109,7 +110,8 @@ struct ResolverScenario: Sendable, CustomTestStringConvertible {
   private static func message(flags: Set<String>, records: [String], to query: DNSQuery) throws -> [UInt8] {
     var reply = DNSReply()
     for record in records { try add(record.split(separator: " ").map(String.init), to: &reply) }
-    for (word, code) in [("formerr", 1), ("servfail", 2), ("nxdomain", 3), ("refused", 5)] as [(String, UInt16)]
+    for (word, code) in [("formerr", 1), ("servfail", 2), ("nxdomain", 3), ("refused", 5)]
+      as [(String, UInt16)]
     where flags.contains(word) { reply.responseCode = code }
     if flags.contains("tc") { reply.flags |= 0x0200 }
     if flags.contains("query") { reply.flags &= 0x7fff }
