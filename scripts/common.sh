@@ -1,0 +1,36 @@
+# Sourced by the scripts beside it: what they all need to say and to install.
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "$1"; exit "${2:-1}"; }
+
+# Where a program stands, or the file that proves a package is there: PACKAGE=PROOF.
+readonly BUILD_PACKAGES=(
+  libyaml-dev=/usr/include/yaml.h libpsl-dev=/usr/include/libpsl.h libidn2-dev=/usr/include/idn2.h
+  pkg-config=pkg-config publicsuffix=/usr/share/publicsuffix/public_suffix_list.dafsa
+)
+readonly BENCH_PACKAGES=(
+  iproute2=ip procps=sysctl curl=curl git=git wget=wget openssl=openssl nginx-light=nginx unbound=unbound nodejs=node
+  node-undici=/usr/share/nodejs/undici python3-venv=python3
+)
+
+# Installs those of the given packages whose proof is missing. Services that come with them are not started.
+install_missing() {
+  local missing=() pair proof
+  for pair in "$@"; do
+    proof=${pair#*=}
+    if [[ $proof == /* ]]; then [[ -e $proof ]] || missing+=("${pair%%=*}")
+    else PATH=$PATH:/usr/sbin:/sbin command -v "$proof" >/dev/null || missing+=("${pair%%=*}"); fi
+  done
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  if [[ $EUID -ne 0 ]]; then
+    say "Missing: ${missing[*]}. Install them with: sudo apt-get install ${missing[*]}"
+    return 1
+  fi
+  say "Installing ${missing[*]}"
+  local policy=/usr/sbin/policy-rc.d made=no status=0
+  if [[ ! -e $policy ]]; then printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod 755 "$policy"; made=yes; fi
+  { timeout 300 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 900 apt-get install -qq -y \
+      --no-install-recommends "${missing[@]}"; } >/dev/null || status=$?
+  [[ $made == no ]] || rm -f "$policy"
+  return "$status"
+}
