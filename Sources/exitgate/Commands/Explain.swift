@@ -1,0 +1,119 @@
+import Addressing
+import ArgumentParser
+import Audit
+import EventLoop
+import Gateway
+import Policy
+import PolicyFile
+
+/// `exitgate explain`
+struct Explain: Verb {
+  static let configuration = CommandConfiguration(
+    abstract: "Say whether a destination would be allowed, and why.",
+    discussion: """
+      Prints the destination as the gate sees it, what the floor says, every rule with the field that did not \
+      match, and the answer. The gate decides by the same code. Nothing is resolved and nothing is sent: for a \
+      name it says which of its addresses would be refused.
+
+        exitgate explain --policy policy.yaml api.github.com:443
+        exitgate explain --agent ci --protocol tcp db.corp.example:5432
+        exitgate explain http://artifacts.corp.example/repository/x.tar.gz --method GET
+        exitgate explain 169.254.169.254:80 --protocol http
+
+      Without --protocol the question is what CONNECT to HOST:PORT would get: https, or tcp where a rule says \
+      so. 'HOST:PORT' can be a destination copied from the log, or a URL.
+
+      Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked.
+      """)
+
+  @OptionGroup var policy: PolicyOption
+
+  @Option(help: ArgumentHelp("For this agent.", valueName: "name"), transform: Reading.agent)
+  var agent: AgentName = .default
+
+  @Option(
+    name: .customLong("protocol"),
+    help: ArgumentHelp("https, http, tcp, udp or dns.", valueName: "protocol"), transform: Reading.traffic)
+  var traffic: TrafficProtocol?
+
+  @Option(help: ArgumentHelp("The method of a plain HTTP request, GET unless given.", valueName: "method"))
+  var method: String?
+
+  @Option(help: ArgumentHelp("The path of a plain HTTP request, / unless given.", valueName: "path"))
+  var path: String?
+
+  @Option(
+    help: ArgumentHelp("As for serve: what the gate listens on is out of reach.", valueName: "address:port"),
+    transform: Reading.listenAddress)
+  var proxyListen: [ListenAddress] = []
+
+  @OptionGroup var upstream: UpstreamOption
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  @Argument(help: ArgumentHelp("The destination, or a URL.", valueName: "host:port"))
+  var destination: String
+
+  func run(in here: Surroundings) throws(Failure) -> Int32 {
+    let target: Target
+    do { target = try Target(destination) } catch { return try report(error, on: here.console) }
+    let loaded = try load(in: here)
+    let question = question(target, under: loaded.policy)
+    let answer = Answer(question, under: loaded.policy, floor: floor(of: loaded.policy), at: wallClock())
+    if json {
+      here.console.result(answer.json)
+    } else {
+      answer.page(policyPath: policy.path(in: here)).forEach(here.console.result)
+    }
+    return answer.exitStatus
+  }
+
+  /// What a client that asks for something malformed gets needs no policy.
+  private func report(_ problem: Target.Problem, on console: Console) throws(Failure) -> Int32 {
+    switch problem {
+    case .incomplete(let what): throw Failure(.usage, "'\(destination)': \(what).")
+    case .malformed(let what):
+      if json {
+        console.result(
+          .object([
+            .init("answer", .string("deny")), .init("verdict", .string("deny")),
+            .init("reason", .string(Reason.malformed.rawValue)), .init("detail", .string(what)),
+          ]))
+      } else {
+        console.result("\(Text("deny", .bad)): \(Reason.malformed.rawValue): \(what).")
+        console.result("A client that asks for this gets 400, whatever the policy says.")
+      }
+      return Failure.Status.general.rawValue
+    }
+  }
+
+  private func load(in here: Surroundings) throws(Failure) -> LoadedPolicy {
+    let loader = PolicyLoader(
+      runMode: .serve, environment: here.environment, workingDirectory: here.workingDirectory,
+      now: wallClock())
+    do throws(PolicyFileError) { return try loader.load(path: policy.path(in: here)) } catch {
+      for diagnostic in error.diagnostics.dropLast() { here.console.say("\(diagnostic)") }
+      throw Failure(.policy, error.diagnostics.last.map { "\($0)" } ?? "the policy cannot be read.")
+    }
+  }
+
+  private func question(_ target: Target, under policy: Policy) -> Question {
+    let isRequest = method != nil || path != nil
+    let traffic = traffic ?? target.traffic ?? (isRequest ? .http : nil)
+    let facts = RequestFacts(method: method ?? "GET", path: path ?? target.path ?? "/")
+    return Question(
+      host: target.authority.host, port: target.authority.port, traffic: traffic, agent: agent,
+      request: traffic == .http ? facts : nil)
+  }
+
+  /// What this machine and a gate with this policy would put out of reach.
+  private func floor(of policy: Policy) -> Floor {
+    let addresses = ListenAddress.wanted(flags: proxyListen, agents: policy.agents)
+    let listeners = addresses.compactMap { address in
+      if case .tcp(let endpoint) = address { endpoint } else { nil }
+    }
+    let resolvers = upstream.dnsUpstream.isEmpty ? (try? ResolverSettings.load()) ?? [] : upstream.dnsUpstream
+    return Floor(localAddresses: localAddresses(), listeners: listeners, resolvers: Set(resolvers))
+  }
+}

@@ -1,0 +1,75 @@
+import Addressing
+import ArgumentParser
+import Audit
+import Policy
+
+extension Log {
+  /// `exitgate log blocked`
+  struct Blocked: Verb {
+    static let configuration = CommandConfiguration(
+      abstract: "Show what was blocked, and the rule that would allow it.",
+      discussion: """
+        Denials are grouped by agent and destination, the most frequent first, each with how often, when first \
+        and last, why, and the narrowest rule that would allow exactly this. In audit mode the same list shows \
+        what would have been blocked. Where no rule can help (the floor, a deny rule, malformed requests), none \
+        is shown.
+
+          exitgate log blocked --since 1h
+          exitgate log blocked --json | jq -r '.suggested_rule // empty'
+        """)
+
+    @OptionGroup var records: RecordOptions
+
+    @Flag(help: "Print one JSON object for each group.")
+    var json = false
+
+    func run(in here: Surroundings) throws(Failure) -> Int32 {
+      var report = BlockedReport()
+      try records.forEach(in: here) { report.add($0) }
+      let rows = report.rows
+      for row in rows {
+        if json { here.console.result(row.json) } else { row.lines.forEach(here.console.result) }
+      }
+      if report.others > 0 {
+        here.console.say(
+          "exitgate: \(report.others) more, in too many groups to tell apart. Narrow the time.")
+      }
+      if rows.isEmpty { here.console.say("exitgate: nothing was blocked.") }
+      return 0
+    }
+  }
+}
+
+extension BlockedReport.Row {
+  /// The group for people: what, then when and why, then the way out.
+  fileprivate var lines: [Text] {
+    let place = destination.map { "\($0)" } ?? "no destination that can be read"
+    let times = count == 1 ? "once, at \(last)" : "\(count) times, from \(first) to \(last)"
+    let why = reasons.keys.sorted().joined(separator: ", ") + (rule.map { " (\($0))" } ?? "")
+    let where_ = layers.map(\.rawValue).sorted().joined(separator: ", ")
+    var lines: [Text] = ["\(Text(ascii: place, .strong))  agent \(Text(ascii: agent))"]
+    lines.append("  \(times); \(Text(ascii: why)); at \(where_)")
+    if passed > 0 { lines.append("  \(Text("passed \(passed) times: NOT ENFORCING", .bad))") }
+    if let suggestedRule { lines.append("  - \(Text(ascii: suggestedRule, .good))") }
+    return lines
+  }
+
+  fileprivate var json: JSONValue {
+    .object([
+      .init("agent", .string(agent)), .init("destination", destination.map { .string("\($0)") } ?? .null),
+      .init("host", destination.map { .string("\($0.host)") } ?? .null),
+      .init("port", destination.map { .integer(Int64($0.port.number)) } ?? .null),
+      .init("protocol", destination.map { .string($0.traffic.rawValue) } ?? .null),
+      .init("count", .integer(Int64(clamping: count))), .init("passed", .integer(Int64(clamping: passed))),
+      .init("first", .string(first.description)), .init("last", .string(last.description)),
+      .init("layers", .array(layers.map(\.rawValue).sorted().map { .string($0) })),
+      .init("reason", .string(reason)),
+      .init(
+        "reasons",
+        .object(reasons.sorted { $0.key < $1.key }.map { .init($0.key, .integer(Int64(clamping: $0.value))) })
+      ),
+      .init("rule", rule.map { .string($0) } ?? .null),
+      .init("suggested_rule", suggestedRule.map { .string($0) } ?? .null),
+    ])
+  }
+}

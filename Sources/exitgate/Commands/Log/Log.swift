@@ -1,0 +1,81 @@
+import Addressing
+import ArgumentParser
+import Audit
+import Policy
+
+/// `exitgate log`
+struct Log: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Read the audit log.",
+    discussion: """
+      The log is read from its files; the gate need not run. Narrow what is shown by agent, destination, \
+      reason, layer and time.
+
+        exitgate log tail --follow
+        exitgate log blocked --since 1h
+        exitgate log verify
+      """,
+    subcommands: [Tail.self, Blocked.self, Stats.self, Verify.self])
+}
+
+/// Which records count.
+struct RecordOptions: ParsableArguments {
+  @OptionGroup var auditLog: AuditLogOption
+
+  @Option(
+    help: ArgumentHelp(
+      "Only from this time on: 30m, 2h or 7d ago, or 2026-11-24T10:00:00Z.", valueName: "time"),
+    transform: Reading.since)
+  var since: Timestamp?
+
+  @Option(help: ArgumentHelp("Only of this agent.", valueName: "name"), transform: Reading.agent)
+  var agent: AgentName?
+
+  @Option(
+    help: ArgumentHelp(
+      "Only to this host: a name, '*.example.com', '**.example.com', an address or a CIDR block.",
+      valueName: "host"),
+    transform: Reading.hostPattern)
+  var destination: HostPattern?
+
+  @Option(
+    help: ArgumentHelp("Only for this reason, as in the log: no-rule, deny-rule, …", valueName: "reason"))
+  var reason: String?
+
+  @Option(
+    help: ArgumentHelp("Only decided here: connect, http, socks, sni, dns or kernel.", valueName: "layer"),
+    transform: Reading.layer)
+  var layer: Layer?
+
+  var filter: LogFilter {
+    LogFilter(since: since, agent: agent?.text, destination: destination, reason: reason, layer: layer)
+  }
+
+  /// Whether every record counts.
+  var isOpen: Bool {
+    since == nil && agent == nil && destination == nil && reason == nil && layer == nil
+  }
+
+  func reader(in here: Surroundings) throws(Failure) -> LogReader {
+    do { return try LogReader(path: auditLog.path(in: here)) } catch { throw Failure(error) }
+  }
+
+  /// Hands the records that count to `body`, and says how many lines are none.
+  func forEach(in here: Surroundings, _ body: (LogRecord) -> Void) throws(Failure) {
+    var reader = try reader(in: here)
+    do { warn(of: try reader.forEach(filter, body), on: here.console) } catch { throw Failure(error) }
+  }
+
+  func warn(of unreadable: Int, on console: Console) {
+    guard unreadable > 0 else { return }
+    console.say(
+      "exitgate: \(count(unreadable, "line")) of the log cannot be read. Run 'exitgate log verify'.")
+  }
+}
+
+extension Failure {
+  /// A log that cannot be read: naming another one is configuration.
+  init(_ error: AuditError) {
+    self.init(.configuration, "\(error)")
+  }
+}

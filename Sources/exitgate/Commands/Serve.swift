@@ -1,0 +1,69 @@
+import Addressing
+import ArgumentParser
+import Gateway
+import Policy
+
+/// `exitgate serve`
+struct Serve: Verb {
+  static let configuration = CommandConfiguration(
+    abstract: "Start the gate that agents' proxy settings point at.",
+    discussion: """
+      HTTP (CONNECT and plain requests) and SOCKS5 are spoken on each listener. What the policy does not allow \
+      is refused with a reason and the rule that would allow it, and every decision is in the audit log before \
+      anything is dialled.
+
+        exitgate serve --policy policy.yaml
+        exitgate serve --policy policy.yaml --proxy-listen 127.0.0.1:3128 --proxy-listen unix:/run/agents/gate.sock
+        HTTPS_PROXY=http://127.0.0.1:3128 HTTP_PROXY=http://127.0.0.1:3128 curl https://api.github.com/
+
+      'exitgate: ready' on standard error (and READY=1 to NOTIFY_SOCKET) says that every listener is bound. \
+      SIGHUP reads the policy anew; SIGTERM and SIGINT stop accepting, give open connections 10 s, and end; \
+      a second one ends at once. Start with an empty policy of 'mode: audit' to see what an agent needs, then \
+      read 'exitgate log blocked'.
+
+      Exit status: 65 for a wrong policy, 69 when the host lacks something, 78 for an address in use, a log \
+      that cannot be written, or no resolver. Nothing is left half-started then.
+      """)
+
+  @OptionGroup var policy: PolicyOption
+
+  @Option(
+    help: ArgumentHelp(
+      "An address to listen on, 127.0.0.1:3128 unless given here or by the policy's agents. Can be repeated.",
+      valueName: "address:port"),
+    transform: Reading.listenAddress)
+  var proxyListen: [ListenAddress] = []
+
+  @OptionGroup var upstream: UpstreamOption
+  @OptionGroup var auditLog: AuditLogOption
+  @OptionGroup var control: ControlOption
+
+  @Option(
+    help: ArgumentHelp("Start a new log file when the log has this size.", valueName: "size"),
+    transform: Reading.size)
+  var auditRotateAt: Int64?
+
+  @Option(help: ArgumentHelp("Event loops, one for each core unless given.", valueName: "number"))
+  var loops: Int?
+
+  func validate() throws {
+    if let loops, !(1...256).contains(loops) { throw ValidationError("--loops takes 1 to 256.") }
+    if let auditRotateAt, auditRotateAt < 1 << 16 {
+      throw ValidationError("--audit-rotate-at takes 64KiB or more.")
+    }
+  }
+
+  func run(in here: Surroundings) throws(Failure) -> Int32 {
+    let configuration = GateConfiguration(
+      policyPath: policy.path(in: here), proxyListeners: proxyListen,
+      upstreams: upstream.dnsUpstream.isEmpty ? nil : upstream.dnsUpstream,
+      auditLogPath: auditLog.path(in: here),
+      controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt,
+      environment: here.environment,
+      workingDirectory: here.workingDirectory, version: exitgateVersion)
+    // Only the default places are made: a directory that somebody named and that is missing is a slip.
+    if auditLog.auditLog == nil { makeDirectories(above: configuration.auditLogPath) }
+    if control.control == nil { makeDirectories(above: configuration.controlPath) }
+    try Service(configuration, environment: here.environment).run()
+  }
+}

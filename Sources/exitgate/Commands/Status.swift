@@ -1,0 +1,111 @@
+import ArgumentParser
+import Control
+import Policy
+
+/// `exitgate status`
+struct Status: Verb {
+  static let configuration = CommandConfiguration(
+    abstract: "Say what the running gate is doing.",
+    discussion: """
+      The policy in force and whether it is enforced, the listeners, what was decided and why, open \
+      connections, bytes, the state of the audit log and of the resolver.
+
+        exitgate status
+        exitgate status --json | jq '.decisions[] | select(.verdict == "deny")'
+
+      Exit status: 0 when a gate answers, 69 when none does.
+      """)
+
+  @OptionGroup var control: ControlOption
+
+  @Flag(help: "Print the answer as one JSON object.")
+  var json = false
+
+  func run(in here: Surroundings) throws(Failure) -> Int32 {
+    guard case .status(let status) = try RunningGate(controlPath: control.path(in: here)).ask(.status) else {
+      throw Failure(.host, "the gate answered something else. Use the same version on both sides.")
+    }
+    if json {
+      here.console.result(status.json)
+    } else {
+      StatusPage(status).lines.forEach(here.console.result)
+    }
+    return 0
+  }
+}
+
+/// A status for people. What must not be overlooked comes first.
+struct StatusPage {
+  private(set) var lines: [Text] = []
+
+  init(_ status: GateStatus) {
+    if let warning = status.warning { lines.append(Text(warning, .bad)) }
+    lines.append(
+      "\(Text("exitgate \(status.version)", .strong)) is running, process \(status.pid), for \(span(status.uptime))"
+    )
+    lines += table(Self.rows(status))
+    if !status.decisions.isEmpty { lines.append("decisions") }
+    lines += table(status.decisions.map(Self.row), indent: "  ")
+    if status.isCut { lines.append("(lists were cut to fit one message)") }
+  }
+
+  private static func rows(_ status: GateStatus) -> [[Text]] {
+    let connections = status.connections
+    return policy(status.policy) + status.listeners.map(listener)
+      + (status.agents.isEmpty ? [] : [["agents", Text(status.agents.map(\.text).joined(separator: ", "))]])
+      + [
+        [
+          "connections",
+          "\(connections.open) open, \(connections.accepted) accepted, \(connections.finished) relayed and ended",
+        ],
+        ["bytes", "\(size(connections.bytesOut)) out, \(size(connections.bytesIn)) in"],
+      ] + audit(status.audit)
+      + [
+        ["resolver", resolver(status.resolver)],
+        [
+          "loops",
+          Text(status.loops.map { "\($0.channels) of \($0.accepted)" }.joined(separator: ", ") + " open"),
+        ],
+      ]
+  }
+
+  private static func policy(_ policy: PolicyStatus) -> [[Text]] {
+    let mode = Text(policy.mode.rawValue, policy.mode == .enforce ? .good : .bad)
+    let first: [Text] = [
+      "policy",
+      "\(policy.path), mode \(mode), \(count(policy.rules, "rule")), generation \(policy.generation) since \(policy.loadedAt)",
+    ]
+    guard let error = policy.lastError else { return [first] }
+    return [first, ["", Text("the last reload was refused: \(error)", .bad)]]
+  }
+
+  private static func listener(_ listener: ListenerStatus) -> [Text] {
+    let whose = listener.agent.map { " for agent \($0)" } ?? ""
+    let pause = listener.paused ? Text(", PAUSED for want of descriptors or memory", .bad) : ""
+    return ["listener", "\(listener.address)\(whose), \(listener.accepted) accepted\(pause)"]
+  }
+
+  private static func audit(_ audit: AuditStatus) -> [[Text]] {
+    let first: [Text] = [
+      "audit log",
+      "\(audit.path), \(count(audit.records, "record")), \(size(audit.bytes)), \(audit.collapsed) rolled up",
+    ]
+    let error = audit.lastError.map { ": \($0)" } ?? ""
+    guard !audit.available else { return [first] }
+    return [first, ["", Text("CANNOT BE WRITTEN, so nothing new is allowed\(error)", .bad)]]
+  }
+
+  private static func resolver(_ resolver: ResolverStatus) -> Text {
+    """
+    \(resolver.upstreams.joined(separator: ", ")), \(count(resolver.lookups, "lookup")), \
+    \(resolver.cached) from the cache, \(resolver.queries) sent, \(resolver.failures) failed
+    """
+  }
+
+  private static func row(_ decision: DecisionCount) -> [Text] {
+    let style: Text.Style = decision.verdict == .deny ? .bad : decision.verdict == .ask ? .doubtful : .good
+    return [
+      Text(decision.verdict.rawValue, style), Text(decision.reason.rawValue), Text("\(decision.count)"),
+    ]
+  }
+}

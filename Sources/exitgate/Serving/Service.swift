@@ -1,0 +1,81 @@
+import Control
+import Dispatch
+import EventLoop
+import Gateway
+import Glibc
+import Logging
+import Policy
+
+/// A gate as a service, in the order of its life: limits, start, word, signals, end.
+struct Service {
+  /// What open connections get to finish in.
+  static let grace: Duration = .seconds(10)
+
+  private let configuration: GateConfiguration
+  private let environment: [String: String]
+  private let words: Logger
+
+  init(_ configuration: GateConfiguration, environment: [String: String]) {
+    self.configuration = configuration
+    self.environment = environment
+    words = Logger(label: "exitgate", factory: { _ in WordsHandler() })
+  }
+
+  /// Starts the gate and runs it until a signal ends the process.
+  ///
+  /// - Throws: `Failure` when it cannot start; nothing is left behind then.
+  func run() throws(Failure) -> Never {
+    raiseDescriptorLimit()
+    ignoreSIGPIPE()
+    let gate = try start()
+    // Watched before anybody is told, so that whoever hears 'ready' may send any of them.
+    let watch = watchSignals(of: gate)
+    announce(gate)
+    withExtendedLifetime((gate, watch)) { dispatchMain() }
+  }
+
+  private func start() throws(Failure) -> Gate {
+    do throws(StartError) { return try Gate.start(configuration, words: words) } catch {
+      for problem in error.problems.dropLast() { words.error("\(problem)") }
+      throw Failure(status: error.exitStatus, error.problems.last ?? "the gate does not start.")
+    }
+  }
+
+  private func announce(_ gate: Gate) {
+    gate.status { [words, environment] status in
+      for listener in status.listeners { words.notice("listening on \(listener.address)") }
+      if let warning = status.warning { words.warning("\(warning)") }
+      words.notice("ready")
+      ServiceNotice.ready.send(environment: environment)
+    }
+  }
+
+  private func watchSignals(of gate: Gate) -> SignalWatch {
+    // Signals come on the main queue alone, which counts the requests to end.
+    let ending = Ending()
+    return SignalWatch.on([SIGHUP, SIGTERM, SIGINT], queue: .main) { [words, environment] signal in
+      guard signal != SIGHUP else { return gate.reload { _ in } }
+      guard ending.begin() else {
+        words.warning("ended at once")
+        exit(128 + signal)
+      }
+      words.notice("ending; open connections get \(span(Self.grace))")
+      ServiceNotice.stopping.send(environment: environment)
+      gate.drain(within: Self.grace) { exit(0) }
+    }
+  }
+}
+
+/// Whether the service was told to end.
+///
+/// `@unchecked Sendable`: touched on the main queue alone, which `begin` checks.
+private final class Ending: @unchecked Sendable {
+  private var hasBegun = false
+
+  /// - Returns: Whether this is the first time.
+  func begin() -> Bool {
+    dispatchPrecondition(condition: .onQueue(.main))
+    defer { hasBegun = true }
+    return !hasBegun
+  }
+}

@@ -1,0 +1,105 @@
+import Addressing
+import ArgumentParser
+import Audit
+import Policy
+
+/// Readers of option values; each error says what to write instead.
+enum Reading {
+  /// `127.0.0.1:3128`, `[::1]:3128` or `unix:/path`.
+  @Sendable static func listenAddress(_ text: String) throws -> ListenAddress {
+    guard let address = ListenAddress(text) else {
+      throw ValidationError(
+        "It is no address to listen on. Write 127.0.0.1:3128, [::1]:3128 or unix:/absolute/path.")
+    }
+    return address
+  }
+
+  /// `ADDRESS` or `ADDRESS:PORT`; port 53 otherwise.
+  @Sendable static func resolver(_ text: String) throws -> Endpoint {
+    guard let endpoint = Endpoint(text, defaultPort: .domain) else {
+      throw ValidationError(
+        "It is no address of a resolver. Write 10.0.0.2, 10.0.0.2:53 or [2001:db8::1]:53.")
+    }
+    return endpoint
+  }
+
+  @Sendable static func agent(_ text: String) throws -> AgentName {
+    guard let name = AgentName(text) else {
+      throw ValidationError("It is no agent's name. Names are [a-z0-9][a-z0-9_-]*, at most 63 characters.")
+    }
+    return name
+  }
+
+  @Sendable static func traffic(_ text: String) throws -> TrafficProtocol {
+    guard let traffic = TrafficProtocol(rawValue: text) else {
+      throw ValidationError("It is no protocol. Write https, http, tcp, udp or dns.")
+    }
+    return traffic
+  }
+
+  @Sendable static func layer(_ text: String) throws -> Layer {
+    guard let layer = Layer(rawValue: text) else {
+      throw ValidationError("It is no layer. Write connect, http, socks, sni, dns or kernel.")
+    }
+    return layer
+  }
+
+  @Sendable static func key(_ text: String) throws -> VerifyingKey {
+    guard let key = VerifyingKey(hex: text) else {
+      throw ValidationError(
+        "It is no public key. Write the 64 hexadecimal digits of the log's .key.pub file.")
+    }
+    return key
+  }
+
+  /// A host pattern as the policy writes it; an address stands for itself.
+  @Sendable static func hostPattern(_ text: String) throws -> HostPattern {
+    if let block = IPPrefix(text) { return .prefix(block) }
+    for (mark, make) in [("**.", HostPattern.domain), ("*.", HostPattern.subdomains(of:))] {
+      guard text.utf8.starts(with: mark.utf8) else { continue }
+      if let name = try? Hostname(text.utf8.dropFirst(mark.utf8.count)) { return make(name) }
+    }
+    guard let name = try? Hostname(text.utf8) else {
+      throw ValidationError("It is no host. Write example.com, '*.example.com', an address or 10.0.0.0/8.")
+    }
+    return .exact(name)
+  }
+
+  /// A size in bytes: `256MiB`, `1GiB`, `65536`.
+  @Sendable static func size(_ text: String) throws -> Int64 {
+    for (unit, factor) in [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)]
+      as [(String, UInt64)]
+    {
+      guard text.utf8.count > unit.utf8.count, text.utf8.suffix(unit.utf8.count).elementsEqual(unit.utf8),
+        let number = number(text.utf8.dropLast(unit.utf8.count))
+      else { continue }
+      let (bytes, overflow) = number.multipliedReportingOverflow(by: factor)
+      if !overflow, let size = Int64(exactly: bytes) { return size }
+    }
+    throw ValidationError("It is no size. Write it as 256MiB, 1GiB or in bytes.")
+  }
+
+  /// How long ago (`90s`, `30m`, `2h`, `7d`) or when (`2026-11-24T10:00:00Z`).
+  @Sendable static func since(_ text: String) throws -> Timestamp {
+    if let time = Timestamp(text) { return time }
+    let units: [UInt8: UInt64] = [
+      UInt8(ascii: "s"): 1, UInt8(ascii: "m"): 60, UInt8(ascii: "h"): 3600, UInt8(ascii: "d"): 86_400,
+    ]
+    guard let unit = text.utf8.last.flatMap({ units[$0] }), let number = number(text.utf8.dropLast()),
+      // A hundred years and more are as good as for ever.
+      number <= 4_000_000_000 / unit
+    else { throw ValidationError("It is no time. Write 30m, 2h or 7d ago, or 2026-11-24T10:00:00Z.") }
+    return Timestamp(milliseconds: wallClock().milliseconds - Int64(number * unit) * 1000)
+  }
+
+  /// Decimal digits, at most twelve.
+  private static func number(_ digits: some Collection<UInt8>) -> UInt64? {
+    guard (1...12).contains(digits.count) else { return nil }
+    var value: UInt64 = 0
+    for digit in digits {
+      guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+      value = value * 10 + UInt64(digit - UInt8(ascii: "0"))
+    }
+    return value
+  }
+}
