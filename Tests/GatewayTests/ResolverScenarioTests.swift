@@ -416,6 +416,14 @@ struct ResolverScenarioTests {
         result www.test 2a0e:b107:11::10 11.11.0.10 via six.test four.test
         """),
     ResolverScenario(
+      name: "an alias in both chains is handed back once", ipv6: true,
+      steps: """
+        ask www.test
+        reply AAAA www.test 60 CNAME b.test; b.test 60 AAAA 2a0e:b107:11::10
+        reply A www.test 60 CNAME b.test; b.test 60 CNAME c.test; c.test 60 A 11.11.0.10
+        result www.test 2a0e:b107:11::10 11.11.0.10 via b.test c.test
+        """),
+    ResolverScenario(
       name: "without an IPv6 way out no AAAA is asked",
       steps: """
         ask www.test

@@ -4,8 +4,8 @@ import Addressing
 public struct Resolution: Hashable, Sendable {
   /// At least one, at most 64; IPv6 before IPv4, else as the upstream gave them.
   public var addresses: [IPAddress]
-  /// The aliases followed, in order, without the name asked for: at most 8 for
-  /// each address family.
+  /// The aliases followed, each once and in order, without the name asked for:
+  /// at most 8 for each address family.
   public var chain: [Hostname]
   /// Whether the addresses come from the hosts file, or the name is special.
   public var fromHosts: Bool

@@ -21,7 +21,14 @@ struct FamilyAnswers: Sendable {
     let positive = known.filter { !$0.addresses.isEmpty }
     guard let until = (positive.isEmpty ? known : positive).map(\.until).min() else { return nil }
     guard !positive.isEmpty else { return (.failure(failure), until) }
-    return (.success(Resolution(addresses: addresses, chain: positive.flatMap(\.chain))), until)
+    return (.success(Resolution(addresses: addresses, chain: chain(of: positive))), until)
+  }
+
+  /// Both families' aliases, one that is in both but once.
+  private func chain(of answers: [FamilyAnswer]) -> [Hostname] {
+    answers.reduce(into: []) { chain, answer in
+      for alias in answer.chain where !chain.contains(alias) { chain.append(alias) }
+    }
   }
 
   /// At most 64, IPv6 first; each family keeps at least half the room.
