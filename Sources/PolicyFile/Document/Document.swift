@@ -17,6 +17,11 @@ enum DocumentOrigin: Hashable, Sendable {
     return false
   }
 
+  var isList: Bool {
+    if case .system = self { return true }
+    return isBuiltin
+  }
+
   /// What stands before the ids of the document's rules.
   var idPrefix: String {
     switch self {

@@ -91,14 +91,23 @@ private func refusePortAndPath(_ name: Substring, in pattern: String) throws(Hos
       cause: "\(quoted(pattern)) has a path or a prefix length behind a name",
       remedy: "Write the host alone; paths of plain http go under 'http'")
   }
-  if let colon = name.utf8.lastIndex(of: UInt8(ascii: ":")) {
-    let port = Port(name.utf8[name.utf8.index(after: colon)...]).map { "\($0)" } ?? "443"
-    throw HostPatternError(
-      cause: "\(quoted(pattern)) has a port", remedy: "Write the host alone, and 'ports: [\(port)]' beside it"
-    )
-  }
+  try refusePort(name, in: pattern)
   if name.utf8.contains(UInt8(ascii: "@")) {
     throw HostPatternError(cause: "\(quoted(pattern)) has a user name", remedy: "Write the host alone")
+  }
+}
+
+private func refusePort(_ name: Substring, in pattern: String) throws(HostPatternError) {
+  let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+  if parts.count > 2 {
+    throw HostPatternError(
+      cause: "\(quoted(pattern)) is no IPv6 address",
+      remedy: "Write it as RFC 5952 does, such as 2001:db8::1, without a zone; ports go under 'ports'")
+  }
+  if parts.count == 2 {
+    let port = Port(parts[1].utf8).map { "\($0)" } ?? "443"
+    throw HostPatternError(
+      cause: "\(quoted(pattern)) has a port", remedy: "Write the host alone, and 'ports: [\(port)]' beside it")
   }
 }
 

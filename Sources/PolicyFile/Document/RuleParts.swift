@@ -161,9 +161,13 @@ extension RuleParts {
   private func recordType(_ node: Node) -> String? {
     guard let text = scope.text(node, "a record type", example: "a type such as TXT") else { return nil }
     if RecordTypes.open.contains(text) { return text }
-    scope.error(
-      node.mark, RecordTypes.refusal(of: text) ?? "\(quoted(text)) is no record type that a rule can open",
-      "Write \(suggestion(for: text, from: RecordTypes.open))")
+    let upper = text.uppercased()
+    if let refusal = RecordTypes.refusal(of: upper) {
+      scope.error(node.mark, refusal, "Remove it")
+    } else {
+      let remedy = RecordTypes.open.contains(upper) ? upper : suggestion(for: upper, from: RecordTypes.open)
+      scope.error(node.mark, "\(quoted(text)) is no record type that a rule can open", "Write \(remedy)")
+    }
     return nil
   }
 }

@@ -5,6 +5,8 @@ import Policy
 struct RuleDraft {
   var mark: Mark
   var scope: Scope
+  /// Whether it stands in a built-in or system list.
+  var isFromList: Bool
   var id: (name: RuleID, mark: Mark)?
   var agents: [(name: AgentName, mark: Mark)] = []
   var patterns: [(pattern: HostPattern, mark: Mark)] = []
@@ -29,7 +31,7 @@ struct RuleReader {
     guard let fields = Fields(node, in: scope, of: "a rule", keys: Self.keys, example: Self.example) else {
       return nil
     }
-    var draft = RuleDraft(mark: node.mark, scope: scope)
+    var draft = RuleDraft(mark: node.mark, scope: scope, isFromList: origin.isList)
     draft.id = id(fields)
     draft.agents = agents(fields)
     let action = fields.required("action", of: "the rule", example: "action: allow")

@@ -22,13 +22,15 @@ extension LoadRun {
   private func checkIDs(_ drafts: [RuleDraft]) {
     var first: [RuleID: RuleDraft] = [:]
     for draft in drafts {
-      guard let (name, mark) = draft.id else { continue }
+      guard let name = draft.id?.name else { continue }
       guard let earlier = first[name] else {
         first[name] = draft
         continue
       }
-      draft.scope.error(
-        mark, "the id '\(name)' is taken by the rule at \(earlier.scope.file):\(earlier.mark.line)",
+      // A list cannot be changed, so the other rule is the one to blame.
+      let (rule, other) = draft.isFromList ? (earlier, draft) : (draft, earlier)
+      rule.scope.error(
+        rule.id?.mark ?? rule.mark, "the id '\(name)' is taken by the rule at \(other.scope.file):\(other.mark.line)",
         "Give each rule an id of its own")
     }
   }

@@ -43,10 +43,12 @@ struct Linter {
   private func checkDuplicate(_ rule: Rule, _ draft: RuleDraft, _ seen: inout [RuleContent: RuleDraft]) {
     let content = RuleContent(rule)
     if let earlier = seen[content] {
-      draft.scope.warn(
-        draft.mark,
-        "the rule '\(rule.id)' says the same as the one at \(earlier.scope.file):\(earlier.mark.line)",
-        "Keep one of the two")
+      let (mine, other) = draft.isFromList ? (earlier, draft) : (draft, earlier)
+      if !mine.isFromList {
+        mine.scope.warn(
+          mine.mark, "the rule '\(mine.rule?.id ?? rule.id)' says the same as the one at \(other.scope.file):\(other.mark.line)",
+          "Keep one of the two")
+      }
     } else {
       seen[content] = draft
     }

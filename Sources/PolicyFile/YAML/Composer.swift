@@ -22,7 +22,9 @@ struct Composer {
     } catch {
       report(
         error.mark, "this is not YAML: \(error.problem)",
-        "Check the quotes, the brackets and the indentation here and on the line above")
+        error.isAlias
+          ? "Put host patterns in quotes, as in \"*.example.com\""
+          : "Check the quotes, the brackets and the indentation here and on the line above")
       return nil
     }
   }

@@ -19,6 +19,8 @@ struct YAMLEvent {
 struct YAMLSyntaxError: Error {
   var mark: Mark
   var problem: String
+  /// Whether a `*` was taken for an alias.
+  var isAlias = false
 }
 
 /// The events of one file, from libyaml.
@@ -59,7 +61,9 @@ struct EventStream {
   private func syntaxError() -> YAMLSyntaxError {
     let problem = parser.pointee.problem.map { String(cString: $0) } ?? "unreadable"
     let context = parser.pointee.context.map { String(cString: $0) + ", " } ?? ""
-    return YAMLSyntaxError(mark: mark(parser.pointee.problem_mark), problem: context + problem)
+    return YAMLSyntaxError(
+      mark: mark(parser.pointee.problem_mark), problem: context + problem,
+      isAlias: context == "while scanning an alias, ")
   }
 }
 

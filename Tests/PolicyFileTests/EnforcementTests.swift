@@ -1,0 +1,41 @@
+import Policy
+import PolicyFile
+import Testing
+
+/// DESIGN row 15: what a run mode cannot enforce does not load there.
+@Suite struct EnforcementTests {
+  @Test(
+    "udp cannot be enforced in serve, for any action; the other modes take it", arguments: ["allow", "ask", "deny"])
+  func udp(_ action: String) {
+    let text = policy(rule: "action: \(action), to: [a.example], protocol: udp, ports: [123]")
+    #expect(
+      errors(text) == [
+        "3:\(41 + action.utf8.count): protocol udp cannot be enforced in serve, which carries TCP only. "
+          + "Remove the rule, or use run, sidecar or gateway."
+      ])
+    for mode in [RunMode.run, .sidecar, .gateway] { #expect(errors(text, loader(mode)).isEmpty) }
+  }
+
+  @Test("dns needs a DNS listener in serve")
+  func dns() {
+    let text = policy(rule: "action: allow, to: [a.example], protocol: dns, types: [TXT]")
+    #expect(errors(text).count == 1)
+    #expect(errors(text, loader(.serve, hasDNSListener: true)).isEmpty)
+    #expect(errors(text, loader(.run)).isEmpty)
+  }
+
+  @Test("paths inside https are out of sight, so a rule with them does not load; plain http takes them")
+  func paths() {
+    let body = "action: allow, to: [a.example], http: [{ path: \"/a/**\" }]"
+    #expect(errors(policy(rule: body)).count == 1)
+    #expect(errors(policy(rule: body + ", protocol: http")).isEmpty)
+  }
+
+  @Test("allow-loopback goes with names in full and blocks, never with a wildcard")
+  func loopback() {
+    let body = "action: allow, allow-loopback: true"
+    #expect(errors(policy(rule: body + ", to: [\"*.a.example\"]")).count == 1)
+    #expect(errors(policy(rule: body + ", to: [\"**.a.example\"]")).count == 1)
+    #expect(errors(policy(rule: body + ", to: [a.example, 127.0.0.0/8, 192.0.2.0/24]")).isEmpty)
+  }
+}
