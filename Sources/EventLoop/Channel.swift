@@ -112,10 +112,9 @@ public final class Channel {
 
   private var key: UInt64 { UInt64(generation) << 32 | UInt64(slot) << 1 }
 
+  var isRegistered: Bool { state.contains(.isRegistered) }
   /// Whether a write was refused and no event has come since.
   var isWriteBlocked: Bool { !state.contains(.mayWrite) }
-  /// Whether a read could give something.
-  var mayRead: Bool { state.contains(.mayRead) }
 
   // MARK: - Events
 

@@ -57,8 +57,11 @@ public final class Listener: Sendable {
   /// Takes over a descriptor that listens already, from systemd or from another network namespace.
   public static func adopting(_ fd: Int32) -> Listener {
     _ = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)
-    return Listener(ListeningSocket(fd: fd, path: nil))
+    return Listener(ListeningSocket(fd: fd, path: nil, isOwn: false))
   }
+
+  /// The listening descriptor, which stays the listener's.
+  var descriptor: Int32 { socket.fd }
 
   /// The address bound to, with the port that the kernel picked; nil for a Unix socket.
   public var boundEndpoint: Endpoint? {
@@ -85,9 +88,10 @@ public final class Listener: Sendable {
     }
   }
 
-  /// Stops accepting on every loop, then closes the socket and removes its file. Connections stay.
+  /// Stops accepting on every loop and removes the socket's file. Connections stay;
+  /// the descriptor is closed when the last loop and this object have let go of it.
   public func close() {
-    socket.unlinkPath()
+    socket.stop()
     for (loop, port) in ports.takeAll() {
       loop.submit { port.value.close() }
     }
@@ -102,8 +106,10 @@ final class ListeningSocket: Sendable {
   let fd: Int32
   let isTCP: Bool
   private let path: String?
+  private let isOwn: Bool
 
-  init(fd: Int32, path: String?) {
+  init(fd: Int32, path: String?, isOwn: Bool) {
+    self.isOwn = isOwn
     self.fd = fd
     self.path = path
     isTCP = linux_socket_protocol(fd) == Int32(IPPROTO_TCP)
@@ -113,7 +119,7 @@ final class ListeningSocket: Sendable {
     let socketAddress = try address.socketAddress
     let fd = linux_stream_socket(socketAddress.family)
     guard fd >= 0 else { throw ListenError(address, lastError()) }
-    self.init(fd: fd, path: address.path)
+    self.init(fd: fd, path: address.path, isOwn: true)
     if case .unix(let path, let mode) = address {
       try bindUnix(address, socketAddress, path, mode)
     } else {
@@ -169,8 +175,11 @@ final class ListeningSocket: Sendable {
     return unlink(path) == 0
   }
 
-  func unlinkPath() {
+  /// Refuses connections from now on, whoever still holds the descriptor. A
+  /// socket that was taken over may be someone else's, too, and goes on.
+  func stop() {
     if let path { unlink(path) }
+    if isOwn { shutdown(fd, Int32(SHUT_RDWR)) }
   }
 }
 

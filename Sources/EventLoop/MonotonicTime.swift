@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A moment on CLOCK_MONOTONIC, which no clock step moves.

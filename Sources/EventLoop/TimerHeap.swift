@@ -22,6 +22,11 @@ struct TimerHeap {
   var earliest: MonotonicTime? { heap.first.map { entries[Int($0)].due } }
   var count: Int { heap.count }
 
+  func contains(_ id: TimerID) -> Bool {
+    let slot = Int(id.slot)
+    return slot < entries.count && entries[slot].generation == id.generation && entries[slot].work != nil
+  }
+
   mutating func insert(_ due: MonotonicTime, _ work: @escaping () -> Void) -> TimerID {
     let slot = free.popLast() ?? UInt32(entries.count)
     if Int(slot) == entries.count { entries.append(Entry()) }
@@ -35,11 +40,7 @@ struct TimerHeap {
 
   /// Takes a timer out; one that ran or was cancelled before is no error.
   mutating func remove(_ id: TimerID) {
-    let slot = Int(id.slot)
-    guard slot < entries.count, entries[slot].generation == id.generation, entries[slot].work != nil else {
-      return
-    }
-    _ = take(at: entries[slot].place)
+    if contains(id) { _ = take(at: entries[Int(id.slot)].place) }
   }
 
   /// Takes the first timer if it is due at `now`.
