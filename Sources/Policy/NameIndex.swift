@@ -123,7 +123,7 @@ struct NameIndex {
 }
 
 /// The Mersenne prime 2^61 - 1: reducing by it takes a shift and an addition.
-private let mersenne61: UInt64 = 1 << 61 - 1
+private let mersenne61: UInt64 = (1 << 61) - 1
 
 /// One byte more to the left: `(hash + byte) * key` modulo 2^61 - 1.
 @inline(__always)

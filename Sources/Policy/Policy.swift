@@ -4,7 +4,7 @@ public struct Policy: Sendable {
   /// Whether denials are carried out.
   public var mode: Mode
   /// What happens when no rule matches: deny or ask.
-  public var defaultAction: Action
+  public let defaultAction: Action
   /// How long a connection waits for a person.
   public var hold: Duration
   /// The agents.

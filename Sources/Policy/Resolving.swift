@@ -22,6 +22,22 @@ extension Policy {
     return Decision(answer: defaultAction, reason: .noRule)
   }
 
+  /// Whether records of one type may be asked for: the addresses' types as
+  /// `mayResolve` says, every other only where a `dns` rule names it.
+  ///
+  /// - Parameter type: The mnemonic in upper case, like `TXT`.
+  public func mayQuery(_ type: String, of host: Hostname, agent: AgentName, at now: Timestamp) -> Decision {
+    if ["A", "AAAA", "CNAME"].contains(type) { return mayResolve(host, agent: agent, at: now) }
+    var open: [(rank: UInt64, rule: Rule)] = [], denials: [(rank: UInt64, rule: Rule)] = []
+    forEachRule(naming: host, agent: agent, at: now) { rank, rule in
+      guard rule.traffic == .dns, rule.recordTypes.contains(type) else { return }
+      if rule.action == .deny { denials.append((rank, rule)) } else { open.append((rank, rule)) }
+    }
+    if let rule = foremost(denials) { return Decision(answer: .deny, reason: .denyRule, rule: rule) }
+    guard let rule = foremost(open) else { return Decision(answer: .deny, reason: .noRule) }
+    return Decision(answer: rule.action, reason: rule.action == .allow ? .allowed : .askRule, rule: rule)
+  }
+
   /// The deny rule for a name met on a CNAME chain, whatever port and protocol
   /// it speaks of; rules about single HTTP requests do not count.
   public func deniesName(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Rule? {

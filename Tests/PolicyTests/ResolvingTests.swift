@@ -82,6 +82,28 @@ struct ResolvingTests {
   }
 
   @Test(
+    "row 11: types beyond the addresses' take a dns rule that names them",
+    arguments: [
+      ("TXT", "mail.test", Action.allow), ("MX", "mail.test", .allow), ("SRV", "mail.test", .deny),
+      ("A", "mail.test", .allow), ("TXT", "a.wild.test", .deny), ("A", "a.wild.test", .allow),
+      ("MX", "no-mx.mail.test", .deny), ("TXT", "no-mx.mail.test", .allow), ("TXT", "none.test", .deny),
+    ])
+  func mayQuery(_ type: String, _ text: String, _ answer: Action) throws {
+    let dns = { (id: String, action: Action, to: String, types: [String]) in
+      Rule(
+        id: try #require(RuleID(id)), action: action, to: [try pattern(to)], ports: [PortRange(.domain)],
+        traffic: .dns,
+        recordTypes: types)
+    }
+    let policy = Policy(
+      rules: try Self.rules() + [
+        try dns("mail", .allow, "**.mail.test", ["TXT", "MX"]),
+        try dns("no-mx", .deny, "no-mx.mail.test", ["MX"]),
+      ])
+    #expect(policy.mayQuery(type, of: try name(text), agent: .default, at: now).answer == answer)
+  }
+
+  @Test(
     "DNS-19: a chain through a denied name is denied",
     arguments: [
       ("bad.wild.test", "bad"), ("BAD.wild.test.", "bad"), ("x.bad.wild.test", nil),
