@@ -16,6 +16,8 @@ public final class Resolver {
   private var waiting: [Hostname: [Completion]] = [:]
   private var alarms: [Hostname: TimerID] = [:]
   private var exchanges: [ResolverCore.QueryToken: any UpstreamExchange] = [:]
+  /// Attempts whose socket could not be opened, for the end of `perform`.
+  private var unopened: [ResolverCore.QueryToken] = []
   private var hostsStamp: FileStamp?
   private var nextHostsCheck: MonotonicTime
 
@@ -72,6 +74,8 @@ public final class Resolver {
 
   private func perform(_ effects: [ResolverCore.Effect]) {
     for effect in effects { perform(effect) }
+    // Not before: what a failure brings about must not be overtaken by an older effect.
+    while let token = unopened.popLast() { handle(.failed(token)) }
   }
 
   private func perform(_ effect: ResolverCore.Effect) {
@@ -93,10 +97,10 @@ extension Resolver {
   private func open(_ token: ResolverCore.QueryToken, _ make: (ExchangeEvents) throws -> any UpstreamExchange)
   {
     let events = ExchangeEvents(
-      datagram: { [unowned self] in handle(.datagram($0, from: $1, token)) },
-      message: { [unowned self] in handle(.message($0, token)) },
-      failed: { [unowned self] in handle(.failed(token)) })
-    do { exchanges[token] = try make(events) } catch { handle(.failed(token)) }
+      datagram: { [weak self] in self?.handle(.datagram($0, from: $1, token)) },
+      message: { [weak self] in self?.handle(.message($0, token)) },
+      failed: { [weak self] in self?.handle(.failed(token)) })
+    do { exchanges[token] = try make(events) } catch { unopened.append(token) }
   }
 
   private func setAlarm(_ name: Hostname, at time: MonotonicTime?) {

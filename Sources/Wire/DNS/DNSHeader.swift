@@ -26,12 +26,12 @@ public struct DNSHeader: Hashable, Sendable {
   }
 
   init(_ reader: inout DNSReader) throws(DNSError) {
-    id = try reader.number()
-    flags = DNSFlags(rawValue: try reader.number())
-    questionCount = try reader.number()
-    answerCount = try reader.number()
-    authorityCount = try reader.number()
-    additionalCount = try reader.number()
+    id = try reader.uint16()
+    flags = DNSFlags(rawValue: try reader.uint16())
+    questionCount = try reader.uint16()
+    answerCount = try reader.uint16()
+    authorityCount = try reader.uint16()
+    additionalCount = try reader.uint16()
   }
 
   /// The header as it is sent.

@@ -18,8 +18,8 @@ public struct DNSQuestion: Hashable, Sendable {
 
   init(_ reader: inout DNSReader) throws(DNSError) {
     name = try reader.name()
-    type = DNSRecordType(rawValue: try reader.number())
-    questionClass = try reader.number()
+    type = DNSRecordType(rawValue: try reader.uint16())
+    questionClass = try reader.uint16()
   }
 
   /// The question as it is sent, never compressed.

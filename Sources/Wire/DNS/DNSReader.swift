@@ -18,9 +18,18 @@ struct DNSReader {
     return message[offset..<(offset + count)]
   }
 
-  /// Reads a number in network order.
-  mutating func number<T: FixedWidthInteger & UnsignedInteger>(_: T.Type = T.self) throws(DNSError) -> T {
-    try bytes(T.bitWidth / 8).reduce(0) { $0 << 8 | T($1) }
+  /// Reads 16 bits in network order.
+  mutating func uint16() throws(DNSError) -> UInt16 {
+    guard message.count - offset >= 2 else { throw .truncated }
+    defer { offset += 2 }
+    return UInt16(message[offset]) << 8 | UInt16(message[offset + 1])
+  }
+
+  /// Reads 32 bits in network order.
+  mutating func uint32() throws(DNSError) -> UInt32 {
+    guard message.count - offset >= 4 else { throw .truncated }
+    let upper = try uint16()
+    return UInt32(upper) << 16 | UInt32(try uint16())
   }
 
   /// Reads one domain name and moves past it.
@@ -47,27 +56,38 @@ extension DNSName {
   /// - Source: RFC 1035 §3.1 (labels), §4.1.4 (pointers), §2.3.4 (limits).
   public static func read(from message: [UInt8], at offset: inout Int) throws(DNSError) -> DNSName {
     var wire: [UInt8] = []
-    var position = offset, run = offset, pointers = 0
+    var run = offset, pointers = 0
     var end: Int?
+    while true {
+      let stop = try endOfRun(in: message, from: run)
+      wire.append(contentsOf: message[run..<stop])
+      let isPointer = message[stop] != 0
+      guard wire.count < maximumLength else { throw .nameTooLong }
+      guard isPointer else {
+        wire.append(0)
+        offset = end ?? (stop + 1)
+        return DNSName(checked: wire)
+      }
+      pointers += 1
+      guard pointers <= maximumPointers else { throw .badPointer }
+      end = end ?? (stop + 2)
+      run = try pointer(in: message, at: stop, before: run)
+    }
+  }
+
+  /// Passes over the labels of one run; what stands behind them is the root or
+  /// a pointer.
+  private static func endOfRun(in message: [UInt8], from start: Int) throws(DNSError) -> Int {
+    var position = start
     while true {
       guard message.indices.contains(position) else { throw .truncated }
       let length = message[position]
       switch length >> 6 {
       case 0b00:
-        let next = position + 1 + Int(length)
-        guard next <= message.count else { throw .truncated }
-        wire.append(contentsOf: message[position..<next])
-        guard wire.count <= maximumLength else { throw .nameTooLong }
-        position = next
-        guard length == 0 else { continue }
-        offset = end ?? position
-        return DNSName(checked: wire)
-      case 0b11:
-        let target = try pointer(in: message, at: position, before: run)
-        pointers += 1
-        guard pointers <= maximumPointers else { throw .badPointer }
-        end = end ?? (position + 2)
-        (position, run) = (target, target)
+        if length == 0 { return position }
+        position += 1 + Int(length)
+        guard position - start < maximumLength else { throw .nameTooLong }
+      case 0b11: return position
       default: throw .reservedLabelType
       }
     }

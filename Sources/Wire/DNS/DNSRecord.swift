@@ -43,10 +43,10 @@ public struct DNSRecord: Hashable, Sendable {
 
   init(_ reader: inout DNSReader) throws(DNSError) {
     owner = try reader.name()
-    type = DNSRecordType(rawValue: try reader.number())
-    recordClass = try reader.number()
-    ttl = try reader.number()
-    let length = Int(try reader.number(UInt16.self))
+    type = DNSRecordType(rawValue: try reader.uint16())
+    recordClass = try reader.uint16()
+    ttl = try reader.uint32()
+    let length = Int(try reader.uint16())
     data = try DNSRecordData.read(&reader, type: type, recordClass: recordClass, length: length)
   }
 
@@ -99,7 +99,7 @@ public enum DNSRecordData: Hashable, Sendable {
     _ = try reader.name()
     _ = try reader.name()
     _ = try reader.bytes(16)
-    return try reader.number()
+    return try reader.uint32()
   }
 }
 
@@ -128,9 +128,8 @@ public struct EDNS: Hashable, Sendable {
   ///
   /// - Throws: `.badOptions` when there are two, or it is not the root's.
   init?(in additionals: [DNSRecord]) throws(DNSError) {
-    let records = additionals.filter { $0.type == .opt }
-    guard let record = records.first else { return nil }
-    guard records.count == 1, record.owner == .root else { throw .badOptions }
+    guard let record = additionals.first(where: { $0.type == .opt }) else { return nil }
+    guard additionals.count(where: { $0.type == .opt }) == 1, record.owner == .root else { throw .badOptions }
     payloadSize = record.recordClass
     extendedResponseCode = UInt8(truncatingIfNeeded: record.ttl >> 24)
     version = UInt8(truncatingIfNeeded: record.ttl >> 16)
