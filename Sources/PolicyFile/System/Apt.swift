@@ -6,11 +6,11 @@ extension SystemFindings {
   mutating func readApt() {
     let parts = "/etc/apt/sources.list.d"
     let names = machine.names(in: parts)
-    let lists = ["/etc/apt/sources.list"] + names.filter { hasExtension($0, "list") }.map { join(parts, $0) }
+    let lists = ["/etc/apt/sources.list"] + names.filter { hasType($0, "list") }.map { join(parts, $0) }
     for path in lists {
       for line in lines(of: text(path)) { readOneLine(line, path) }
     }
-    for path in names.filter({ hasExtension($0, "sources") }).map({ join(parts, $0) }) {
+    for path in names.filter({ hasType($0, "sources") }).map({ join(parts, $0) }) {
       for stanza in stanzas(of: text(path)) { readStanza(stanza, path) }
     }
   }
@@ -18,14 +18,14 @@ extension SystemFindings {
   /// `deb [options] URI suite components…`
   private mutating func readOneLine(_ line: Substring, _ path: String) {
     let text = line.prefix { $0 != "#" }
-    var words = text.split(whereSeparator: \.isWhitespace)
-    guard let kind = words.first, kind == "deb" || kind == "deb-src" else { return }
-    words.removeFirst()
-    if words.first?.first == "[" {
-      guard let end = words.firstIndex(where: { $0.last == "]" }) else { return }
-      words.removeSubrange(...end)
+    var fields = words(of: text)
+    guard let kind = fields.first, kind == "deb" || kind == "deb-src" else { return }
+    fields.removeFirst()
+    if fields.first?.first == "[" {
+      guard let end = fields.firstIndex(where: { $0.last == "]" }) else { return }
+      fields.removeSubrange(...end)
     }
-    if let uri = words.first { addApt(uri, path) }
+    if let uri = fields.first { addApt(uri, path) }
   }
 
   private mutating func readStanza(_ stanza: [(key: String, value: String)], _ path: String) {
@@ -34,7 +34,7 @@ extension SystemFindings {
     }
     guard !isOff else { return }
     for (_, value) in stanza.filter({ $0.key == "uris" }) {
-      for uri in value.split(whereSeparator: \.isWhitespace) { addApt(uri, path) }
+      for uri in words(of: value) { addApt(uri, path) }
     }
   }
 
@@ -48,15 +48,6 @@ extension SystemFindings {
   }
 }
 
-private func hasExtension(_ name: String, _ suffix: String) -> Bool {
-  name.utf8.reversed().starts(with: ("." + suffix).utf8.reversed())
-}
-
-/// The lines of a text; none without a text.
-func lines(of text: String?) -> [Substring] {
-  text?.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline) ?? []
-}
-
 /// The stanzas of a deb822 file: fields with lower-case keys, continuation
 /// lines joined by a space.
 ///
@@ -64,7 +55,7 @@ func lines(of text: String?) -> [Substring] {
 private func stanzas(of text: String?) -> [[(key: String, value: String)]] {
   var all: [[(key: String, value: String)]] = [[]]
   for line in lines(of: text) where line.first != "#" {
-    if line.allSatisfy(\.isWhitespace) {
+    if trimmed(line).isEmpty {
       all.append([])
     } else if line.first == " " || line.first == "\t" {
       guard var field = all[all.count - 1].popLast() else { continue }
@@ -72,7 +63,7 @@ private func stanzas(of text: String?) -> [[(key: String, value: String)]] {
       all[all.count - 1].append(field)
     } else if let colon = line.firstIndex(of: ":") {
       all[all.count - 1].append(
-        (asciiLowercased(line[..<colon].utf8), String(line[line.index(after: colon)...])))
+        (asciiLowercased(line[..<colon].utf8), String(trimmed(line[line.index(after: colon)...]))))
     }
   }
   return all

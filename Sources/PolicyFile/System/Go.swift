@@ -41,9 +41,9 @@ extension SystemFindings {
 
   /// `NAME[+KEY] [URL]`
   private mutating func takeChecksumDatabase(_ value: String, _ origin: String, isTrusted: Bool) {
-    let words = value.split(whereSeparator: \.isWhitespace)
-    guard let name = words.first, name != "off" else { return }
-    let url = words.count > 1 ? String(words[1]) : "https://" + name.prefix { $0 != "+" }
+    let parts = words(of: value)
+    guard let name = parts.first, name != "off" else { return }
+    let url = parts.count > 1 ? String(parts[1]) : "https://" + name.prefix { $0 != "+" }
     add(url: url, for: "checksums of Go modules", from: origin, isTrusted: isTrusted)
   }
 

@@ -16,7 +16,7 @@ func iniEntries(_ text: String, continued: Bool = true) -> [IniEntry] {
     guard let first = body.first, first != "#", first != ";" else { continue }
     if first == "[" {
       section = String(body.dropFirst().prefix { $0 != "]" })
-    } else if continued, line.first?.isWhitespace == true, !entries.isEmpty,
+    } else if continued, line.unicodeScalars.first.map(isBlank) == true, !entries.isEmpty,
       entries[entries.count - 1].section == section
     {
       entries[entries.count - 1].value += " " + body
@@ -28,19 +28,4 @@ func iniEntries(_ text: String, continued: Bool = true) -> [IniEntry] {
     }
   }
   return entries
-}
-
-/// Without white space at both ends.
-func trimmed(_ text: Substring) -> Substring {
-  let start = text.drop(while: \.isWhitespace)
-  let end = start.lastIndex { !$0.isWhitespace }
-  return end.map { start[...$0] } ?? ""
-}
-
-/// Without a pair of quotes around it.
-func unquoted(_ text: Substring) -> String {
-  guard text.utf8.count >= 2, let quote = text.first, quote == "\"" || quote == "'", text.last == quote else {
-    return String(text)
-  }
-  return String(text.dropFirst().dropLast())
 }

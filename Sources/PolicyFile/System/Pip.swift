@@ -31,7 +31,7 @@ extension SystemFindings {
       return
     default: return
     }
-    for url in value.split(whereSeparator: \.isWhitespace) where key != "find-links" || url.contains("://") {
+    for url in words(of: value) where key != "find-links" || url.contains("://") {
       if url.utf8.starts(with: "file:".utf8) { continue }
       add(url: url, for: "packages for pip", from: origin)
     }
