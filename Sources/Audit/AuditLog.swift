@@ -128,9 +128,8 @@ public final class AuditLog: Sendable {
   public func tick(_ now: Timestamp) -> Bool {
     for rollUp in chatter.withLock({ $0.rollUps(at: now) }) { append(.rollUp(rollUp)) }
     return writer.withLock { writer in
-      checkPlace(&writer, now)
       let isDue = now.milliseconds &- writer.lastCheckpoint.milliseconds >= Checkpoint.timeInterval
-      return commit(&writer, checkpoint: isDue && chain.withLock { $0.sinceCheckpoint > 0 })
+      return commitInPlace(&writer, now, checkpoint: isDue && chain.withLock { $0.sinceCheckpoint > 0 })
     }
   }
 
@@ -151,11 +150,16 @@ public final class AuditLog: Sendable {
     }
     available.store(false, ordering: .relaxed)
     sync()
+    lock.release()
   }
 
   /// How the log is doing.
   public var statistics: AuditStatistics {
-    var result = writer.withLock { $0.statistics }
+    var result = writer.withLock { writer in
+      var statistics = writer.statistics
+      statistics.lag = writer.unsynced
+      return statistics
+    }
     result.collapsed += chain.withLock { $0.collapsed.total }
     result.isAvailable = isAvailable
     return result

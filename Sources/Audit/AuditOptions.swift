@@ -37,6 +37,8 @@ public struct AuditError: Error, Hashable, Sendable, CustomStringConvertible {
     case foreignOwner(userID: UInt32)
     /// Another process writes this log.
     case inUse
+    /// There is something in it that is not an audit log.
+    case notALog
     /// The key file does not hold a key.
     case badKey
     /// A system call failed.
@@ -58,6 +60,7 @@ public struct AuditError: Error, Hashable, Sendable, CustomStringConvertible {
     case .writableByOthers(let mode): "can be written by others (mode \(String(mode, radix: 8)))"
     case .foreignOwner(let user): "belongs to user \(user)"
     case .inUse: "another process writes this log"
+    case .notALog: "holds something that is not an audit log"
     case .badKey: "does not hold an Ed25519 key"
     case .failed(let operation, let error): "cannot \(operation): \(error)"
     }
@@ -70,6 +73,7 @@ public struct AuditError: Error, Hashable, Sendable, CustomStringConvertible {
     case .writableByOthers: "Run 'chmod go-w \(path)', or choose another place for the log"
     case .foreignOwner: "Choose a place that belongs to the user who runs Exitgate"
     case .inUse: "Stop the other process, or give this one another log file"
+    case .notALog: "Move it away, or name another file"
     case .badKey: "Put the right key back, or move it away to have a new one made"
     case .failed(_, .noSpace), .failed(_, .diskQuotaExceeded): "Make room on this file system"
     case .failed(_, .permissionDenied), .failed(_, .notPermitted), .failed(_, .readOnlyFileSystem):

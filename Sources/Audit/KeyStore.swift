@@ -58,4 +58,9 @@ final class LogLock: Sendable {
       throw AuditError(path: path, problem: error == .wouldBlock ? .inUse : .failed(operation: "lock", error))
     }
   }
+
+  /// Lets the next writer in.
+  func release() {
+    _ = flock(file.descriptor, LOCK_UN)
+  }
 }

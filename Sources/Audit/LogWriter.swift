@@ -61,20 +61,37 @@ struct LogWriter: Sendable {
 extension AuditLog {
   /// Writes what is pending; with `checkpoint`, a checkpoint behind it.
   func commit(_ writer: inout LogWriter, checkpoint: Bool) -> Bool {
-    guard !writer.isClosed, mayTry(writer) else {
-      chain.withLock { $0.abandon(Batch(), committed: writer.committed) }
+    guard !writer.isClosed, mayTry(writer) else { return refuse(writer) }
+    if writer.failure != nil, !checkPlace(&writer, clock.wall()) {
+      fail(&writer, Batch(), .noSuchFileOrDirectory)
       return false
     }
     let batch = takeBatch(&writer, checkpoint: checkpoint)
     guard batch.records > 0 else { return true }
-    do {
+    do throws(Errno) {
       try writer.write(batch.bytes)
     } catch {
+      writer.statistics.lastError = "cannot write: \(error)"
       fail(&writer, batch, error)
       return false
     }
     succeed(&writer, batch)
     return true
+  }
+
+  /// Commits after a look whether the file is still where it belongs.
+  @discardableResult
+  func commitInPlace(_ writer: inout LogWriter, _ now: Timestamp, checkpoint: Bool) -> Bool {
+    guard writer.failure != nil || checkPlace(&writer, now) else {
+      fail(&writer, Batch(), .noSuchFileOrDirectory)
+      return false
+    }
+    return commit(&writer, checkpoint: checkpoint)
+  }
+
+  private func refuse(_ writer: LogWriter) -> Bool {
+    chain.withLock { $0.abandon(Batch(), committed: writer.committed) }
+    return false
   }
 
   private func mayTry(_ writer: LogWriter) -> Bool {
@@ -96,7 +113,6 @@ extension AuditLog {
   private func fail(_ writer: inout LogWriter, _ batch: Batch, _ error: Errno) {
     try? writer.file.truncate(to: writer.size)
     writer.failure = LogWriter.Failure(error: error, retryAt: clock.monotonic() &+ LogWriter.retryDelay)
-    writer.statistics.lastError = "cannot write: \(error)"
     chain.withLock { $0.abandon(batch, committed: writer.committed) }
     available.store(false, ordering: .relaxed)
   }

@@ -15,6 +15,7 @@ struct Recovery {
   /// Bytes of a torn last line that were cut off.
   var cut: Int64 = 0
 
+  private static let noStop = "the run before left no stop record"
   /// How far back from its end a file is searched for its last good line, in
   /// bytes: room for any one write.
   static let window: Int64 = 4 << 20
@@ -32,30 +33,24 @@ struct Recovery {
 
   private mutating func readActive(_ segments: Segments) throws(AuditError) {
     let tail = try Self.tail(of: file, path: segments.path)
+    guard tail.startsLikeALog else { throw AuditError(path: segments.path, problem: .notALog) }
     size = tail.size - Int64(tail.torn)
-    if tail.torn > 0, tail.lastLine != nil || Int64(tail.torn) == tail.size {
-      try cutTornLine(to: size, bytes: tail.torn, path: segments.path)
+    guard size > 0 else { return try cutTornLine(of: tail, path: segments.path) }
+    guard let line = tail.lastLine, let sealed = SealedLine(line), sealed.isIntact else {
+      return try setAside(segments, tail)
     }
-    guard let line = tail.lastLine else {
-      if tail.size > Int64(tail.torn) || tail.torn > Self.window { try setAside(segments, tail) }
-      return
-    }
-    guard let sealed = SealedLine(line), sealed.isIntact else { return try setAside(segments, tail) }
+    try cutTornLine(of: tail, path: segments.path)
     head = sealed.head
-    noteMissingStop(line)
+    if !tail.endsInStop { findings.append(Self.noStop) }
   }
 
-  private mutating func cutTornLine(to size: Int64, bytes: Int, path: String) throws(AuditError) {
-    do { try file.truncate(to: size) } catch {
+  private mutating func cutTornLine(of tail: Tail, path: String) throws(AuditError) {
+    guard tail.torn > 0 else { return }
+    do throws(Errno) { try file.truncate(to: size) } catch {
       throw AuditError(path: path, problem: .failed(operation: "cut off a torn line", error))
     }
-    cut = Int64(bytes)
+    cut = Int64(tail.torn)
     findings.append("a torn last line was cut off")
-  }
-
-  private mutating func noteMissingStop(_ line: [UInt8]) {
-    guard let json = try? JSONValue(parsing: line), json["unmapped"]?["event"]?.text != "stop" else { return }
-    findings.append("the run before left no stop record")
   }
 
   /// Keeps a file whose last line is not ours as evidence, and begins a new one.
@@ -76,6 +71,7 @@ struct Recovery {
     let path = segments.file(number)
     let tail = try Self.tail(of: try FileAccess.open(path, flags: O_RDONLY), path: path)
     head = tail.lastIntact ?? .genesis
+    if !tail.endsInStop { findings.append(Self.noStop) }
   }
 
   /// A head file that is ahead of the log tells of records that are gone; the
@@ -103,14 +99,21 @@ extension Recovery {
     var lastLine: [UInt8]?
     /// The last line in the window whose hash is right.
     var lastIntact: ChainHead?
+    /// Whether the last records are those of an orderly stop.
+    var endsInStop = false
+    /// Whether the first bytes are a record's, as far as there are any.
+    var startsLikeALog = true
   }
 
   static func tail(of file: SystemLogFile, path: String) throws(AuditError) -> Tail {
-    do {
+    do throws(Errno) {
       let size = try file.status().size
       let start = max(0, size - window)
       let bytes = try file.read(at: start, count: Int(size - start))
-      return tail(bytes, reachesStart: start == 0, size: size)
+      var tail = tail(bytes, reachesStart: start == 0, size: size)
+      let opening = try file.read(at: 0, count: SealedLine.opening.count)
+      tail.startsLikeALog = SealedLine.opening.starts(with: opening)
+      return tail
     } catch {
       throw AuditError(path: path, problem: .failed(operation: "read", error))
     }
@@ -122,8 +125,13 @@ extension Recovery {
     var tail = Tail(size: size, torn: bytes.count - end)
     var lines = bytes[..<end].split(separator: newline, omittingEmptySubsequences: false).dropLast()
     if !reachesStart { lines = lines.dropFirst() }
+    tail.endsInStop = lines.suffix(2).map(event) == ["stop", "checkpoint"]
     tail.lastLine = lines.last.map(Array.init)
     tail.lastIntact = lines.reversed().lazy.compactMap { SealedLine($0) }.first { $0.isIntact }?.head
     return tail
+  }
+
+  private static func event(of line: ArraySlice<UInt8>) -> String? {
+    (try? JSONValue(parsing: line))?["unmapped"]?["event"]?.text
   }
 }

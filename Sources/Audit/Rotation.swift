@@ -8,8 +8,8 @@ extension AuditLog {
   /// Begins a new file: after SIGHUP, or because the file was moved away.
   public func reopenOrRotate() {
     writer.withLock { writer in
-      if isInPlace(writer) { rotate(&writer) } else { checkPlace(&writer, clock.wall()) }
-      _ = commit(&writer, checkpoint: false)
+      if isInPlace(writer) { rotate(&writer) }
+      commitInPlace(&writer, clock.wall(), checkpoint: false)
     }
   }
 
@@ -20,33 +20,44 @@ extension AuditLog {
     guard writer.size > 0, clock.monotonic() >= writer.rotateAfter else { return }
     let target = Segments(path: options.path).next
     guard rename(options.path, target) == 0 else { return postpone(&writer, "cannot rename: \(lastErrno())") }
-    guard replaceFile(&writer) else {
+    do throws(AuditError) {
+      try replaceFile(&writer)
+      note("continues \(FileAccess.name(of: target))", clock.wall())
+    } catch {
       _ = rename(target, options.path)
-      return
+      postpone(&writer, error.description)
     }
-    enqueue(
-      .lifecycle(
-        LifecycleRecord(
-          time: clock.wall(), event: .rotated, detail: "continues \(FileAccess.name(of: target))")))
   }
 
-  /// Opens a new file at the log's path and lets the queue finish the old one.
-  private func replaceFile(_ writer: inout LogWriter) -> Bool {
-    do {
-      let file = try FileAccess.open(options.path, flags: O_RDWR | O_APPEND | O_CREAT | O_EXCL)
-      let old = writer.file
-      queue.async { try? old.synchronize() }
-      (writer.file, writer.size) = (writer.wrap(file), 0)
-      return true
-    } catch {
-      postpone(&writer, error.description)
-      return false
+  /// Opens an empty file at the log's path and lets the queue finish the old one.
+  private func replaceFile(_ writer: inout LogWriter) throws(AuditError) {
+    let file = try FileAccess.open(options.path, flags: O_RDWR | O_APPEND | O_CREAT)
+    guard let size = try? file.status().size, size == 0 else {
+      throw AuditError(path: options.path, problem: .notALog)
     }
+    let old = writer.file
+    queue.async { try? old.synchronize() }
+    (writer.file, writer.size) = (writer.wrap(file), 0)
   }
 
   private func postpone(_ writer: inout LogWriter, _ error: String) {
     writer.statistics.lastError = error
     writer.rotateAfter = clock.monotonic() &+ 60_000_000_000
+  }
+
+  /// Sees that the path leads to the open file, and that the file is as long as
+  /// it was left; a file that was moved away or removed is followed by a new one.
+  ///
+  /// - Returns: false when no new one can be made: nobody would find the records.
+  func checkPlace(_ writer: inout LogWriter, _ now: Timestamp) -> Bool {
+    guard !writer.isClosed else { return true }
+    guard isInPlace(writer) else { return moveBack(&writer, now) }
+    guard let size = try? writer.file.status().size, size != writer.size, writer.failure == nil else {
+      return true
+    }
+    note("the log's file had \(size) bytes where \(writer.size) were written", now)
+    writer.size = size
+    return true
   }
 
   private func isInPlace(_ writer: LogWriter) -> Bool {
@@ -56,21 +67,15 @@ extension AuditLog {
     return named.isSameFile(as: open)
   }
 
-  /// Looks whether the path still leads to the open file, and whether the file
-  /// is as long as it was left.
-  func checkPlace(_ writer: inout LogWriter, _ now: Timestamp) {
-    guard writer.failure == nil, !writer.isClosed else { return }
-    guard isInPlace(writer) else {
-      guard FileAccess.status(ofLink: options.path) == nil else {
-        writer.statistics.lastError = "another file stands at \(options.path)"
-        return
-      }
-      if replaceFile(&writer) { note("the log's file was moved or removed; a new one was begun", now) }
-      return
+  private func moveBack(_ writer: inout LogWriter, _ now: Timestamp) -> Bool {
+    do throws(AuditError) {
+      try replaceFile(&writer)
+      note("the log's file was moved or removed", now)
+      return true
+    } catch {
+      writer.statistics.lastError = error.description
+      return false
     }
-    guard let size = try? writer.file.status().size, size != writer.size else { return }
-    note("the log's file had \(size) bytes where \(writer.size) were written", now)
-    writer.size = size
   }
 
   private func note(_ detail: String, _ now: Timestamp) {

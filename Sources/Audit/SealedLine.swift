@@ -18,9 +18,11 @@ struct SealedLine: Hashable, Sendable {
   /// The most bytes of a line that is read, without its end.
   static let maximumLength = 65536
 
+  /// What every line begins with.
+  static let opening = Array(#"{"seq":"#.utf8)
   private static let tail = Array(#","hash":""#.utf8)
   /// From `,"hash":"` to the closing brace.
-  private static let tailLength = tail.count + 64 + 2
+  static let tailLength = tail.count + 64 + 2
 
   /// Reads a line without its end; nil when it has not this form.
   init?(_ line: some Sequence<UInt8>) {

@@ -30,6 +30,9 @@ struct Segments: Sendable {
   /// Where the file that is written to goes next.
   var next: String { file((numbers.last ?? 0) + 1) }
 
+  /// Whether the oldest file that is there is the log's first.
+  var startsAtFirst: Bool { numbers.first.map { $0 == 1 } ?? true }
+
   /// All files that are there, the oldest first.
   var existing: [String] {
     numbers.map(file) + (FileAccess.status(ofLink: path) == nil ? [] : [path])

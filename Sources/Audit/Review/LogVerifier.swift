@@ -30,7 +30,7 @@ public struct LogVerifier: Sendable {
   public func verify() throws(AuditError) -> Verification {
     let head = try readHead()
     var reader = try LogReader(path: path)
-    var walk = Walk(key: key, head: head.known)
+    var walk = Walk(key: key, head: head.known, mustBeginAtOne: Segments(path: path).startsAtFirst)
     while let line = try reader.next() { walk.visit(line) }
     walk.finish(torn: reader.rest, path: path, headProblem: head.problem)
     return walk.result
@@ -52,7 +52,8 @@ public struct LogVerifier: Sendable {
 public struct Verification: Sendable {
   /// How many records there are.
   public internal(set) var records: UInt64 = 0
-  /// The number of the first record; above 1 when older segments are gone.
+  /// The number of the first record; above 1 when the first segments were taken
+  /// away, which is no finding: somebody has to make room one day.
   public internal(set) var firstSequence: UInt64?
   /// The number of the last record.
   public internal(set) var lastSequence: UInt64?
@@ -147,6 +148,8 @@ public struct Verification: Sendable {
 private struct Walk {
   let key: VerifyingKey
   let head: HeadFile?
+  /// Whether the oldest file is the log's first.
+  let mustBeginAtOne: Bool
   var result = Verification()
   /// The record before; nil at the start.
   var before: ChainHead?
@@ -170,7 +173,11 @@ private struct Walk {
     guard let before else {
       result.firstSequence = sealed.sequence
       unsignedSince = sealed.sequence
-      if sealed.sequence == 1, sealed.previous != .zero { report(line, 1, .brokenLink) }
+      if sealed.sequence > 1, mustBeginAtOne {
+        report(line, sealed.sequence, .missing(from: 1, to: sealed.sequence - 1))
+      } else if sealed.sequence == 1, sealed.previous != .zero {
+        report(line, 1, .brokenLink)
+      }
       return
     }
     let expected = before.sequence + 1
@@ -229,7 +236,7 @@ private struct CheckpointLine {
   /// Finds the signature where a checkpoint has it, right before the hash. No
   /// text of a record can look like it: quotes in text are escaped.
   init?(_ line: [UInt8]) {
-    let end = line.count - (10 + 64 + 2) - 1 - 128, start = end - Self.mark.count
+    let end = line.count - SealedLine.tailLength - 1 - 128, start = end - Self.mark.count
     let keyStart = start - 65, keyMarkStart = keyStart - Self.keyMark.count
     guard keyMarkStart > 0, line[start..<end].elementsEqual(Self.mark),
       line[keyMarkStart..<keyStart].elementsEqual(Self.keyMark),

@@ -1,0 +1,103 @@
+import Addressing
+import Policy
+import Testing
+
+@testable import Audit
+
+/// A table by reference, since an expectation cannot call what mutates.
+private final class Table {
+  private var chatter = Chatter()
+
+  var count: Int { chatter.count }
+  func admit(_ record: DecisionRecord) -> Bool { chatter.admit(record) }
+  func rollUps(at now: Timestamp) -> [RollUpRecord] { chatter.rollUps(at: now) }
+  func drain() -> [RollUpRecord] { chatter.drain() }
+}
+
+@Suite("Chatter is counted, and nothing of it is lost")
+struct ChatterTests {
+  @Test("the first denial at once, then one roll-up each ten seconds with count, first and last")
+  func rollUp() {
+    let chatter = Table()
+    #expect(chatter.admit(denial("a.test", at: 0)))
+    for time in stride(from: Int64(100), through: 9000, by: 100) {
+      #expect(!chatter.admit(denial("a.test", at: time)))
+    }
+    #expect(chatter.rollUps(at: Timestamp(milliseconds: 9999)).isEmpty)
+    let rollUps = chatter.rollUps(at: Timestamp(milliseconds: 10_000))
+    #expect(rollUps.map(\.count) == [90])
+    #expect(rollUps.first?.first.milliseconds == 100 && rollUps.first?.last.milliseconds == 9000)
+    #expect(chatter.count == 1)
+    #expect(chatter.rollUps(at: Timestamp(milliseconds: 30_000)).isEmpty)
+    #expect(chatter.count == 0, "a quiet kind is forgotten")
+    #expect(chatter.admit(denial("a.test", at: 30_001)), "and written at once when it comes back")
+  }
+
+  @Test("what differs is never counted together")
+  func kinds() throws {
+    let chatter = Table()
+    let other = try #require(AgentName("other"))
+    #expect(chatter.admit(denial("a.test")))
+    #expect(chatter.admit(denial("b.test")))
+    #expect(chatter.admit(denial("a.test", agent: other)))
+    #expect(chatter.admit(decision("a.test", verdict: .deny, reason: .denyRule)))
+    #expect(chatter.admit(decision("a.test", verdict: .deny, reason: .noRule, layer: .dns)))
+    #expect(!chatter.admit(denial("a.test")))
+  }
+
+  @Test("allows and held requests are never counted")
+  func allows() {
+    let chatter = Table()
+    for _ in 0..<3 {
+      #expect(chatter.admit(decision("a.test")))
+      #expect(chatter.admit(decision("a.test", verdict: .ask, reason: .askRule)))
+      #expect(chatter.admit(decision("a.test", verdict: .allow, reason: .noRule, wouldDeny: true)))
+    }
+    #expect(chatter.count == 0)
+  }
+
+  @Test("DOS-06: a million destinations of one agent take bounded room, and the other agent is still heard")
+  func million() throws {
+    let chatter = Table()
+    var written: UInt64 = 0, counted: UInt64 = 0
+    var record = denial("a.test")
+    for index in 0..<1_000_000 {
+      record.destination?.host = .address(.v4(UInt32(index)))
+      if chatter.admit(record) { written += 1 }
+    }
+    #expect(chatter.count == Chatter.keysPerAgent && written == UInt64(Chatter.keysPerAgent) + 1)
+    #expect(chatter.admit(denial("b.test", agent: try #require(AgentName("quiet")))))
+    for rollUp in chatter.drain() { counted += rollUp.count }
+    #expect(written + counted == 1_000_000)
+  }
+
+  @Test("agents without number share what one agent has")
+  func agents() throws {
+    let chatter = Table()
+    for index in 0..<2000 { _ = chatter.admit(denial("a.test", agent: try #require(AgentName("a\(index)")))) }
+    #expect(chatter.count <= Chatter.agentLimit + 1)
+  }
+
+  @Test("times at the ends of their type do not trap")
+  func extremes() {
+    let chatter = Table()
+    for time in [Int64.min, .max, 0] { _ = chatter.admit(denial("a.test", at: time)) }
+    for time in [Int64.min, .max, 0] { _ = chatter.rollUps(at: Timestamp(milliseconds: time)) }
+  }
+
+  @Test("the log writes the first denial, the roll-up on a tick, and the rest at its end")
+  func inTheLog() throws {
+    let scratch = try Scratch(), clock = ManualClock()
+    let log = try AuditLog.open(scratch.options(), clock: clock.clock) { $0 }
+    let start = clock.now.milliseconds
+    for offset in 0..<50 { log.append(.decision(denial("a.test", at: start + Int64(offset)))) }
+    clock.advance(milliseconds: 10_000)
+    log.tick(clock.now)
+    for offset in 0..<7 { log.append(.decision(denial("a.test", at: start + 10_000 + Int64(offset)))) }
+    log.close()
+    let denials = try scratch.records().filter(\.isBlocked)
+    #expect(denials.map(\.event) == ["decision", "rollup", "rollup"] && denials.map(\.count) == [1, 49, 7])
+    #expect(denials[1].first?.milliseconds == start + 1)
+    #expect(denials[1].destination?.description == "https://a.test:443")
+  }
+}

@@ -1,0 +1,181 @@
+import Foundation
+import Policy
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Audit
+
+@Suite("A log that cannot be written refuses, counts, and comes back")
+struct DiskFullTests {
+  let scratch: Scratch, clock = ManualClock(), disk = Disk(), log: AuditLog
+
+  init() throws {
+    scratch = try Scratch()
+    let disk = disk
+    log = try AuditLog.open(scratch.options(), clock: clock.clock) { DiskFile($0, disk) }
+  }
+
+  @Test(
+    "AUD-05: with the disk full, commit is false, no part of a line stays, and room brings it back",
+    arguments: [0, 1, 700])
+  func full(room: Int) throws {
+    log.append(.decision(decision(flow: 1)))
+    #expect(log.commit() && log.isAvailable)
+    let before = scratch.read()
+    disk.set { $0.room = room }
+    let mark = log.append(.decision(decision(flow: 2)))
+    log.append(.decision(decision(flow: 3)))
+    #expect(!log.commit(since: mark) && !log.isAvailable)
+    #expect(scratch.read() == before)
+    for index in 0..<50 { log.append(.decision(denial("n\(index).example.test"))) }
+    log.append(.close(closing(out: 100, in: 200)))
+    #expect(!log.commit())
+    disk.set { $0.room = .max }
+    #expect(!log.commit(), "no new try within 100 ms")
+    clock.advance(milliseconds: 100)
+    let next = log.append(.decision(decision(flow: 4)))
+    #expect(log.commit(since: next) && log.isAvailable)
+    #expect(!log.commit(since: mark), "the lost record stays lost for who still waits for it")
+    try checkCollapsed()
+  }
+
+  private func checkCollapsed() throws {
+    log.close()
+    #expect(try scratch.verify().findings == [])
+    let records = try scratch.records()
+    #expect(records.compactMap { $0.event == "decision" ? $0.flow : nil } == ["1", "4"])
+    let collapsed = try #require(records.first { $0.event == "collapsed" }?.json["unmapped"])
+    #expect(collapsed["denied"] == .integer(50) && collapsed["allowed"] == .integer(2))
+    #expect(collapsed["closed"] == .integer(1) && collapsed["bytes_out"] == .integer(100))
+    #expect(collapsed["detail"]?.text?.hasPrefix("cannot write:") == true)
+  }
+
+  @Test("AUD-05: an allow that another thread's commit lost is not taken for written after the recovery")
+  func lostByAnother() throws {
+    disk.set { $0.room = 0 }
+    let mark = log.append(.decision(decision(flow: 2)))
+    #expect(!log.commit(), "this could be the other event loop")
+    disk.set { $0.room = .max }
+    clock.advance(milliseconds: 100)
+    #expect(log.commit(), "so could this")
+    #expect(!log.commit(since: mark))
+    #expect(log.commit(since: .nothing))
+  }
+
+  @Test("AUD-05: decisions of people and policy changes are kept for the moment the log is back")
+  func urgent() throws {
+    disk.set { $0.room = 10 }
+    for generation in 1...70 {
+      log.append(
+        .policy(
+          PolicyRecord(
+            time: clock.now, outcome: .loaded, generation: UInt64(generation), mode: .enforce, sources: [])))
+      #expect(!log.commit())
+    }
+    disk.set { $0.room = .max }
+    clock.advance(milliseconds: 100)
+    #expect(log.commit())
+    log.close()
+    let records = try scratch.records()
+    #expect(records.compactMap { $0.event == "policy" ? $0.generation : nil } == (1...64).map(Int64.init))
+    #expect(records.first { $0.event == "collapsed" }?.json["unmapped"]?["other"] == .integer(6))
+    #expect(try scratch.verify().findings == [])
+  }
+
+  @Test("AUD-05: when not even the torn part can be cut off, nothing is written behind it")
+  func cannotTruncate() throws {
+    disk.set { ($0.room, $0.failsToTruncate) = (300, true) }
+    log.append(.decision(decision()))
+    #expect(!log.commit())
+    disk.set { $0.room = .max }
+    clock.advance(milliseconds: 100)
+    #expect(!log.commit())
+    disk.set { $0.failsToTruncate = false }
+    clock.advance(milliseconds: 100)
+    #expect(log.commit())
+    log.close()
+    #expect(try scratch.verify().findings == [])
+  }
+
+  @Test("AUD-05: a disk that fails to take the data counts as a log that cannot be written")
+  func failingSync() throws {
+    disk.set { $0.failsToSync = true }
+    log.append(.decision(decision()))
+    #expect(log.commit())
+    log.sync()
+    #expect(!log.isAvailable && !log.commit())
+    #expect(log.statistics.lastError?.contains("have the disk take") == true)
+    disk.set { $0.failsToSync = false }
+    clock.advance(milliseconds: 100)
+    #expect(log.tick(clock.now))
+    log.close()
+    #expect(try scratch.verify().findings == [])
+    #expect(try scratch.records().contains { $0.event == "collapsed" })
+  }
+
+  @Test("a full disk at the start is an error with its remedy")
+  func atStart() throws {
+    let scratch = try Scratch(), disk = Disk()
+    disk.set { $0.room = 100 }
+    let error = #expect(throws: AuditError.self) {
+      _ = try AuditLog.open(scratch.options(), clock: clock.clock) { DiskFile($0, disk) }
+    }
+    #expect(error?.description.contains("Make room on this file system") == true)
+  }
+
+  @Test("memory stays bounded while nobody can write, whatever is appended")
+  func bounded() throws {
+    disk.set { $0.room = 0 }
+    for flow in 0..<20_000 { log.append(.decision(decision(flow: UInt64(flow)))) }
+    #expect(log.chain.withLock { $0.pending.bytes.count } <= ChainState.pendingLimit)
+    #expect(log.statistics.collapsed > 10_000)
+  }
+
+  static let directoryVariable = "EXITGATE_AUDIT_TMPFS"
+
+  @Test(
+    "AUD-05: a real file system of 256 KiB fills up and is emptied again",
+    .enabled(if: geteuid() == 0, "mounting needs root"))
+  func realDisk() throws {
+    if let path = ProcessInfo.processInfo.environment[Self.directoryVariable] {
+      return try Self.fillAndEmpty(path)
+    }
+    let mountPoint = scratch.path + "/disk", child = Process()
+    try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: true)
+    child.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+    let script = #"mount -t tmpfs -o size=256k,mode=700 none "$1" && shift && exec "$@""#
+    let binary = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
+    child.arguments = [
+      "-m", "--propagation", "private", "sh", "-c", script, "sh", mountPoint, binary, "--testing-library",
+      "swift-testing", "--filter", "DiskFullTests/realDisk",
+    ]
+    child.environment = ProcessInfo.processInfo.environment.merging([Self.directoryVariable: mountPoint]) {
+      $1
+    }
+    child.standardOutput = FileHandle.nullDevice
+    child.standardError = FileHandle.nullDevice
+    try child.run()
+    child.waitUntilExit()
+    #expect(child.terminationStatus == 0)
+  }
+
+  private static func fillAndEmpty(_ directory: String) throws {
+    let clock = ManualClock()
+    let log = try AuditLog.open(AuditOptions(path: directory + "/audit.jsonl"), clock: clock.clock) { $0 }
+    let ballast = directory + "/ballast"
+    _ = FileManager.default.createFile(atPath: ballast, contents: Data(count: 120_000))
+    var flow: UInt64 = 0
+    repeat {
+      flow += 1
+      log.append(.decision(decision(flow: flow)))
+    } while log.commit() && flow < 2000
+    #expect(flow < 2000 && !log.isAvailable && log.statistics.lastError?.contains("space") == true)
+    try FileManager.default.removeItem(atPath: ballast)
+    clock.advance(milliseconds: 100)
+    log.append(.decision(decision(flow: 5000)))
+    #expect(log.commit())
+    log.close()
+    #expect(try LogVerifier(path: directory + "/audit.jsonl").verify().findings == [])
+  }
+}
