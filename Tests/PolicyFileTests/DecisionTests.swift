@@ -5,7 +5,9 @@ import Testing
 
 /// What is read is what is decided.
 @Suite struct DecisionTests {
-  private func decide(_ text: String, _ authority: String, _ traffic: TrafficProtocol = .https) throws -> Decision {
+  private func decide(_ text: String, _ authority: String, _ traffic: TrafficProtocol = .https) throws
+    -> Decision
+  {
     let loaded = try loader(.run).load(text: text, named: "p")
     let parsed = try Authority(authority.utf8)
     return loaded.policy.decide(
@@ -14,13 +16,17 @@ import Testing
 
   @Test(
     "POL-01: no rules are no way out",
-    arguments: ["version: 1\nrules: []\n", "version: 1\n", "version: 1\ninclude: []\n", "version: 1\nagents: {}\n"])
+    arguments: [
+      "version: 1\nrules: []\n", "version: 1\n", "version: 1\ninclude: []\n", "version: 1\nagents: {}\n",
+    ])
   func empty(_ text: String) throws {
     let decision = try decide(text, "allowed.test:443")
     #expect(decision.answer == .deny && decision.reason == .noRule)
   }
 
-  @Test("POL-01: an empty file and {} are errors, never a policy", arguments: ["", "{}", "# comment\n", "---\n", "~\n", "rules: []\n"])
+  @Test(
+    "POL-01: an empty file and {} are errors, never a policy",
+    arguments: ["", "{}", "# comment\n", "---\n", "~\n", "rules: []\n"])
   func refused(_ text: String) {
     #expect(errors(text).count == 1)
   }
@@ -55,7 +61,8 @@ import Testing
     #expect(
       api.limits
         == Limits(
-          connections: 32, bytesOut: 50 << 20, bytesIn: 2 << 30, duration: .seconds(3600), dnsLabels: .bytes(4096)))
+          connections: 32, bytesOut: 50 << 20, bytesIn: 2 << 30, duration: .seconds(3600),
+          dnsLabels: .bytes(4096)))
     #expect(api.note == "clone and review" && api.owner == "infra@example.com" && api.source == "p:13")
     #expect(api.expires == Timestamp("2099-01-31T00:00:00Z"))
     let artifacts = try #require(policy.rules.first { $0.id.text == "artifacts" })

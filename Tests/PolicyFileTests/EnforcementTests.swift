@@ -5,7 +5,8 @@ import Testing
 /// DESIGN row 15: what a run mode cannot enforce does not load there.
 @Suite struct EnforcementTests {
   @Test(
-    "udp cannot be enforced in serve, for any action; the other modes take it", arguments: ["allow", "ask", "deny"])
+    "udp cannot be enforced in serve, for any action; the other modes take it",
+    arguments: ["allow", "ask", "deny"])
   func udp(_ action: String) {
     let text = policy(rule: "action: \(action), to: [a.example], protocol: udp, ports: [123]")
     #expect(

@@ -40,7 +40,8 @@ import Testing
   @Test("every diagnostic reads file:line:column: cause. Remedy.", arguments: bad)
   func form(_ name: String) {
     for line in report("bad", name).split(separator: "\n") {
-      #expect(line.wholeMatch(of: /[a-z0-9:.-]+:[1-9][0-9]*:[1-9][0-9]*: .+\. [A-Z].+[^.]\./) != nil, "\(line)")
+      #expect(
+        line.wholeMatch(of: /[a-z0-9:.-]+:[1-9][0-9]*:[1-9][0-9]*: .+\. [A-Z].+[^.]\./) != nil, "\(line)")
     }
   }
 
@@ -52,7 +53,8 @@ import Testing
     "schema and reader agree on everything that is a matter of structure",
     .enabled(if: hasSchemaChecker, "python3 with jsonschema and PyYAML says what the schema takes"))
   func schemaAgrees() throws {
-    let files = Self.good.map { "good/" + $0 } + Self.bad.filter { !$0.hasPrefix("yaml-") }.map { "bad/" + $0 }
+    let files =
+      Self.good.map { "good/" + $0 } + Self.bad.filter { !$0.hasPrefix("yaml-") }.map { "bad/" + $0 }
     let lists = Repository.names(in: "allowlists", ofType: "yaml").map { "../../../allowlists/" + $0 }
     let paths = (files + lists).map { Repository.path("\(Self.directory)/\($0).yaml") }
     let script = Repository.path("\(Self.directory)/schema-verdicts")

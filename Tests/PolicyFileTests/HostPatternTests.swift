@@ -28,7 +28,8 @@ import Testing
     var random = SystemRandomNumberGenerator()
     for _ in 0..<5000 {
       let length = Int.random(in: 0...12, using: &random)
-      let text = String(String.UnicodeScalarView((0..<length).map { _ in alphabet.randomElement(using: &random) ?? "a" }))
+      let text = String(
+        String.UnicodeScalarView((0..<length).map { _ in alphabet.randomElement(using: &random) ?? "a" }))
       guard let pattern = try? parseHostPattern(text) else { continue }
       #expect(try! parseHostPattern(pattern.description) == pattern, "\(text)")  // a shown pattern is always valid
     }
@@ -37,8 +38,10 @@ import Testing
   @Test(
     "the registered domain is the public suffix and one label, private section included",
     arguments: [
-      ("a.b.example.com", "example.com"), ("example.com", "example.com"), ("com", nil), ("a.b.example.co.uk", "example.co.uk"),
-      ("co.uk", nil), ("someone.github.io", "someone.github.io"), ("x.someone.github.io", "someone.github.io"),
+      ("a.b.example.com", "example.com"), ("example.com", "example.com"), ("com", nil),
+      ("a.b.example.co.uk", "example.co.uk"),
+      ("co.uk", nil), ("someone.github.io", "someone.github.io"),
+      ("x.someone.github.io", "someone.github.io"),
       ("github.io", nil), ("xn--bcher-kva.example", "xn--bcher-kva.example"),
     ] as [(String, String?)])
   func registered(_ name: String, _ domain: String?) throws {

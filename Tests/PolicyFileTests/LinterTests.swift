@@ -37,7 +37,9 @@ import Testing
   func shadowed() throws {
     let denial = "  - { id: no, action: deny, to: [\"**.example.com\"], ports: [\"1-1000\"] }\n"
     let allow = { policy(rule: $0) + denial }
-    #expect(try single(allow("action: allow, to: [api.example.com]"))?.contains("the deny rule 'no' (p:4) covers it") == true)
+    #expect(
+      try single(allow("action: allow, to: [api.example.com]"))?.contains(
+        "the deny rule 'no' (p:4) covers it") == true)
     #expect(try single(allow("action: ask, to: [\"*.api.example.com\"]")) != nil)
     #expect(try single(allow("action: allow, to: [api.example.com], ports: [443, 8443]")) == nil)
     #expect(try single(allow("action: allow, to: [api.example.com], protocol: http")) == nil)
@@ -65,7 +67,9 @@ import Testing
 
   @Test(
     "DNS-06: hosts that answer DNS over https are warned of, by name, by wildcard and by address",
-    arguments: ["cloudflare-dns.com", "dns.google", "1.1.1.1", "8.8.8.0/24", "2606:4700:4700::/48", "*.quad9.net"])
+    arguments: [
+      "cloudflare-dns.com", "dns.google", "1.1.1.1", "8.8.8.0/24", "2606:4700:4700::/48", "*.quad9.net",
+    ])
   func resolvers(_ host: String) throws {
     #expect(try single(policy(rule: "action: allow, to: [\"\(host)\"]"))?.contains("DNS over https") == true)
     #expect(try single(policy(rule: "action: deny, to: [\"\(host)\"]")) == nil)
@@ -73,15 +77,22 @@ import Testing
 
   @Test("TLS-07: wildcards under an edge that many share are warned of; a host in full is not")
   func sharedEdges() throws {
-    #expect(try single(policy(rule: "action: allow, to: [\"*.windows.net\"]"))?.contains("many parties share") == true)
+    #expect(
+      try single(policy(rule: "action: allow, to: [\"*.windows.net\"]"))?.contains("many parties share")
+        == true)
     #expect(try single(policy(rule: "action: allow, to: [\"*.team.blob.core.windows.net\"]")) != nil)
     #expect(try single(policy(rule: "action: allow, to: [storage.googleapis.com]")) == nil)
   }
 
   @Test("port 53 past the gate's own resolver, and CONNECT as a method, are warned of")
   func oddities() throws {
-    #expect(try single(policy(rule: "action: allow, to: [a.example], protocol: tcp, ports: [\"1-100\"]"))?.contains("port 53") == true)
-    #expect(try single(policy(rule: "action: allow, to: [a.example], protocol: http, http: [{ methods: [CONNECT] }]")) != nil)
+    #expect(
+      try single(policy(rule: "action: allow, to: [a.example], protocol: tcp, ports: [\"1-100\"]"))?.contains(
+        "port 53") == true)
+    #expect(
+      try single(
+        policy(rule: "action: allow, to: [a.example], protocol: http, http: [{ methods: [CONNECT] }]")) != nil
+    )
   }
 
   @Test("POL-01: a policy that opens nothing says so")

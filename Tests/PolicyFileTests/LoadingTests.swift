@@ -8,19 +8,22 @@ import Testing
 @Suite struct LoadingTests {
   let directory = TemporaryDirectory()
 
-  private func rule(_ id: String) -> String { "rules:\n  - { id: \(id), action: allow, to: [\(id).example] }\n" }
+  private func rule(_ id: String) -> String {
+    "rules:\n  - { id: \(id), action: allow, to: [\(id).example] }\n"
+  }
 
   private func load(_ path: String) -> (loaded: LoadedPolicy?, errors: [String]) {
     do {
       return (try loader().load(path: directory.path(path)), [])
     } catch {
-      return (nil, error.diagnostics.map { $0.description.replacing(directory.path("") , with: "") })
+      return (nil, error.diagnostics.map { $0.description.replacing(directory.path(""), with: "") })
     }
   }
 
   @Test("file: counts from the including file; ids carry the list's name; sources are told")
   func includes() throws {
-    try directory.write("main.yaml", "version: 1\ninclude: [file:parts/team.yaml, builtin:npm]\n" + rule("own"))
+    try directory.write(
+      "main.yaml", "version: 1\ninclude: [file:parts/team.yaml, builtin:npm]\n" + rule("own"))
     try directory.write("parts/team.yaml", "version: 1\ninclude: [\"file:../more.yaml\"]\n" + rule("team"))
     try directory.write("more.yaml", "version: 1\n" + rule("more"))
     let loaded = try #require(load("main.yaml").loaded)
@@ -33,12 +36,17 @@ import Testing
 
   @Test("a file that is included twice counts once; one that includes itself is refused")
   func cycles() throws {
-    try directory.write("main.yaml", "version: 1\ninclude: [file:a.yaml, file:b.yaml, file:./a.yaml, builtin:npm, builtin:npm]\n")
+    try directory.write(
+      "main.yaml",
+      "version: 1\ninclude: [file:a.yaml, file:b.yaml, file:./a.yaml, builtin:npm, builtin:npm]\n")
     try directory.write("a.yaml", "version: 1\ninclude: [file:b.yaml]\n" + rule("a"))
     try directory.write("b.yaml", "version: 1\n" + rule("b"))
     #expect(load("main.yaml").loaded?.policy.rules.count == 4)
     try directory.write("b.yaml", "version: 1\ninclude: [file:main.yaml]\n" + rule("b"))
-    #expect(load("main.yaml").errors == ["b.yaml:2:11: 'file:main.yaml' includes itself in the end. Remove one of the includes."])
+    #expect(
+      load("main.yaml").errors == [
+        "b.yaml:2:11: 'file:main.yaml' includes itself in the end. Remove one of the includes."
+      ])
     try directory.write("self.yaml", "version: 1\ninclude: [file:self.yaml]\n")
     #expect(load("self.yaml").errors.count == 1)
   }
@@ -64,7 +72,8 @@ import Testing
 
   @Test("errors of every file are told at once, sorted")
   func allAtOnce() throws {
-    try directory.write("main.yaml", "version: 1\ninclude: [file:a.yaml, file:none.yaml]\nrules:\n  - { id: r }\n")
+    try directory.write(
+      "main.yaml", "version: 1\ninclude: [file:a.yaml, file:none.yaml]\nrules:\n  - { id: r }\n")
     try directory.write("a.yaml", "version: 2\nmode: audit\nagents: {}\n")
     #expect(
       load("main.yaml").errors.map { $0.prefix { $0 != " " } } == [
@@ -115,8 +124,13 @@ import Testing
 
   @Test("a diagnostic names the file as it was named")
   func naming() throws {
-    let error = #expect(throws: PolicyFileError.self) { try loader().load(text: "version: 2", named: "standard input") }
-    #expect(error?.description == "standard input:1:10: this exitgate reads version 1 alone, not the number '2'. Write 'version: 1'.")
+    let error = #expect(throws: PolicyFileError.self) {
+      try loader().load(text: "version: 2", named: "standard input")
+    }
+    #expect(
+      error?.description
+        == "standard input:1:10: this exitgate reads version 1 alone, not the number '2'. Write 'version: 1'."
+    )
   }
 }
 

@@ -5,7 +5,9 @@ enum Repository {
   static let root = URL(filePath: #filePath).resolvingSymlinksInPath()
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-  static func path(_ relative: String) -> String { root.appending(path: relative).path(percentEncoded: false) }
+  static func path(_ relative: String) -> String {
+    root.appending(path: relative).path(percentEncoded: false)
+  }
 
   /// The files of a directory with one extension, sorted, without it.
   static func names(in directory: String, ofType type: String) -> [String] {

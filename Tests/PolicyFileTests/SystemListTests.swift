@@ -9,15 +9,20 @@ import Testing
 @Suite struct SystemListTests {
   let machine = TemporaryDirectory()
 
-  private func yaml(_ name: String, _ environment: [String: String] = [:], in directory: String = "/project") throws -> String {
+  private func yaml(_ name: String, _ environment: [String: String] = [:], in directory: String = "/project")
+    throws -> String
+  {
     try #require(
       SystemLists.yaml(
-        named: name, environment: ["HOME": "/home/dev"].merging(environment) { $1 }, workingDirectory: directory,
+        named: name, environment: ["HOME": "/home/dev"].merging(environment) { $1 },
+        workingDirectory: directory,
         root: machine.path("")))
   }
 
   /// `protocol host port`, with a `+` where private ranges are opened, of each rule; the list must load.
-  private func rules(_ name: String, _ environment: [String: String] = [:], in directory: String = "/project") throws -> [String] {
+  private func rules(_ name: String, _ environment: [String: String] = [:], in directory: String = "/project")
+    throws -> [String]
+  {
     let text = try yaml(name, environment, in: directory)
     let policy = try loader().load(text: text, named: name).policy
     return policy.rules.map { rule in
@@ -51,15 +56,20 @@ import Testing
       Enabled: no
       URIs: http://off.example/
       """)
-    try machine.write("etc/apt/sources.list.d/b.sources.disabled", "Types: deb\nURIs: http://never.example/\n")
-    try machine.write("etc/apt/sources.list.d/c.list", "deb http://10.9.8.7/x ./\ndeb http://%41.example/ ./\n")
+    try machine.write(
+      "etc/apt/sources.list.d/b.sources.disabled", "Types: deb\nURIs: http://never.example/\n")
+    try machine.write(
+      "etc/apt/sources.list.d/c.list", "deb http://10.9.8.7/x ./\ndeb http://%41.example/ ./\n")
     #expect(
       try rules("apt") == [
-        "http mirror.example 80 +", "https mirror.example 8443 +", "http 10.9.8.7/32 80 +", "http one.example 80 +",
+        "http mirror.example 80 +", "https mirror.example 8443 +", "http 10.9.8.7/32 80 +",
+        "http one.example 80 +",
         "https two.example 443 +",
       ])
     let text = try yaml("apt")
-    for note in ["'cdrom:'", "'mirror+https:'", "'file:'", "'http://%41.example/'"] { #expect(text.contains("# \(note) in")) }
+    for note in ["'cdrom:'", "'mirror+https:'", "'file:'", "'http://%41.example/'"] {
+      #expect(text.contains("# \(note) in"))
+    }
     #expect(text.contains("reason: \"packages for apt, from /etc/apt/sources.list\""))
   }
 
@@ -68,8 +78,12 @@ import Testing
     try machine.write("etc/pip.conf", "[global]\nindex-url = https://user:secret@index.example/simple\n")
     try machine.write(
       "home/dev/.config/pip/pip.conf",
-      "[install]\nextra-index-url =\n    https://extra.example/simple\n    http://extra.example:8080/simple\nfind-links = /srv/wheels\n[list]\nindex-url = https://other.example/\n")
-    let environment = ["PIP_EXTRA_INDEX_URL": "https://env.example/simple http://localhost:3141/simple", "PIP_CONFIG_FILE": "/opt/pip.conf"]
+      "[install]\nextra-index-url =\n    https://extra.example/simple\n    http://extra.example:8080/simple\nfind-links = /srv/wheels\n[list]\nindex-url = https://other.example/\n"
+    )
+    let environment = [
+      "PIP_EXTRA_INDEX_URL": "https://env.example/simple http://localhost:3141/simple",
+      "PIP_CONFIG_FILE": "/opt/pip.conf",
+    ]
     try machine.write("opt/pip.conf", "[global]\nfind_links = https://links.example/ wheels\n")
     #expect(
       try rules("pip", environment) == [
@@ -78,7 +92,8 @@ import Testing
       ])
     let text = try yaml("pip", environment)
     #expect(!text.contains("secret"))
-    #expect(text.contains("# localhost:3141 in the environment (PIP_EXTRA_INDEX_URL) is this machine itself."))
+    #expect(
+      text.contains("# localhost:3141 in the environment (PIP_EXTRA_INDEX_URL) is this machine itself."))
     #expect(try rules("pip", ["PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1"]).isEmpty)
   }
 
@@ -96,8 +111,10 @@ import Testing
   @Test(
     "pip: without an index of its own, what the installed pip names, wherever Python has it",
     arguments: [
-      "usr/lib/python3/dist-packages", "usr/lib/python3.11/site-packages", "usr/local/lib/python3.13/site-packages",
-      "home/dev/.pyenv/versions/3.12.1/lib/python3.12/site-packages", "opt/python/lib/python3.12/site-packages",
+      "usr/lib/python3/dist-packages", "usr/lib/python3.11/site-packages",
+      "usr/local/lib/python3.13/site-packages",
+      "home/dev/.pyenv/versions/3.12.1/lib/python3.12/site-packages",
+      "opt/python/lib/python3.12/site-packages",
     ])
   func pipDefault(_ directory: String) throws {
     try machine.write("\(directory)/pip/_internal/models/index.py", index)
@@ -117,11 +134,13 @@ import Testing
     try machine.write("usr/lib/node_modules/npm/package.json", "{}")
     #expect(try rules("npm") == ["https default.example 443"])
     try machine.write(
-      "home/dev/.npmrc", "@team:registry=https://team.example/npm\n//team.example/:_authToken=${TOKEN}\n; comment\n")
+      "home/dev/.npmrc",
+      "@team:registry=https://team.example/npm\n//team.example/:_authToken=${TOKEN}\n; comment\n")
     #expect(try rules("npm") == ["https team.example 443 +", "https default.example 443"])
     try machine.write("project/.npmrc", "registry = \"http://${WHERE}:4873/\"\n")
     #expect(try rules("npm", ["WHERE": "10.1.2.3"]) == ["https team.example 443 +", "http 10.1.2.3/32 4873"])
-    #expect(try rules("npm", ["npm_config_registry": "https://env.example"]).contains("https env.example 443 +"))
+    #expect(
+      try rules("npm", ["npm_config_registry": "https://env.example"]).contains("https env.example 443 +"))
     #expect(try !yaml("npm", ["TOKEN": "secret"]).contains("secret"))
   }
 
@@ -141,25 +160,34 @@ import Testing
       [net]
       registry = "https://no.example"
       """)
-    try machine.write("project/.cargo/config.toml", "[registries.near]\nindex = \"https://near.example:8443/index\"\n")
+    try machine.write(
+      "project/.cargo/config.toml", "[registries.near]\nindex = \"https://near.example:8443/index\"\n")
     #expect(
-      try rules("cargo", ["CARGO_REGISTRIES_CI_INDEX": "sparse+https://ci.example/"], in: "/project/deep/down") == [
-        "https mirror.example 443 +", "tcp git.example 22 +", "https near.example 8443", "https ci.example 443 +",
-      ])
+      try rules(
+        "cargo", ["CARGO_REGISTRIES_CI_INDEX": "sparse+https://ci.example/"], in: "/project/deep/down") == [
+          "https mirror.example 443 +", "tcp git.example 22 +", "https near.example 8443",
+          "https ci.example 443 +",
+        ])
   }
 
   @Test("go: environment before the user's file before the installed defaults")
   func go() throws {
     try machine.write("usr/local/go/go.env", "GOPROXY=https://default.example,direct\nGOSUMDB=sum.example\n")
     #expect(try rules("go") == ["https default.example 443", "https sum.example 443"])
-    #expect(try yaml("go").contains("# 'direct' in /usr/local/go/go.env fetches from the host that each module names."))
+    #expect(
+      try yaml("go").contains(
+        "# 'direct' in /usr/local/go/go.env fetches from the host that each module names."))
     try machine.write("home/dev/.config/go/env", "GOPROXY=https://proxy.example/go|off\nGOSUMDB=off\n")
     #expect(try rules("go") == ["https proxy.example 443 +"])
-    let environment = ["GOPROXY": "http://env.example:8080", "GOSUMDB": "sum.example+1234+key https://sums.example/db"]
+    let environment = [
+      "GOPROXY": "http://env.example:8080", "GOSUMDB": "sum.example+1234+key https://sums.example/db",
+    ]
     #expect(try rules("go", environment) == ["http env.example 8080 +", "https sums.example 443 +"])
   }
 
-  @Test("git: remotes of the repository around the working directory, in every form; nothing opens a private range")
+  @Test(
+    "git: remotes of the repository around the working directory, in every form; nothing opens a private range"
+  )
   func git() throws {
     try machine.write(
       "project/.git/config",
@@ -189,10 +217,13 @@ import Testing
     #expect(try rules("git", in: "/worktree") == expected)
   }
 
-  @Test("an empty machine gives no rule and says so, and the policy loads all the same", arguments: SystemLists.names)
+  @Test(
+    "an empty machine gives no rule and says so, and the policy loads all the same",
+    arguments: SystemLists.names)
   func nothing(_ name: String) throws {
     #expect(try rules(name).isEmpty)
-    let loaded = try loader(root: machine.path("")).load(text: "version: 1\ninclude: [system:\(name)]\n", named: "p")
+    let loaded = try loader(root: machine.path("")).load(
+      text: "version: 1\ninclude: [system:\(name)]\n", named: "p")
     #expect(loaded.policy.rules.isEmpty)
     #expect(loaded.warnings.contains { $0.cause.hasPrefix("system:\(name): nothing was found") })
     #expect(loaded.sources.last?.name == "system:\(name)")
@@ -204,7 +235,8 @@ import Testing
     try machine.write(path, "deb http://fine.example/ ./\n")
     try machine.write(
       "etc/apt/sources.list",
-      "deb http://a.example\u{85}x/ ./\ndeb http://x\"]\u{2028}/ ./\ndeb http://[::1/ ./\ndeb http:// ./\ndeb http://a.example:99999/ ./\n")
+      "deb http://a.example\u{85}x/ ./\ndeb http://x\"]\u{2028}/ ./\ndeb http://[::1/ ./\ndeb http:// ./\ndeb http://a.example:99999/ ./\n"
+    )
     #expect(try rules("apt") == ["http fine.example 80 +"])
   }
 
@@ -222,7 +254,8 @@ import Testing
   @Test("included, the rules carry the list's name, and the source tells the files")
   func included() throws {
     try machine.write("etc/pip.conf", "[global]\nindex-url = https://mirror.example/simple\n")
-    let loaded = try loader(root: machine.path("")).load(text: "version: 1\ninclude: [system:pip]\n", named: "p")
+    let loaded = try loader(root: machine.path("")).load(
+      text: "version: 1\ninclude: [system:pip]\n", named: "p")
     #expect(loaded.policy.rules.map(\.id.text) == ["system:pip/https-mirror.example-443"])
     #expect(loaded.sources.last == nil || loaded.sources.last?.detail == "from /etc/pip.conf")
     let destination = try Destination(.name(Hostname("mirror.example")), .https, .https)

@@ -107,7 +107,8 @@ private func refusePort(_ name: Substring, in pattern: String) throws(HostPatter
   if parts.count == 2 {
     let port = Port(parts[1].utf8).map { "\($0)" } ?? "443"
     throw HostPatternError(
-      cause: "\(quoted(pattern)) has a port", remedy: "Write the host alone, and 'ports: [\(port)]' beside it")
+      cause: "\(quoted(pattern)) has a port", remedy: "Write the host alone, and 'ports: [\(port)]' beside it"
+    )
   }
 }
 

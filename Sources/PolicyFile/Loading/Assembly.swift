@@ -30,7 +30,8 @@ extension LoadRun {
       // A list cannot be changed, so the other rule is the one to blame.
       let (rule, other) = draft.isFromList ? (earlier, draft) : (draft, earlier)
       rule.scope.error(
-        rule.id?.mark ?? rule.mark, "the id '\(name)' is taken by the rule at \(other.scope.file):\(other.mark.line)",
+        rule.id?.mark ?? rule.mark,
+        "the id '\(name)' is taken by the rule at \(other.scope.file):\(other.mark.line)",
         "Give each rule an id of its own")
     }
   }

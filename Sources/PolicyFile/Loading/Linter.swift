@@ -46,7 +46,8 @@ struct Linter {
       let (mine, other) = draft.isFromList ? (earlier, draft) : (draft, earlier)
       if !mine.isFromList {
         mine.scope.warn(
-          mine.mark, "the rule '\(mine.rule?.id ?? rule.id)' says the same as the one at \(other.scope.file):\(other.mark.line)",
+          mine.mark,
+          "the rule '\(mine.rule?.id ?? rule.id)' says the same as the one at \(other.scope.file):\(other.mark.line)",
           "Keep one of the two")
       }
     } else {
