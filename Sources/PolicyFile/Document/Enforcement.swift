@@ -61,16 +61,19 @@ struct Enforcement: Sendable {
     if parts.traffic == .dns { checkNames(fields, patterns) }
   }
 
-  /// Row 5: loopback is opened for what is named in full, or for a block.
+  /// Row 5: loopback is opened for what is named in full, or for a block. A
+  /// rule of wildcards alone would open nothing; beside such names, wildcards
+  /// are still worth a word.
   private func checkLoopback(_ fields: Fields, _ patterns: [(pattern: HostPattern, mark: Mark)]) {
-    for (pattern, mark) in patterns {
-      switch pattern {
-      case .exact, .prefix: continue
-      case .subdomains, .domain, .anyName:
-        fields.scope.error(
-          mark, "'allow-loopback' cannot be joined with the wildcard '\(pattern)'",
-          "Name the host in full, or give the wildcard a rule of its own")
+    let wildcards = patterns.filter { $0.pattern.isWildcard }
+    guard let first = wildcards.first else { return }
+    let remedy = "Name the host in full, or give the wildcard a rule of its own"
+    if wildcards.count == patterns.count {
+      for (pattern, mark) in wildcards {
+        fields.scope.error(mark, "'allow-loopback' cannot be joined with the wildcard '\(pattern)'", remedy)
       }
+    } else {
+      fields.scope.warn(first.mark, "'allow-loopback' does not open this machine to '\(first.pattern)'", remedy)
     }
   }
 
@@ -79,6 +82,15 @@ struct Enforcement: Sendable {
       guard case .prefix = pattern else { continue }
       fields.scope.error(
         mark, "protocol dns asks for names, and '\(pattern)' is none", "Write a name, or remove it")
+    }
+  }
+}
+
+extension HostPattern {
+  fileprivate var isWildcard: Bool {
+    switch self {
+    case .exact, .prefix: false
+    case .subdomains, .domain, .anyName: true
     }
   }
 }
