@@ -3,14 +3,11 @@ let lineFeed: UInt8 = 0x0a
 let space: UInt8 = 0x20
 let tab: UInt8 = 0x09
 
-/// Bit n is set when byte n is a `tchar`, for bytes below 64.
-private let tokenBitsLow: UInt64 = bits("!#$%&'*+-.0123456789")
-/// Bit n is set when byte n + 64 is a `tchar`.
-private let tokenBitsHigh: UInt64 = bits("ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~")
-
-private func bits(_ text: StaticString) -> UInt64 {
-  text.description.utf8.reduce(0) { $0 | 1 << UInt64($1 & 63) }
-}
+/// Bit n is set when byte n is one of `!#$%&'*+-.` or a digit. Written out, since
+/// a mask that is computed costs a check for its initialisation at every byte.
+private let tokenBitsLow: UInt64 = 0x03ff_6cfa_0000_0000
+/// Bit n is set when byte n + 64 is a letter or one of ``^_`|~``.
+private let tokenBitsHigh: UInt64 = 0x57ff_ffff_c7ff_fffe
 
 /// Whether `byte` may stand in a token (RFC 9110 §5.6.2).
 @inline(__always)
