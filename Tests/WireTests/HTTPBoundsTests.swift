@@ -115,6 +115,17 @@ struct HTTPBoundsTests {
     #expect(head.fields.values(of: "A").map(text) == ["1", ""])
   }
 
+  @Test("HTTP-11: a name is a token, and no byte else may stand in it")
+  func tokens() {
+    let token = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
+    for byte in UInt8.min...UInt8.max {
+      let head =
+        Array("GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nx".utf8) + [byte]
+        + Array("y: z\r\n\r\n".utf8)
+      #expect(outcome(head)?.isSuccess == (token.contains(byte) || byte == UInt8(ascii: ":")), "\(byte)")
+    }
+  }
+
   @Test("Every refusal has a word and a status of its class")
   func errors() {
     #expect(Set(RequestError.allCases.map(\.token)).count == RequestError.allCases.count)

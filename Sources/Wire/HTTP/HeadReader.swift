@@ -19,25 +19,37 @@ enum HeadError: Error {
   case lineEnd, startLineTooLong, headTooLarge, badField, foldedField, tooManyFields
 }
 
-/// Where the start line and the fields of a complete head lie, counted from the
-/// first byte given.
-struct HeadExtent {
+/// A head of which at least the start line came in; places count from the first
+/// byte given.
+struct RawHead {
   /// The start line without its CR LF.
   var startLine: Range<Int>
   /// One behind the empty line; nil while that has not come in.
   var end: Int?
+  /// Empty while `end` is nil.
+  var fields: [FieldEntry] = []
 }
 
-/// Looks for the end of a head; every line must end in CR LF, and neither byte
-/// may stand elsewhere (RFC 9112 §2.2, without its leniency).
+/// Reads a head; every line must end in CR LF, and neither byte may stand
+/// elsewhere (RFC 9112 §2.2, without its leniency).
 ///
 /// - Parameters:
 ///   - start: The first byte of the start line.
 ///   - seen: So many leading bytes were looked at before and held no end.
 /// - Returns: nil while the start line is not complete.
-func findHead(
+func readHead(
   in bytes: borrowing Span<UInt8>, from start: Int, seen: Int, limits: HeadLimits
-) throws(HeadError) -> HeadExtent? {
+) throws(HeadError) -> RawHead? {
+  guard var head = try findHead(in: bytes, from: start, seen: seen, limits: limits) else { return nil }
+  if let end = head.end {
+    head.fields = try readFields(in: bytes, head.startLine.upperBound + 2..<end, limit: limits.fields)
+  }
+  return head
+}
+
+private func findHead(
+  in bytes: borrowing Span<UInt8>, from start: Int, seen: Int, limits: HeadLimits
+) throws(HeadError) -> RawHead? {
   let end = try findEmptyLine(in: bytes, from: start, seen: seen, limit: limits.head)
   var lineEnd = start
   let lineLimit = min(bytes.count, start + limits.startLine + 2)
@@ -48,7 +60,7 @@ func findHead(
   }
   guard lineEnd > start, bytes[lineEnd - 1] == carriageReturn else { throw .lineEnd }
   if end == nil, bytes.count >= limits.head { throw .headTooLarge }
-  return HeadExtent(startLine: start..<(lineEnd - 1), end: end)
+  return RawHead(startLine: start..<(lineEnd - 1), end: end)
 }
 
 private func findEmptyLine(
@@ -69,7 +81,7 @@ private func findEmptyLine(
 }
 
 /// Reads the field lines in `range`, which ends behind the empty line.
-func readFields(
+private func readFields(
   in bytes: borrowing Span<UInt8>, _ range: Range<Int>, limit: Int
 ) throws(HeadError) -> [FieldEntry] {
   var entries: [FieldEntry] = []

@@ -47,21 +47,14 @@ public struct RequestHead: Hashable, Sendable {
     _ bytes: ArraySlice<UInt8>, resumingAt seen: Int = 0
   ) throws(RequestError) -> (head: RequestHead, length: Int)? {
     guard let start = try startOfRequest(bytes) else { return nil }
-    let extent: HeadExtent?, entries: [FieldEntry]
+    let raw: RawHead?
     do {
-      extent = try findHead(in: bytes.span, from: start, seen: seen, limits: .request)
-      guard let extent else { return nil }
-      entries =
-        try extent.end.map { (end) throws(HeadError) in
-          try readFields(
-            in: bytes.span, extent.startLine.upperBound + 2..<end, limit: HeadLimits.request.fields)
-        } ?? []
+      raw = try readHead(in: bytes.span, from: start, seen: seen, limits: .request)
     } catch { throw RequestError(error) }
-    guard let extent else { return nil }
-    let base = bytes.startIndex
-    let line = try RequestLine(bytes[base + extent.startLine.lowerBound..<base + extent.startLine.upperBound])
-    guard let end = extent.end else { return nil }
-    let fields = FieldList(bytes: Array(bytes.prefix(end)), entries: entries)
+    guard let raw else { return nil }
+    let line = try RequestLine(bytes.prefix(raw.startLine.upperBound).dropFirst(start))
+    guard let end = raw.end else { return nil }
+    let fields = FieldList(bytes: Array(bytes.prefix(end)), entries: raw.fields)
     return (try RequestHead(line, fields), end)
   }
 

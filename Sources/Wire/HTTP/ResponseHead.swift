@@ -32,21 +32,15 @@ public struct ResponseHead: Hashable, Sendable {
   public static func parse(
     _ bytes: ArraySlice<UInt8>, requestMethod: String, upgradeAsked: Bool = false, resumingAt seen: Int = 0
   ) throws(ResponseError) -> (head: ResponseHead, length: Int)? {
-    let extent: HeadExtent?, entries: [FieldEntry]
+    let raw: RawHead?
     do {
-      extent = try findHead(in: bytes.span, from: 0, seen: seen, limits: .response)
-      guard let extent else { return nil }
-      entries =
-        try extent.end.map { (end) throws(HeadError) in
-          try readFields(
-            in: bytes.span, extent.startLine.upperBound + 2..<end, limit: HeadLimits.response.fields)
-        } ?? []
+      raw = try readHead(in: bytes.span, from: 0, seen: seen, limits: .response)
     } catch { throw ResponseError(error) }
-    guard let extent else { return nil }
-    let line = try StatusLine(bytes.prefix(extent.startLine.upperBound))
-    guard let end = extent.end else { return nil }
+    guard let raw else { return nil }
+    let line = try StatusLine(bytes.prefix(raw.startLine.upperBound))
+    guard let end = raw.end else { return nil }
     if line.status == 101, !upgradeAsked { throw .unexpectedUpgrade }
-    let fields = FieldList(bytes: Array(bytes.prefix(end)), entries: entries)
+    let fields = FieldList(bytes: Array(bytes.prefix(end)), entries: raw.fields)
     return (try ResponseHead(line, fields, requestMethod: requestMethod), end)
   }
 

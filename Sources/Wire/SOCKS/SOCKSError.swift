@@ -6,7 +6,7 @@ public enum SOCKSError: String, Error, Hashable, Sendable, CaseIterable {
   case version
   /// No authentication method is offered.
   case noMethods = "no-methods"
-  /// The user name or the password is empty.
+  /// The password is empty.
   case credentials
   /// BIND, UDP ASSOCIATE or an unknown command.
   case command

@@ -39,8 +39,10 @@ public struct SOCKSGreeting: Hashable, Sendable {
 }
 
 /// A user name and a password (RFC 1929 §2); the password is the agent's token.
+/// An empty user name is taken, although the RFC has it at least one byte long:
+/// clients send it for `socks5://:token@gate`.
 public struct SOCKSCredentials: Hashable, Sendable {
-  /// 1 to 255 bytes of any kind; not for the log.
+  /// At most 255 bytes of any kind, which mean nothing here; not for the log.
   public let user: [UInt8]
   /// 1 to 255 bytes of any kind; never for the log.
   public let password: [UInt8]
@@ -55,14 +57,9 @@ public struct SOCKSCredentials: Hashable, Sendable {
     var reader = ByteReader(bytes)
     guard let version = reader.byte() else { return nil }
     guard version == 1 else { throw .version }
-    guard let user = try string(&reader), let password = try string(&reader) else { return nil }
+    guard let user = reader.vector8(), let password = reader.vector8() else { return nil }
+    guard !password.isEmpty else { throw .credentials }
     return (SOCKSCredentials(user: Array(user), password: Array(password)), reader.consumed)
-  }
-
-  private static func string(_ reader: inout ByteReader) throws(SOCKSError) -> ArraySlice<UInt8>? {
-    guard let count = reader.byte() else { return nil }
-    guard count > 0 else { throw .credentials }
-    return reader.take(Int(count))
   }
 
   /// The answer that lets the client in, or sends it away.
