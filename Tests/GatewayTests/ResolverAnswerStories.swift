@@ -172,6 +172,14 @@ extension ResolverScenarioTests {
         count tcp 1
         """),
     ResolverScenario(
+      name: "an answer that is truncated over TCP too is none",
+      steps: """
+        ask www.test
+        reply A tc
+        reply A tc www.test 60 A 11.66.0.66
+        result www.test badResponse
+        """),
+    ResolverScenario(
       name: "a wrong reply over TCP ends with this upstream",
       upstreams: ["11.11.0.53", "11.11.0.54"],
       steps: """

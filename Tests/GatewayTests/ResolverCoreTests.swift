@@ -195,6 +195,8 @@ struct ResolverCoreTests {
       #expect(bench.open.isEmpty)
       #expect(bench.core.lookupsInFlight == 0)
       #expect(bench.alarms.isEmpty)
+      // OPS-07: nobody else is ever asked.
+      #expect(bench.sent.allSatisfy { ["11.11.0.53:53", "11.11.0.54:53"].contains("\($0.upstream)") })
     }
   }
 
