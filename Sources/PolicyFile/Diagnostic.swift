@@ -57,11 +57,14 @@ final class DiagnosticSink {
   private(set) var errors: Set<Diagnostic> = []
   private(set) var warnings: Set<Diagnostic> = []
 
+  /// Whether further errors would be dropped, so that looking for them is idle.
+  var isFull: Bool { errors.count >= Self.limit }
+
   /// Takes a diagnostic; the same one twice counts once.
   func add(_ diagnostic: Diagnostic) {
     if diagnostic.isWarning {
       if warnings.count < Self.limit { warnings.insert(diagnostic) }
-    } else if errors.count < Self.limit {
+    } else if !isFull {
       errors.insert(diagnostic)
     }
   }

@@ -22,6 +22,17 @@ import Testing
     #expect(try parseHostPattern(text).description == pattern)
   }
 
+  @Test(
+    "POL-13: Unicode that maps to another name, or to an address, is refused",
+    arguments: [
+      "１２７.0.0.1", "①②⑦.0.0.1", "ⓟlain.test", "allowed。test", "allo\u{ad}wed.test", "allowed\u{200b}.test",
+      "ａllowed.test", "allowed.ｔest", "\u{301}a.test", "a\u{202e}b.test", "☃\u{fe0f}.test", "٣.٣",
+      "\u{ff0a}.example.com",
+    ])
+  func unicodeTricks(_ text: String) {
+    #expect(throws: HostPatternError.self) { try parseHostPattern(text) }
+  }
+
   @Test("any text is read or refused, and what is read is read the same again")
   func total() {
     let alphabet = Array("a.*-/:[]@%0129xX ü。\u{ad}\u{200d}".unicodeScalars)

@@ -66,6 +66,15 @@ import Testing
     #expect(errors(keys).count == DiagnosticSink.limit)
   }
 
+  @Test("ten thousand agents, known and unknown, are refused in bounded time")
+  func manyAgents() {
+    let agents = (0..<1024).map { "  a\($0): { listen: 127.0.0.1:\($0 + 1024) }\n" }.joined()
+    let names = (0..<10_000).map { "b\($0)" }.joined(separator: ", ")
+    let rule = "rules:\n  - { id: r, action: allow, to: [a.example], agents: [\(names)] }\n"
+    #expect(errors("version: 1\nagents:\n" + agents + rule).count == DiagnosticSink.limit)
+    #expect(errors("version: 1\nagents:\n" + agents + "  one-more: { listen: 127.0.0.1:9 }\n").count == 1)
+  }
+
   @Test("DOS-07: ten thousand rules load, in less than a second when optimised")
   func manyRules() throws {
     let rules = (0..<10_000).map {

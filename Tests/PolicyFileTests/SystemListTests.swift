@@ -217,6 +217,14 @@ import Testing
     #expect(try rules("git", in: "/worktree") == expected)
   }
 
+  @Test("CTL-15: a repository with a million bytes of remotes costs neither time nor the policy")
+  func manyRemotes() throws {
+    let remotes = (0..<20_000).map { "[remote \"r\($0)\"]\n url = https://h\($0).example/x\n" }.joined()
+    try machine.write("project/.git/config", remotes)
+    #expect(try rules("git").count == 256)
+    #expect(try yaml("git").contains("# only the first 256 sources count."))
+  }
+
   @Test(
     "an empty machine gives no rule and says so, and the policy loads all the same",
     arguments: SystemLists.names)

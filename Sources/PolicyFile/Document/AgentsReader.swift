@@ -3,12 +3,20 @@ import Policy
 
 /// Reads `agents`.
 struct AgentsReader {
+  /// How many agents one gate serves at most; each is compared with each.
+  static let limit = 1024
+
   let scope: Scope
 
   func read(_ node: Node?) -> [Agent] {
     guard let node else { return [] }
     guard case .mapping(let entries) = node.content else {
       scope.wrongType(node, "'agents'", "a mapping such as { ci: { listen: 127.0.0.1:3129 } }")
+      return []
+    }
+    guard entries.count <= Self.limit else {
+      scope.error(
+        node.mark, "'agents' has more than \(Self.limit) entries", "Run a second gate for the others")
       return []
     }
     var agents: [Agent] = []

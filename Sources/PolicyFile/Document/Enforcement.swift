@@ -73,7 +73,8 @@ struct Enforcement: Sendable {
         fields.scope.error(mark, "'allow-loopback' cannot be joined with the wildcard '\(pattern)'", remedy)
       }
     } else {
-      fields.scope.warn(first.mark, "'allow-loopback' does not open this machine to '\(first.pattern)'", remedy)
+      fields.scope.warn(
+        first.mark, "'allow-loopback' does not open this machine to '\(first.pattern)'", remedy)
     }
   }
 

@@ -14,7 +14,7 @@ struct Fields {
     for entry in found {
       if keys.contains(entry.key) {
         entries[entry.key] = entry
-      } else {
+      } else if !scope.sink.isFull {
         scope.error(
           entry.mark, "\(quoted(entry.key)) is not a key of \(thing)",
           "Write \(suggestion(for: entry.key, from: keys))")

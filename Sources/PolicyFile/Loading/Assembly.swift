@@ -40,7 +40,7 @@ extension LoadRun {
     let declared = documents.first?.agents.map(\.name) ?? []
     let known = Set(declared + [.default])
     for draft in drafts {
-      for (name, mark) in draft.agents where !known.contains(name) {
+      for (name, mark) in draft.agents where !known.contains(name) && !sink.isFull {
         let near =
           nearest(to: name.text, in: known.map(\.text).sorted()).map { "Write '\($0)', or declare" }
           ?? "Declare"

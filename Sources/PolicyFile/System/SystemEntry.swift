@@ -22,8 +22,14 @@ struct SystemNote: Hashable {
 
 /// Collects what one system list finds.
 struct SystemFindings {
+  /// How many sources one list gives at most, and half of how many notes: an agent may
+  /// be able to write some of the files.
+  static let limit = 256
+
   let machine: Machine
   private(set) var entries: [SystemEntry] = []
+  /// Whether there were more entries than count.
+  private(set) var isCut = false
   var notes: [SystemNote] = []
 
   init(_ machine: Machine) {
@@ -36,6 +42,7 @@ struct SystemFindings {
   }
 
   mutating func note(_ cause: String, _ remedy: String) {
+    guard notes.count < 2 * Self.limit else { return }
     notes.append(SystemNote(cause: cause, remedy: remedy))
   }
 
@@ -59,11 +66,16 @@ struct SystemFindings {
         "Add a rule of your own with 'allow-loopback: true'")
       return
     }
-    entries.append(
-      SystemEntry(
-        host: location.authority.host, port: location.authority.port, traffic: location.traffic,
-        purpose: purpose,
-        origin: origin, isTrusted: isTrusted))
+    let entry = SystemEntry(
+      host: location.authority.host, port: location.authority.port, traffic: location.traffic,
+      purpose: purpose,
+      origin: origin, isTrusted: isTrusted)
+    guard !entries.contains(entry) else { return }
+    guard entries.count < Self.limit else {
+      isCut = true
+      return
+    }
+    entries.append(entry)
   }
 }
 

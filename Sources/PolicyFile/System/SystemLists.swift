@@ -36,6 +36,10 @@ public enum SystemLists {
     case .go: findings.readGo()
     case .git: findings.readGit()
     }
+    if findings.isCut {
+      findings.note(
+        "only the first \(SystemFindings.limit) sources count", "Name the others in rules of your own")
+    }
     if findings.entries.isEmpty {
       findings.note(
         "nothing was found, so it gives no rule", "Leave it out, or set \(kind.rawValue) up first")
