@@ -71,6 +71,8 @@ public final class Channel {
     static let readsOn = State(rawValue: 1 << 6)
     static let hasFailed = State(rawValue: 1 << 7)
     static let peerIsV6 = State(rawValue: 1 << 8)
+    /// Arrivals are not reported for now.
+    static let isMuted = State(rawValue: 1 << 9)
   }
 
   /// Gets the events. Let go of at `close`.
@@ -135,6 +137,21 @@ public final class Channel {
     try loop.poller.add(fd, key: key)
     state.insert(.isRegistered)
     if state.contains(.isConnecting) { loop.poller.rearm([.readable, .writable], key: key) }
+  }
+
+  /// Asks not to be woken for bytes that could not be passed on: a full sink
+  /// otherwise costs a wake-up for each segment its source sends.
+  func mute() {
+    guard state.contains(.isRegistered), !state.contains(.isMuted) else { return }
+    state.insert(.isMuted)
+    loop.poller.report(false, fd, key: key)
+  }
+
+  /// Takes `mute` back; the present state is then reported.
+  func unmute() {
+    guard state.contains(.isMuted) else { return }
+    state.remove(.isMuted)
+    loop.poller.report(true, fd, key: key)
   }
 
   /// The answer to a call that would block: from here on an event is owed.

@@ -43,9 +43,16 @@ final class EpollPoller: FDPoller {
     self.loop = loop
   }
 
+  private static let outgoing = linux_epoll_out | linux_epoll_rdhup | linux_epoll_et
+  private static let bothWays = outgoing | linux_epoll_in | linux_epoll_pri
+
   func add(_ fd: Int32, key: UInt64) throws(Errno) {
-    let both = linux_epoll_in | linux_epoll_out | linux_epoll_rdhup | linux_epoll_pri
-    try control(EPOLL_CTL_ADD, fd, both | linux_epoll_et, key)
+    try control(EPOLL_CTL_ADD, fd, Self.bothWays, key)
+  }
+
+  func report(_ arrivals: Bool, _ fd: Int32, key: UInt64) {
+    // Of a descriptor that is registered, this cannot fail; if it did, the old mask would stay, which is only slower.
+    try? control(EPOLL_CTL_MOD, fd, arrivals ? Self.bothWays : Self.outgoing, key)
   }
 
   func addService(_ fd: Int32, key: UInt64, shared: Bool) throws(Errno) {

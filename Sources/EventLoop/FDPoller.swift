@@ -36,6 +36,9 @@ protocol FDPoller: AnyObject {
   /// A call on `key` would have blocked: its next change must be reported.
   func rearm(_ interest: Readiness, key: UInt64)
 
+  /// Whether bytes that arrive are reported. An end or an error always is.
+  func report(_ arrivals: Bool, _ fd: Int32, key: UInt64)
+
   /// Closes the descriptor of `key`, which was added.
   func close(_ fd: Int32, key: UInt64)
 

@@ -109,8 +109,8 @@ public final class Relay: ChannelDelegate, TurnContinuation {
     }
     let loop = client.eventLoop
     let before = out.bytes &+ back.bytes
-    let sent = out.pump(from: client, to: upstream, on: loop)
-    let received = back.pump(from: upstream, to: client, on: loop)
+    let sent = out.pump(from: client, to: upstream, on: loop, isLast: back.endPassed)
+    let received = back.pump(from: upstream, to: client, on: loop, isLast: out.endPassed)
     if let end = end(sent: sent, received: received) {
       finish(end)
       return

@@ -36,8 +36,9 @@ struct RelayDirection {
   private var held = Held.nothing
   private var streak: UInt8 = 0
   private var sourceEnded = false
-  private var endPassed = false
+  private(set) var endPassed = false
   private var isOverBudget = false
+  private var wasBlocked = false
 
   init(budget: ByteBudget?) {
     self.budget = budget
@@ -53,23 +54,37 @@ struct RelayDirection {
   }
 
   /// Moves bytes until the source is empty, the sink full, or this turn's share used up.
-  mutating func pump(from source: Channel, to sink: Channel, on loop: EventLoop) -> PumpResult {
+  ///
+  /// - Parameter isLast: Whether the other direction has ended: the sink is then
+  ///   about to be closed, which sends the end without a call of its own.
+  mutating func pump(
+    from source: Channel, to sink: Channel, on loop: EventLoop, isLast: Bool
+  ) -> PumpResult {
     var share = Self.turnShare
     while true {
-      if let stopped = deliverHeld(to: sink, loop.pipes) { return stopped }
+      if let stopped = deliverHeld(to: sink, loop.pipes) { return stop(stopped, source) }
       if isOverBudget { return .overBudget }
-      if sourceEnded { return passEnd(to: sink) }
+      if sourceEnded { return passEnd(to: sink, isLast) }
       if share <= 0 { return .hasMore }
       // Nothing is read that would only wait here; the sink's event goes on.
-      if sink.isWriteBlocked { return .waits }
+      if sink.isWriteBlocked { return stop(.waits, source) }
+      wasBlocked = false
+      source.unmute()
       if let stopped = move(from: source, to: sink, on: loop, &share) { return stopped }
     }
   }
 
-  private mutating func passEnd(to sink: Channel) -> PumpResult {
+  /// Stops because of the sink. The second time in a row, the source's arrivals are no news any more.
+  private mutating func stop(_ result: PumpResult, _ source: Channel) -> PumpResult {
+    if wasBlocked { source.mute() }
+    wasBlocked = true
+    return result
+  }
+
+  private mutating func passEnd(to sink: Channel, _ isLast: Bool) -> PumpResult {
     if !endPassed {
       endPassed = true
-      sink.shutdownWrite()
+      if !isLast { sink.shutdownWrite() }
     }
     return .ended
   }

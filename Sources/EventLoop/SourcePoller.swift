@@ -39,6 +39,9 @@ final class SourcePoller: FDPoller {
     }
   }
 
+  /// A source that has fired stays silent until it is armed again.
+  func report(_ arrivals: Bool, _ fd: Int32, key: UInt64) {}
+
   func close(_ fd: Int32, key: UInt64) {
     entries.removeValue(forKey: key)?.close()
   }

@@ -64,7 +64,9 @@ extension EventLoopTests {
       rig.run { loop in
         loop.onTurnEnd { if log.pending.last.map({ $0 != "end" }) == true { log.give("end") } }
         let channel = loop.adopt(inner)
-        channel.delegate = ChannelTests.Events { _ in log.give("event") }
+        channel.delegate = ChannelTests.Events { channel in
+          if case .bytes = channel.read(into: loop.scratch) { log.give("event") }
+        }
         _ = channel.read(into: loop.scratch)
       }
       rig.loop.submit { [loop = rig.loop] in
@@ -176,7 +178,11 @@ extension EventLoopTests {
     func signals() throws {
       let seen = Waiter<Int32>()
       let watch = SignalWatch.on([SIGUSR2], queue: DispatchQueue(label: "signals")) { seen.give($0) }
-      kill(getpid(), SIGUSR2)
+      // Dispatch begins to watch some time after the source is made.
+      try eventually("the signal is seen") {
+        kill(getpid(), SIGUSR2)
+        return !seen.pending.isEmpty
+      }
       #expect(try seen.wait("signal") == SIGUSR2)
       withExtendedLifetime(watch) {}
     }
