@@ -179,10 +179,6 @@ extension JSONParser {
     while let byte = peek(), isDigit(byte) { offset += 1 }
     return offset - start
   }
-
-  private func isDigit(_ byte: UInt8) -> Bool {
-    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-  }
 }
 
 /// RFC 8259 §7.
@@ -248,6 +244,11 @@ extension JSONParser {
     }
     return unit
   }
+}
+
+/// Whether a byte is a decimal digit.
+func isDigit(_ byte: UInt8) -> Bool {
+  (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
 }
 
 /// The value of a hexadecimal digit, or nil.

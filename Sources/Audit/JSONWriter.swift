@@ -20,6 +20,14 @@ public struct JSONWriter: Sendable {
   public mutating func beginObject() { open(UInt8(ascii: "{")) }
   /// Closes the innermost object.
   public mutating func endObject() { close(UInt8(ascii: "}")) }
+  /// Writes a member that is an object; `body` writes what is in it.
+  public mutating func object(_ name: StaticString, _ body: (inout JSONWriter) -> Void) {
+    key(name)
+    beginObject()
+    body(&self)
+    endObject()
+  }
+
   /// Opens an array.
   public mutating func beginArray() { open(UInt8(ascii: "[")) }
   /// Closes the innermost array.
@@ -168,11 +176,14 @@ func hexDigit(_ nibble: UInt8) -> UInt8 {
 
 /// Appends a number in decimal.
 func appendDecimal(_ value: UInt64, to bytes: inout [UInt8]) {
-  var rest = value, divisor: UInt64 = 1
-  while rest / divisor >= 10 { divisor *= 10 }
-  while divisor > 0 {
-    bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor))
-    rest %= divisor
-    divisor /= 10
+  // 20 digits hold the largest UInt64.
+  withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+    var rest = value, start = digits.count
+    repeat {
+      start -= 1
+      digits.initializeElement(at: start, to: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+      rest /= 10
+    } while rest > 0
+    bytes.append(contentsOf: UnsafeBufferPointer(rebasing: digits[start...]))
   }
 }

@@ -51,18 +51,16 @@ extension DecisionRecord {
     json.client(client)
     json.destination(destination, address: address)
     json.connection(destination, flow: flow)
-    json.key("unmapped")
-    json.beginObject()
-    encodeOwnFields(into: &json)
-    json.endObject()
+    json.object("unmapped") { json in
+      encodeOwnFields(into: &json)
+    }
   }
 
   private func encodeQuery(into json: inout JSONWriter) {
-    json.key("query")
-    json.beginObject()
-    if let destination { json.field("hostname", "\(destination.host)") }
-    if let method { json.field("type", method) }
-    json.endObject()
+    json.object("query") { json in
+      if let destination { json.field("hostname", "\(destination.host)") }
+      if let method { json.field("type", method) }
+    }
   }
 
   private func encodeOwnFields(into json: inout JSONWriter) {
@@ -100,15 +98,14 @@ extension RollUpRecord {
     json.key("end_time")
     json.integer(last.milliseconds)
     json.destination(destination, address: nil)
-    json.key("unmapped")
-    json.beginObject()
-    json.verbatim(#""event":"rollup""#)
-    json.judged(agent: agent, layer: layer, destination: destination, reason: reason, rule: rule)
-    json.verbatim(#""verdict":"deny""#)
-    json.key("generation")
-    json.integer(generation)
-    if isOverflow { json.verbatim(#""overflow":true"#) }
-    json.endObject()
+    json.object("unmapped") { json in
+      json.verbatim(#""event":"rollup""#)
+      json.judged(agent: agent, layer: layer, destination: destination, reason: reason, rule: rule)
+      json.verbatim(#""verdict":"deny""#)
+      json.key("generation")
+      json.integer(generation)
+      if isOverflow { json.verbatim(#""overflow":true"#) }
+    }
   }
 }
 
@@ -123,22 +120,20 @@ extension CloseRecord {
     json.client(client)
     json.destination(destination, address: address?.address)
     json.connection(destination, flow: flow)
-    json.key("traffic")
-    json.beginObject()
-    json.key("bytes_in")
-    json.integer(bytesIn)
-    json.key("bytes_out")
-    json.integer(bytesOut)
-    json.endObject()
-    json.key("unmapped")
-    json.beginObject()
-    json.verbatim(#""event":"close""#)
-    json.owner(agent, destination)
-    json.field("reason", reason.token)
-    if let rule { json.field("rule", rule.text) }
-    json.key("generation")
-    json.integer(generation)
-    json.endObject()
+    json.object("traffic") { json in
+      json.key("bytes_in")
+      json.integer(bytesIn)
+      json.key("bytes_out")
+      json.integer(bytesOut)
+    }
+    json.object("unmapped") { json in
+      json.verbatim(#""event":"close""#)
+      json.owner(agent, destination)
+      json.field("reason", reason.token)
+      if let rule { json.field("rule", rule.text) }
+      json.key("generation")
+      json.integer(generation)
+    }
   }
 
   private var activity: NetworkActivity {
@@ -159,24 +154,23 @@ extension PolicyRecord {
     json.key("time")
     json.integer(time.milliseconds)
     json.verbatim(outcome == .loaded ? #""severity_id":1,"status_id":1"# : #""severity_id":3,"status_id":2"#)
-    json.key("unmapped")
-    json.beginObject()
-    json.verbatim(#""event":"policy""#)
-    json.field("outcome", outcome.rawValue)
-    json.key("generation")
-    json.integer(generation)
-    json.field("mode", mode.rawValue)
-    if let sha256 { json.field("sha256", sha256) }
-    if let error { json.field("error", error) }
-    json.key("sources")
-    json.beginArray()
-    for source in sources.prefix(16) { json.bounded(source, limit: 128) }
-    json.endArray()
-    if sources.count > 16 {
-      json.key("sources_total")
-      json.integer(sources.count)
+    json.object("unmapped") { json in
+      json.verbatim(#""event":"policy""#)
+      json.field("outcome", outcome.rawValue)
+      json.key("generation")
+      json.integer(generation)
+      json.field("mode", mode.rawValue)
+      if let sha256 { json.field("sha256", sha256) }
+      if let error { json.field("error", error) }
+      json.key("sources")
+      json.beginArray()
+      for source in sources.prefix(16) { json.bounded(source, limit: 128) }
+      json.endArray()
+      if sources.count > 16 {
+        json.key("sources_total")
+        json.integer(sources.count)
+      }
     }
-    json.endObject()
   }
 }
 
@@ -191,15 +185,14 @@ extension LifecycleRecord {
     json.key("time")
     json.integer(time.milliseconds)
     json.verbatim(event == .collapsed || event == .recovered ? #""severity_id":3"# : #""severity_id":1"#)
-    json.key("unmapped")
-    json.beginObject()
-    json.field("event", event.rawValue)
-    if !detail.isEmpty { json.field("detail", detail) }
-    for count in counts.prefix(16) {
-      json.key(dynamic: count.name)
-      json.integer(count.value)
+    json.object("unmapped") { json in
+      json.field("event", event.rawValue)
+      if !detail.isEmpty { json.field("detail", detail) }
+      for count in counts.prefix(16) {
+        json.key(dynamic: count.name)
+        json.integer(count.value)
+      }
     }
-    json.endObject()
   }
 
   /// `metadata` stands once in a run, not in each line.
@@ -217,27 +210,22 @@ extension ControlRecord {
     json.key("time")
     json.integer(time.milliseconds)
     json.verbatim(refusal == nil ? #""severity_id":1,"status_id":1"# : #""severity_id":3,"status_id":2"#)
-    json.key("actor")
-    json.beginObject()
-    json.key("process")
-    json.beginObject()
-    json.key("pid")
-    json.integer(processID)
-    json.endObject()
-    json.key("user")
-    json.beginObject()
-    json.field("uid", String(userID))
-    json.endObject()
-    json.endObject()
-    json.key("api")
-    json.beginObject()
-    json.field("operation", operation)
-    json.endObject()
-    json.key("unmapped")
-    json.beginObject()
-    json.verbatim(#""event":"control""#)
-    if let subject { json.field("subject", subject) }
-    if let refusal { json.field("refusal", refusal) }
-    json.endObject()
+    json.object("actor") { json in
+      json.object("process") { json in
+        json.key("pid")
+        json.integer(processID)
+      }
+      json.object("user") { json in
+        json.field("uid", String(userID))
+      }
+    }
+    json.object("api") { json in
+      json.field("operation", operation)
+    }
+    json.object("unmapped") { json in
+      json.verbatim(#""event":"control""#)
+      if let subject { json.field("subject", subject) }
+      if let refusal { json.field("refusal", refusal) }
+    }
   }
 }

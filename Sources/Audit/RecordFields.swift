@@ -43,36 +43,31 @@ extension JSONWriter {
 
   /// Writes `src_endpoint`: `address:port` is taken apart, anything else is a name.
   mutating func client(_ text: String) {
-    key("src_endpoint")
-    beginObject()
-    if let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
-      let port = Port(text.utf8[text.utf8.index(after: colon)...])
-    {
-      var address = text[..<colon]
-      if address.utf8.first == UInt8(ascii: "[") { address = address.dropFirst().dropLast() }
-      field("ip", String(address))
-      key("port")
-      integer(port.number)
-    } else {
-      field("name", text)
+    object("src_endpoint") { json in
+      guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), let first = text.utf8.first,
+        first == UInt8(ascii: "[") || isDigit(first),
+        let port = Port(text.utf8[text.utf8.index(after: colon)...])
+      else { return json.field("name", text) }
+      let isBracketed = first == UInt8(ascii: "[")
+      json.field("ip", String(isBracketed ? text[..<colon].dropFirst().dropLast() : text[..<colon]))
+      json.key("port")
+      json.integer(port.number)
     }
-    endObject()
   }
 
   /// Writes `dst_endpoint`: the name, the address where it is known, the port.
   mutating func destination(_ destination: Destination?, address: IPAddress?) {
     guard let destination else { return }
-    key("dst_endpoint")
-    beginObject()
-    switch destination.host {
-    case .name(let name):
-      field("hostname", name.text)
-      if let address { ip(address) }
-    case .address(let literal): ip(literal)
+    object("dst_endpoint") { json in
+      switch destination.host {
+      case .name(let name):
+        json.field("hostname", name.text)
+        if let address { json.ip(address) }
+      case .address(let literal): json.ip(literal)
+      }
+      json.key("port")
+      json.integer(destination.port.number)
     }
-    key("port")
-    integer(destination.port.number)
-    endObject()
   }
 
   private mutating func ip(_ address: IPAddress) {
@@ -88,15 +83,14 @@ extension JSONWriter {
 
   /// Writes `connection_info`: the transport and the flow's number.
   mutating func connection(_ destination: Destination?, flow: UInt64) {
-    key("connection_info")
-    beginObject()
-    switch destination?.traffic {
-    case .udp, .dns: verbatim(#""protocol_name":"udp""#)
-    default: verbatim(#""protocol_name":"tcp""#)
+    object("connection_info") { json in
+      switch destination?.traffic {
+      case .udp, .dns: json.verbatim(#""protocol_name":"udp""#)
+      default: json.verbatim(#""protocol_name":"tcp""#)
+      }
+      json.key("uid")
+      json.plainString { appendDecimal(flow, to: &$0) }
     }
-    key("uid")
-    plainString { appendDecimal(flow, to: &$0) }
-    endObject()
   }
 
   /// Writes our own fields that decisions and roll-ups share.
