@@ -46,7 +46,11 @@ class AuditLog:
         self.path = path
 
     def lines(self):
-        return self.path.read_bytes().decode("ascii").splitlines() if self.path.exists() else []
+        """The whole lines; one that is being written is left for the next time."""
+        if not self.path.exists():
+            return []
+        whole, newline, _ = self.path.read_bytes().rpartition(b"\n")
+        return (whole + newline).decode("ascii").splitlines()
 
     def entries(self, since=0):
         return [Entry(line) for line in self.lines()[since:]]

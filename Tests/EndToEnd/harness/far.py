@@ -56,8 +56,8 @@ class Far:
 
     def answers(self, name, *addresses):
         """`name` resolves to `addresses`, for good."""
-        for kind, family in (("A", "."), ("AAAA", ":")):
-            self.zone[f"{name} {kind}"] = [[address for address in addresses if family in address]]
+        for kind in ("A", "AAAA"):
+            self.zone[f"{name} {kind}"] = [[address for address in addresses if (":" in address) == (kind == "AAAA")]]
 
     def reset_zone(self):
         self.zone.clear(), self._turn.clear()
@@ -128,9 +128,12 @@ class Far:
     def _datagrams(self, udp):
         while True:
             query, peer = udp.recvfrom(4096)
+            if not query:
+                return  # shut down
             reply = self._reply(query, udp.getsockname()[0], False)
-            if reply is not None:
-                udp.sendto(reply, peer)
+            with contextlib.suppress(OSError):  # who asked may be gone
+                if reply is not None:
+                    udp.sendto(reply, peer)
 
     def _streams(self, tcp):
         while True:
