@@ -42,7 +42,7 @@ import Testing
       let text = String(
         String.UnicodeScalarView((0..<length).map { _ in alphabet.randomElement(using: &random) ?? "a" }))
       guard let pattern = try? parseHostPattern(text) else { continue }
-      #expect(try! parseHostPattern(pattern.description) == pattern, "\(text)")  // a shown pattern is always valid
+      #expect((try? parseHostPattern(pattern.description)) == pattern, "\(text)")
     }
   }
 

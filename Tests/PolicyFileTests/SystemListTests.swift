@@ -233,7 +233,7 @@ import Testing
     let loaded = try loader(root: machine.path("")).load(
       text: "version: 1\ninclude: [system:\(name)]\n", named: "p")
     #expect(loaded.policy.rules.isEmpty)
-    #expect(loaded.warnings.contains { $0.cause.hasPrefix("system:\(name): nothing was found") })
+    #expect(loaded.warnings.count { $0.cause.hasPrefix("system:\(name): ") } == 1)
     #expect(loaded.sources.last?.name == "system:\(name)")
   }
 

@@ -79,7 +79,7 @@ final class LoadRun {
     }
     switch inclusion.kind {
     case .builtin: includeBuiltin(inclusion, scope)
-    case .system: includeSystem(inclusion, scope)
+    case .system: includeSystem(inclusion, document)
     case .file: includeFile(inclusion, document, directory)
     }
   }
@@ -110,8 +110,8 @@ final class LoadRun {
       directory: "")
   }
 
-  private func includeSystem(_ inclusion: Inclusion, _ scope: Scope) {
-    let name = inclusion.name
+  private func includeSystem(_ inclusion: Inclusion, _ document: Document) {
+    let scope = document.scope, name = inclusion.name
     guard let kind = SystemListName(rawValue: name) else {
       scope.error(
         inclusion.mark, "there is no system list \(quoted(name))",
@@ -120,7 +120,7 @@ final class LoadRun {
     }
     guard isNew(.system(name), inclusion, scope) else { return }
     let list = SystemLists.list(kind, on: loader.machine)
-    for note in list.notes {
+    for note in list.notes where !(note.isAbsence && document.origin.isBuiltin) {
       scope.warn(inclusion.mark, "system:\(name): \(note.cause)", note.remedy)
     }
     read(

@@ -14,7 +14,7 @@ extension SystemFindings {
       addCargo(value, "the environment (\(name))", isTrusted: true)
     }
     if entries.isEmpty {
-      note("cargo's own default registry is compiled into it", "Include builtin:crates for it")
+      noteAbsence("cargo's own default registry is compiled into it", "Include builtin:crates for it")
     }
   }
 

@@ -74,7 +74,7 @@ extension SystemFindings {
         return
       }
     }
-    note(
+    noteAbsence(
       "no npm was found whose default registry could be read",
       "Set registry in .npmrc, or include builtin:npm")
   }

@@ -60,7 +60,7 @@ extension SystemFindings {
       }
       return
     }
-    note("no pip was found whose default index could be read", "Set index-url in pip.conf")
+    noteAbsence("no pip was found whose default index could be read", "Set index-url in pip.conf")
   }
 
   /// Where installed Python packages may be, nearest first.

@@ -18,6 +18,9 @@ struct SystemEntry: Hashable {
 struct SystemNote: Hashable {
   var cause: String
   var remedy: String
+  /// Whether it only says that something is not there, which nobody asked for
+  /// who included a built-in list that includes this one.
+  var isAbsence = false
 }
 
 /// Collects what one system list finds.
@@ -44,6 +47,11 @@ struct SystemFindings {
   mutating func note(_ cause: String, _ remedy: String) {
     guard notes.count < 2 * Self.limit else { return }
     notes.append(SystemNote(cause: cause, remedy: remedy))
+  }
+
+  /// Notes that something was not found.
+  mutating func noteAbsence(_ cause: String, _ remedy: String) {
+    notes.append(SystemNote(cause: cause, remedy: remedy, isAbsence: true))
   }
 
   /// Takes the host of a URL; one that no rule can speak of is noted.

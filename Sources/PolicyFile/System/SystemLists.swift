@@ -40,8 +40,8 @@ public enum SystemLists {
       findings.note(
         "only the first \(SystemFindings.limit) sources count", "Name the others in rules of your own")
     }
-    if findings.entries.isEmpty {
-      findings.note(
+    if findings.entries.isEmpty, !findings.notes.contains(where: \.isAbsence) {
+      findings.noteAbsence(
         "nothing was found, so it gives no rule", "Leave it out, or set \(kind.rawValue) up first")
     }
     return SystemList(kind: kind, entries: findings.entries, notes: findings.notes)
@@ -56,7 +56,8 @@ struct SystemList {
 
   /// The places it was read from.
   var detail: String {
-    "from " + oneOf(unique(entries.map(\.origin))).replacing(" or ", with: " and ")
+    if entries.isEmpty { return "nothing found" }
+    return "from " + oneOf(unique(entries.map(\.origin))).replacing(" or ", with: " and ")
   }
 
   /// The list as a policy: one rule for each host, port and protocol.
