@@ -96,9 +96,14 @@ enum FileAccess {
     return stat(path, &info) == 0 ? FileStatus(info) : nil
   }
 
-  /// The names in a directory, in no order; empty when it cannot be read.
-  static func names(in directory: String) -> [String] {
-    guard let stream = opendir(directory) else { return [] }
+  /// The names in a directory, in no order; none when there is no such directory.
+  ///
+  /// - Throws: `AuditError` when it cannot be read.
+  static func names(in directory: String) throws(AuditError) -> [String] {
+    guard let stream = opendir(directory) else {
+      if lastErrno() == .noSuchFileOrDirectory { return [] }
+      throw AuditError(path: directory, problem: .failed(operation: "list", lastErrno()))
+    }
     defer { closedir(stream) }
     var names: [String] = []
     while let entry = readdir(stream) {

@@ -30,17 +30,22 @@ enum KeyStore {
     guard try FileAccess.read(path + ".pub", limit: 256) != content else { return }
     try FileAccess.replace(path + ".pub", with: content)
   }
+}
 
-  /// Reads a public key file.
-  static func publicKey(_ path: String) throws(AuditError) -> VerifyingKey {
-    guard let content = try FileAccess.read(path, limit: 256) else {
-      throw AuditError(path: path, problem: .failed(operation: "open", .noSuchFileOrDirectory))
+extension VerifyingKey {
+  /// Reads a public key file, whoever owns it.
+  ///
+  /// - Throws: `AuditError`: no such file, or no key in it.
+  public init(file path: String) throws(AuditError) {
+    let file = try FileAccess.openForReading(path), content: [UInt8]
+    do throws(Errno) { content = try file.read(at: 0, count: 256) } catch {
+      throw AuditError(path: path, problem: .failed(operation: "read", error))
     }
     let line = content.prefix { $0 != UInt8(ascii: "\n") }
     guard let key = VerifyingKey(hex: String(decoding: line, as: UTF8.self)) else {
       throw AuditError(path: path, problem: .badKey)
     }
-    return key
+    self = key
   }
 }
 

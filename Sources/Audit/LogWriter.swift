@@ -15,6 +15,9 @@ struct LogWriter: Sendable {
   /// In nanoseconds, between two tries to write to a file that failed.
   static let retryDelay: UInt64 = 100_000_000
 
+  /// In nanoseconds, between two tries to begin a new file.
+  static let rotateDelay: UInt64 = 60_000_000_000
+
   var file: any LogFile
   /// Of the file's whole records, in bytes.
   var size: Int64

@@ -55,10 +55,7 @@ struct Recovery {
 
   /// Keeps a file whose last line is not ours as evidence, and begins a new one.
   private mutating func setAside(_ segments: Segments, _ tail: Tail) throws(AuditError) {
-    let target = segments.next
-    guard rename(segments.path, target) == 0 else {
-      throw AuditError(path: segments.path, problem: .failed(operation: "set aside", lastErrno()))
-    }
+    let target = try segments.setAside()
     file = try FileAccess.open(segments.path, flags: O_RDWR | O_APPEND | O_CREAT | O_EXCL)
     size = 0
     findings.append("the last line of \(FileAccess.name(of: target)) is not intact")
@@ -67,7 +64,7 @@ struct Recovery {
 
   /// After a crash between renaming and the first record of the new file.
   private mutating func readNewestSegment(_ segments: Segments) throws(AuditError) {
-    guard let number = segments.numbers.last else { return }
+    guard let number = try segments.numbers().last else { return }
     let path = segments.file(number)
     let tail = try Self.tail(of: try FileAccess.open(path, flags: O_RDONLY), path: path)
     head = tail.lastIntact ?? .genesis

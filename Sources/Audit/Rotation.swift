@@ -18,14 +18,16 @@ extension AuditLog {
   /// tried again.
   func rotate(_ writer: inout LogWriter) {
     guard writer.size > 0, clock.monotonic() >= writer.rotateAfter else { return }
-    let target = Segments(path: options.path).next
-    guard rename(options.path, target) == 0 else { return postpone(&writer, "cannot rename: \(lastErrno())") }
     do throws(AuditError) {
-      try replaceFile(&writer)
+      let target = try Segments(path: options.path).setAside()
+      do throws(AuditError) { try replaceFile(&writer) } catch {
+        _ = rename(target, options.path)
+        throw error
+      }
       note("continues \(FileAccess.name(of: target))", clock.wall())
     } catch {
-      _ = rename(target, options.path)
-      postpone(&writer, error.description)
+      writer.statistics.lastError = error.description
+      writer.rotateAfter = clock.monotonic() &+ LogWriter.rotateDelay
     }
   }
 
@@ -38,11 +40,6 @@ extension AuditLog {
     let old = writer.file
     queue.async { try? old.synchronize() }
     (writer.file, writer.size) = (writer.wrap(file), 0)
-  }
-
-  private func postpone(_ writer: inout LogWriter, _ error: String) {
-    writer.statistics.lastError = error
-    writer.rotateAfter = clock.monotonic() &+ 60_000_000_000
   }
 
   /// Sees that the path leads to the open file, and that the file is as long as

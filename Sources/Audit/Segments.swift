@@ -1,11 +1,16 @@
+import Glibc
+
 /// The files of one log: `PATH.000001` is the oldest, `PATH` is written to.
 struct Segments: Sendable {
   let path: String
 
   /// The numbers of the files that were set aside, ascending.
-  var numbers: [UInt64] {
+  ///
+  /// - Throws: `AuditError` when the directory cannot be read: a list that is
+  ///   too short would let a file be renamed over an older one.
+  func numbers() throws(AuditError) -> [UInt64] {
     let prefix = Array((FileAccess.name(of: path) + ".").utf8)
-    return FileAccess.names(in: FileAccess.parent(of: path)).compactMap { name in
+    return try FileAccess.names(in: FileAccess.parent(of: path)).compactMap { name in
       let bytes = Array(name.utf8)
       guard bytes.starts(with: prefix) else { return nil }
       return Self.number(bytes.dropFirst(prefix.count))
@@ -27,14 +32,24 @@ struct Segments: Sendable {
     return path + "." + String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits
   }
 
-  /// Where the file that is written to goes next.
-  var next: String { file((numbers.last ?? 0) + 1) }
+  /// Renames the file that is written to behind the others.
+  ///
+  /// - Returns: its new path.
+  /// - Throws: `AuditError`; the file is then still in its place.
+  func setAside() throws(AuditError) -> String {
+    let target = file((try numbers().last ?? 0) + 1)
+    guard FileAccess.status(ofLink: target) == nil else { throw AuditError(path: target, problem: .notALog) }
+    guard rename(path, target) == 0 else {
+      throw AuditError(path: path, problem: .failed(operation: "set aside", lastErrno()))
+    }
+    return target
+  }
 
   /// Whether the oldest file that is there is the log's first.
-  var startsAtFirst: Bool { numbers.first.map { $0 == 1 } ?? true }
+  func startAtFirst() throws(AuditError) -> Bool { try numbers().first.map { $0 == 1 } ?? true }
 
   /// All files that are there, the oldest first.
-  var existing: [String] {
-    numbers.map(file) + (FileAccess.status(ofLink: path) == nil ? [] : [path])
+  func existing() throws(AuditError) -> [String] {
+    try numbers().map(file) + (FileAccess.status(ofLink: path) == nil ? [] : [path])
   }
 }

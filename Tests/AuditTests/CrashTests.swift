@@ -119,12 +119,8 @@ struct CrashTests {
   ///
   /// - Returns: how many records the writer had acknowledged.
   static func killChild(writing path: String, after pause: UInt32) throws -> Int {
-    let child = Process(), acknowledgements = Pipe()
-    child.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-    child.arguments = ["--testing-library", "swift-testing", "--filter", "CrashTests/killed"]
-    child.environment = ProcessInfo.processInfo.environment.merging([childVariable: path]) { $1 }
+    let child = ownProcess("CrashTests/killed", childVariable, path), acknowledgements = Pipe()
     child.standardOutput = acknowledgements
-    child.standardError = FileHandle.nullDevice
     try child.run()
     _ = acknowledgements.fileHandleForReading.readData(ofLength: 20)
     usleep(pause)

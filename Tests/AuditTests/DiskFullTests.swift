@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Policy
 import Synchronization
 import SystemPackage
@@ -136,28 +137,18 @@ struct DiskFullTests {
 
   @Test(
     "AUD-05: a real file system of 256 KiB fills up and is emptied again",
-    .enabled(if: geteuid() == 0, "mounting needs root"))
+    .enabled(if: canMount(), "mounting needs root"))
   func realDisk() throws {
     if let path = ProcessInfo.processInfo.environment[Self.directoryVariable] {
       return try Self.fillAndEmpty(path)
     }
-    let mountPoint = scratch.path + "/disk", child = Process()
+    let mountPoint = scratch.path + "/disk"
     try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: true)
-    child.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
     let script = #"mount -t tmpfs -o size=256k,mode=700 none "$1" && shift && exec "$@""#
-    let binary = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
-    child.arguments = [
-      "-m", "--propagation", "private", "sh", "-c", script, "sh", mountPoint, binary, "--testing-library",
-      "swift-testing", "--filter", "DiskFullTests/realDisk",
-    ]
-    child.environment = ProcessInfo.processInfo.environment.merging([Self.directoryVariable: mountPoint]) {
-      $1
-    }
-    child.standardOutput = FileHandle.nullDevice
-    child.standardError = FileHandle.nullDevice
-    try child.run()
-    child.waitUntilExit()
-    #expect(child.terminationStatus == 0)
+    let child = ownProcess(
+      "DiskFullTests/realDisk", Self.directoryVariable, mountPoint,
+      through: ["/usr/bin/unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", mountPoint])
+    try expectSuccess(of: child, proof: mountPoint)
   }
 
   private static func fillAndEmpty(_ directory: String) throws {
@@ -177,5 +168,42 @@ struct DiskFullTests {
     #expect(log.commit())
     log.close()
     #expect(try LogVerifier(path: directory + "/audit.jsonl").verify().findings == [])
+    leaveProof(directory)
+  }
+
+  static let limitVariable = "EXITGATE_AUDIT_DESCRIPTORS"
+
+  @Test("DOS-03: with no descriptor left the log goes on in its file, and never renames it over an older one")
+  func noDescriptors() throws {
+    if let path = ProcessInfo.processInfo.environment[Self.limitVariable] { return try Self.exhaust(path) }
+    let value = scratch.path + "/limit"
+    try expectSuccess(of: ownProcess("DiskFullTests/noDescriptors", Self.limitVariable, value), proof: value)
+  }
+
+  private static func exhaust(_ directory: String) throws {
+    let clock = ManualClock(), options = AuditOptions(path: directory + "/audit.jsonl", rotateAt: 3000)
+    let log = try AuditLog.open(options, clock: clock.clock) { $0 }
+    let append = { (flows: Range<Int>) in
+      for flow in flows {
+        log.append(.decision(decision(flow: UInt64(flow))))
+        #expect(log.commit())
+      }
+    }
+    append(0..<20)
+    let before = try Segments(path: options.path).numbers()
+    var limit = rlimit(rlim_cur: 128, rlim_max: 128)
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    var taken: [Int32] = []
+    while case let descriptor = dup(2), descriptor >= 0 { taken.append(descriptor) }
+    append(20..<40)
+    #expect(log.statistics.lastError?.contains("list") == true)
+    for descriptor in taken { Glibc.close(descriptor) }
+    clock.advance(milliseconds: 60_000)
+    append(40..<60)
+    log.close()
+    #expect(try LogVerifier(path: options.path).verify().findings == [])
+    #expect(before.count > 1)
+    #expect(try Segments(path: options.path).numbers().count > before.count)
+    leaveProof(directory)
   }
 }

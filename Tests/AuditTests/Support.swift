@@ -132,6 +132,46 @@ func closing(
     bytesIn: received, duration: .milliseconds(1500))
 }
 
+/// Runs one test of this binary in a process of its own, where it finds
+/// `variable` in its environment: for what a process does to itself.
+func ownProcess(_ test: String, _ variable: String, _ value: String, through wrapper: [String] = [])
+  -> Process
+{
+  let child = Process(), binary = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
+  let command = wrapper + [binary, "--testing-library", "swift-testing", "--filter", test]
+  child.executableURL = URL(fileURLWithPath: command[0])
+  child.arguments = Array(command.dropFirst())
+  child.environment = ProcessInfo.processInfo.environment.merging([variable: value]) { $1 }
+  child.standardOutput = FileHandle.nullDevice
+  child.standardError = FileHandle.nullDevice
+  return child
+}
+
+/// What a test in a process of its own leaves at its end: without it, a filter
+/// that selects nothing would pass for a success.
+func leaveProof(_ value: String) {
+  _ = FileManager.default.createFile(atPath: value + ".done", contents: nil)
+}
+
+/// Runs such a process to its end and checks its status and its proof.
+func expectSuccess(of child: Process, proof value: String) throws {
+  try child.run()
+  child.waitUntilExit()
+  #expect(child.terminationStatus == 0)
+  #expect(FileManager.default.fileExists(atPath: value + ".done"))
+}
+
+/// Whether this process may mount in a mount namespace of its own.
+func canMount() -> Bool {
+  let probe = Process()
+  probe.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+  probe.arguments = ["-m", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/mnt"]
+  probe.standardError = FileHandle.nullDevice
+  guard (try? probe.run()) != nil else { return false }
+  probe.waitUntilExit()
+  return probe.terminationStatus == 0
+}
+
 /// Numbers that are the same in every run, so that a failure can be repeated.
 struct Seeded: RandomNumberGenerator {
   var state: UInt64

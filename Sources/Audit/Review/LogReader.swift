@@ -49,7 +49,7 @@ public struct LogReader {
   /// - Throws: `AuditError` when there is no file of that log.
   public init(path: String) throws(AuditError) {
     segments = Segments(path: path)
-    upcoming = segments.existing
+    upcoming = try segments.existing()
     guard !upcoming.isEmpty else {
       throw AuditError(path: path, problem: .failed(operation: "open", .noSuchFileOrDirectory))
     }
@@ -109,7 +109,7 @@ public struct LogReader {
   }
 
   private mutating func openNext() throws(AuditError) -> Bool {
-    if upcoming.isEmpty { upcoming = newFiles() }
+    if upcoming.isEmpty { upcoming = try newFiles() }
     guard !upcoming.isEmpty else { return false }
     let path = upcoming.removeFirst()
     let file = try FileAccess.openForReading(path)
@@ -124,9 +124,9 @@ public struct LogReader {
   }
 
   /// The files that came behind the open one since it was opened.
-  private func newFiles() -> [String] {
+  private func newFiles() throws(AuditError) -> [String] {
     guard let current else { return [] }
-    let files = segments.existing
+    let files = try segments.existing()
     let own = files.lastIndex { FileAccess.status(ofLink: $0)?.isSameFile(as: current.status) == true }
     guard let own else { return files.last == segments.path ? [segments.path] : [] }
     return Array(files[(own + 1)...])

@@ -21,7 +21,7 @@ public struct LogVerifier: Sendable {
   /// - Throws: `AuditError` when that file cannot be read.
   public init(path: String, key: VerifyingKey? = nil) throws(AuditError) {
     self.path = path
-    if let key { self.key = key } else { self.key = try KeyStore.publicKey(path + ".key.pub") }
+    if let key { self.key = key } else { self.key = try VerifyingKey(file: path + ".key.pub") }
   }
 
   /// Reads the whole log.
@@ -30,7 +30,7 @@ public struct LogVerifier: Sendable {
   public func verify() throws(AuditError) -> Verification {
     let head = try readHead()
     var reader = try LogReader(path: path)
-    var walk = Walk(key: key, head: head.known, mustBeginAtOne: Segments(path: path).startsAtFirst)
+    var walk = Walk(key: key, head: head.known, mustBeginAtOne: try Segments(path: path).startAtFirst())
     while let line = try reader.next() { walk.visit(line) }
     walk.finish(torn: reader.rest, path: path, headProblem: head.problem)
     return walk.result
