@@ -1,6 +1,6 @@
 """Real programs through the gate to real servers: each is let through where a rule says so, denied where none does,
 and both stand in the log."""
-import base64, os, shutil, subprocess, sys
+import base64, itertools, os, shutil, subprocess, sys
 
 import pytest
 
@@ -18,6 +18,8 @@ rules:
   - { id: websocket, action: allow, protocol: tcp, ports: [80], to: [ws.test] }
 """
 
+_fresh = itertools.count()
+
 
 class Programs:
     """Runs programs in the sandbox, with the proxy variables that an agent would have."""
@@ -25,6 +27,7 @@ class Programs:
     def __init__(self, bench, gate, servers, tmp_path):
         self.bench, self.gate, self.servers, self.tmp = bench, gate, servers, tmp_path
         self.written = gate.log.mark()
+        self.denied = f"n{next(_fresh)}.denied.test"  # a name of its own, so that its denial has a record of its own
 
     def run(self, *command, status=0, **variables):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.tmp), "LANG": "C.UTF-8", "NO_PROXY": "", "no_proxy": ""}
@@ -71,26 +74,26 @@ def test_curl_over_tls(programs, version, spoken):
     done = programs.run("curl", *shape, "https://web.test/hello.txt")
     assert done.stdout == f"hello\n{spoken} 200"
     programs.says("allow", "web.test", rule="secure", protocol="https", layer="connect")
-    done = programs.run("curl", *shape, "https://denied.test/hello.txt", status=56)
+    done = programs.run("curl", *shape, f"https://{programs.denied}/hello.txt", status=56)
     assert done.stdout.endswith("403")
-    programs.says("deny", "denied.test", reason="no-rule", layer="connect")
+    programs.says("deny", programs.denied, reason="no-rule", layer="connect")
 
 
 def test_curl_over_plain_http(programs):
     done = programs.run("curl", "-sS", "http://web.test/hello.txt", "http://web.test/hello.txt")
     assert done.stdout == "hello\n" * 2
     programs.says("allow", "web.test", rule="plain", protocol="http")
-    done = programs.run("curl", "-sS", "-i", "http://denied.test/hello.txt")
+    done = programs.run("curl", "-sS", "-i", f"http://{programs.denied}/hello.txt")
     assert " 403 " in done.stdout and '"reason":"no-rule"' in done.stdout.replace(" ", "")
-    programs.says("deny", "denied.test", reason="no-rule", layer="http")
+    programs.says("deny", programs.denied, reason="no-rule", layer="http")
 
 
 def test_curl_over_socks5(programs):
     socks = ("--socks5-hostname", "10.66.0.1:3128", "--cacert", programs.servers.ca)
     assert programs.run("curl", "-sS", *socks, "https://web.test/hello.txt").stdout == "hello\n"
     programs.says("allow", "web.test", rule="secure", layer="socks")
-    programs.run("curl", "-sS", *socks, "https://denied.test/hello.txt", status=97)
-    programs.says("deny", "denied.test", reason="no-rule", layer="socks")
+    programs.run("curl", "-sS", *socks, f"https://{programs.denied}/hello.txt", status=97)
+    programs.says("deny", programs.denied, reason="no-rule", layer="socks")
 
 
 def test_TLS_07_the_name_inside_the_encrypted_stream_is_out_of_sight(programs):
@@ -108,8 +111,8 @@ def test_wget(programs):
     assert programs.run("wget", *shape, "http://web.test/hello.txt").stdout == "hello\n"
     programs.says("allow", "web.test", rule="secure")
     programs.says("allow", "web.test", rule="plain")
-    programs.run("wget", *shape, "https://denied.test/hello.txt", status=8)
-    programs.says("deny", "denied.test", reason="no-rule")
+    programs.run("wget", *shape, f"https://{programs.denied}/hello.txt", status=8)
+    programs.says("deny", programs.denied, reason="no-rule")
 
 
 def test_git_clone(programs):
@@ -117,9 +120,9 @@ def test_git_clone(programs):
     programs.run(*shape, "https://git.test/git/project.git", "clone", GIT_TERMINAL_PROMPT="0")
     assert (programs.tmp / "clone" / "README").read_text() == "from the origin\n"
     programs.says("allow", "git.test", rule="secure")
-    done = programs.run(*shape, "https://denied.test/git/project.git", "other", status=128)
+    done = programs.run(*shape, f"https://{programs.denied}/git/project.git", "other", status=128)
     assert "403" in done.stderr
-    programs.says("deny", "denied.test", reason="no-rule")
+    programs.says("deny", programs.denied, reason="no-rule")
 
 
 def test_pip_download(programs):
@@ -128,13 +131,14 @@ def test_pip_download(programs):
     programs.run(*shape, programs.tmp / "got", "--index-url", "https://index.test/simple/", "exitgate-sample", **alone)
     assert [file.name for file in (programs.tmp / "got").iterdir()] == ["exitgate_sample-1.0-py3-none-any.whl"]
     programs.says("allow", "index.test", rule="secure")
-    programs.run(*shape, programs.tmp / "not", "--index-url", "https://denied.test/simple/", "exitgate-sample", status=1, **alone)
-    programs.says("deny", "denied.test", reason="no-rule")
+    programs.run(*shape, programs.tmp / "not", "--index-url", f"https://{programs.denied}/simple/", "exitgate-sample", status=1, **alone)
+    programs.says("deny", programs.denied, reason="no-rule")
 
 
 @needs("apt-get")
-@pytest.mark.parametrize("host, verdict", [("apt.test", "allow"), ("denied.test", "deny")])
-def test_apt(programs, host, verdict):
+@pytest.mark.parametrize("verdict", ["allow", "deny"])
+def test_apt(programs, verdict):
+    host = "apt.test" if verdict == "allow" else programs.denied
     for folder in ("etc/apt/preferences.d", "etc/apt/sources.list.d", "etc/apt/trusted.gpg.d", "state/lists/partial", "cache/archives/partial"):
         (programs.tmp / folder).mkdir(parents=True)
     (programs.tmp / "status").write_text("")
@@ -164,13 +168,13 @@ def test_python_clients(programs, library):
         assert programs.run(sys.executable, "-c", script, url).stdout == "200 hello\n"
     programs.says("allow", "web.test", rule="secure")
     programs.says("allow", "web.test", rule="plain")
-    done = programs.run(sys.executable, "-c", script, "https://denied.test/hello.txt", status=1)
+    done = programs.run(sys.executable, "-c", script, f"https://{programs.denied}/hello.txt", status=1)
     assert "403" in done.stderr
-    programs.says("deny", "denied.test", reason="no-rule")
+    programs.says("deny", programs.denied, reason="no-rule")
 
 
 NODE = """
-const { ProxyAgent, setGlobalDispatcher } = require('/usr/share/nodejs/undici');
+const { ProxyAgent, setGlobalDispatcher } = require('undici');
 setGlobalDispatcher(new ProxyAgent(process.env.https_proxy));
 fetch(process.argv[1]).then(async r => console.log(r.status, (await r.text()).trim())).catch(e => { console.error(String(e.cause || e)); process.exit(1); });
 """
@@ -179,11 +183,11 @@ fetch(process.argv[1]).then(async r => console.log(r.status, (await r.text()).tr
 @needs("node")
 @pytest.mark.skipif(not os.path.exists("/usr/share/nodejs/undici"), reason="node-undici is not installed")
 def test_nodes_fetch_with_a_proxy_agent(programs):
-    variables = {"NODE_EXTRA_CA_CERTS": str(programs.servers.ca)}
+    variables = {"NODE_EXTRA_CA_CERTS": str(programs.servers.ca), "NODE_PATH": "/usr/share/nodejs"}
     assert programs.run("node", "-e", NODE, "https://web.test/hello.txt", **variables).stdout == "200 hello\n"
     programs.says("allow", "web.test", rule="secure")
-    programs.run("node", "-e", NODE, "https://denied.test/hello.txt", status=1, **variables)
-    programs.says("deny", "denied.test", reason="no-rule")
+    programs.run("node", "-e", NODE, f"https://{programs.denied}/hello.txt", status=1, **variables)
+    programs.says("deny", programs.denied, reason="no-rule")
 
 
 WEBSOCKET = """
@@ -200,9 +204,9 @@ def test_websocket_echo(programs, url, rule):
     done = programs.run(sys.executable, "-c", WEBSOCKET, url, programs.servers.ca, PROXY)
     assert done.stdout == "echo one\necho two\n"
     programs.says("allow", "ws.test", rule=rule)
-    denied = programs.run(sys.executable, "-c", WEBSOCKET, url.replace("ws.test", "denied.test"), programs.servers.ca, PROXY, status=1)
+    denied = programs.run(sys.executable, "-c", WEBSOCKET, url.replace("ws.test", programs.denied), programs.servers.ca, PROXY, status=1)
     assert "403" in denied.stderr
-    programs.says("deny", "denied.test", reason="no-rule")
+    programs.says("deny", programs.denied, reason="no-rule")
 
 
 def test_websocket_over_a_plain_request(programs):

@@ -18,7 +18,7 @@ rules:
   - { id: ports, action: allow, to: [ports.test], ports: [443, "8440-8443"] }
   - { id: mine, action: allow, agents: [a1], to: [mine.test] }
   - { id: plain, action: allow, protocol: http, to: [plain.test], ports: [80, 8080] }
-  - { id: paths, action: allow, protocol: http, to: [paths.test], http: [{ methods: [GET, HEAD], path: "/repository/**" }] }
+  - { id: paths, action: allow, protocol: http, to: [paths.test], ports: [80, 8080], http: [{ methods: [GET, HEAD], path: "/repository/**" }] }
   - { id: opaque, action: allow, protocol: tcp, to: [db.test], ports: [5432] }
   - { id: no, action: deny, to: [no.whole.test] }
   - { id: wide-ask, action: ask, to: ["**.person.test"] }
@@ -37,10 +37,10 @@ ROWS = [
     (2, "https", "whole.test:443", "allow", "rule", "whole"), (2, "https", "a.whole.test:443", "allow", "rule", "whole"),
     (3, "https", "11.11.0.10:443", "allow", "rule", "block"), (3, "https", "11.11.1.10:443", "deny", "no-rule", None),
     (3, "https", "named.test:443", "deny", "no-rule", None),
-    (4, "https", "ports.test:8441", "allow", "rule", "ports"), (4, "https", "ports.test:8444", "deny", "no-rule", None),
+    (4, "https", "ports.test:8443", "allow", "rule", "ports"), (4, "https", "ports.test:8444", "deny", "no-rule", None),
     (4, "http", "plain.test:8080", "allow", "rule", "plain"), (4, "http", "one.test:80", "deny", "no-rule", None),
     (4, "https", "mine.test:443", "allow", "rule", "mine"), (4, "http", "paths.test:80/repository/a", "allow", "rule", "paths"),
-    (4, "http", "paths.test:80/other", "deny", "no-rule", None), (4, "http", "paths.test:80/repository/../other", "deny", "no-rule", None),
+    (4, "http", "paths.test:80/other", "deny", "no-rule", None), (4, "http", "paths.test:8080/repository/../other", "deny", "no-rule", None),
     (5, "https", "169.254.169.254:443", "deny", "special-address", None), (5, "http", "169.254.169.254:80", "deny", "special-address", None),
     (5, "https", "127.0.0.1:443", "deny", "special-address", None), (5, "https", "[::ffff:127.0.0.1]:443", "deny", "special-address", None),
     (5, "https", "10.9.1.1:443", "allow", "rule", "inside"), (5, "https", "10.8.1.1:443", "deny", "private-address", None),

@@ -30,26 +30,26 @@ class Trial:
 
     def malformed(self, *segments, status=400, reason=None, **options):
         """BAD: no request at all; the connection ends and nothing behind it is read."""
-        return self.refused(*segments, status=status, reason=reason, **options)
+        return self.refused(*segments, status=status, reason=reason, host=None, **options)
 
-    def refused(self, *segments, status, reason=None, resolves=False, dials=False, agent=None, layer=None):
+    def refused(self, *segments, status, reason=None, resolves=False, dials=False, agent=None, **wanted):
         seen, written = self.far.mark(), self.gate.log.mark()
         reply = self.agent.send(*segments)
-        wanted = status if isinstance(status, (tuple, set)) else (status,)
-        assert reply.status in wanted, f"{status} expected for {segments!r}, got {reply}"
+        expected = status if isinstance(status, (tuple, set)) else (status,)
+        assert reply.status in expected, f"{status} expected for {segments!r}, got {reply}"
         assert reply.ended == "closed", f"the connection stays {reply.ended} after {reply.status}: {segments!r}"
         assert reply.raw.count(b"HTTP/1.1 ") == 1, f"something behind the refusal was answered: {reply.raw!r}"
         self.nothing_reached_the_far_side(seen, resolves=resolves, dials=dials)
-        self.recorded(written, reason, agent or self.name, layer)
+        self.recorded(written, agent=agent or self.name, **({"reason": reason} if reason else {}), **wanted)
         assert self.gate.is_alive, f"the gate died of {segments!r}: {self.gate.said[-5:]}"
         return reply
 
-    def recorded(self, written, reason, agent, layer=None):
+    def recorded(self, written, **wanted):
         """A record of the denial, or one of the same kind before it, into whose roll-up it goes.
 
         That each is counted exactly once is AUD-06's to prove.
         """
-        wanted = {"verdict": "deny", "agent": agent} | ({"reason": reason} if reason else {}) | ({"layer": layer} if layer else {})
+        wanted["verdict"] = "deny"
         if not any(entry.matches(wanted) for entry in self.gate.log.entries()):
             self.gate.log.wait_for(written, **wanted)
 
