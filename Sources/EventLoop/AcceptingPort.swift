@@ -65,18 +65,16 @@ final class AcceptingPort: LoopService {
     return true
   }
 
-  /// A connection that died in the queue says nothing about the next one (accept(2), error handling).
+  /// A connection that died in the queue, or that the firewall forbids, says
+  /// nothing about the next one (accept(2), error handling).
   private func isWorthRetrying(_ error: Errno) -> Bool {
     switch error {
+    case .connectionAbort, .interrupted, .protocolError, .notPermitted: return true
     case .wouldBlock: return false
-    case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
-      pause(error)
-      return false
-    case .badFileDescriptor, .invalidArgument, .notSocket:
-      close()
-      return false
-    default: return true
+    case .badFileDescriptor, .invalidArgument, .notSocket: close()
+    default: pause(error)
     }
+    return false
   }
 
   private func pause(_ error: Errno) {

@@ -93,6 +93,7 @@ public final class EventLoop: @unchecked Sendable {
   /// Takes one turn: `body`, then the relays that had work left, then the hooks.
   func turn(_ body: () -> Void) {
     assertOnLoop()
+    guard !isShutDown else { return }
     isInTurn = true
     turnTime = nil
     let left = continuations
@@ -144,6 +145,7 @@ public final class EventLoop: @unchecked Sendable {
   /// - Throws: What socket(2), connect(2) or epoll_ctl(2) says at once.
   public func connect(to endpoint: Endpoint) throws(Errno) -> Channel {
     assertOnLoop()
+    guard !isShutDown else { throw .canceled }
     let address = SocketAddress(endpoint)
     let fd = linux_stream_socket(address.family)
     guard fd >= 0 else { throw lastError() }
@@ -170,10 +172,11 @@ public final class EventLoop: @unchecked Sendable {
     return open(fd, state: isTCP ? [.mayRead, .mayWrite, .isTCP] : [.mayRead, .mayWrite], peer: nil)
   }
 
-  /// Makes the channel of a connected, non-blocking socket.
+  /// Makes the channel of a connected, non-blocking socket; a closed one when the loop has ended.
   func open(_ fd: Int32, state: Channel.State, peer: Endpoint?) -> Channel {
     let channel = Channel(loop: self, fd: fd, state: state, peer: peer)
     channels.insert(channel)
+    if isShutDown { channel.close() }
     return channel
   }
 
@@ -288,17 +291,6 @@ extension EventLoop {
     }
     if next != .max, nextSweep.map({ next < $0.tick }) ?? true { scheduleSweep(at: next) }
   }
-}
-
-/// A descriptor on a loop that is no channel: a listening or a datagram socket.
-protocol LoopService: AnyObject {
-  func serviceIsReady()
-  func loopEnds()
-}
-
-/// Something that had work left when its share of a turn was used up.
-protocol TurnContinuation: AnyObject {
-  func continueTurn()
 }
 
 /// Carries a value to the loop's queue, on which alone it is used.

@@ -50,8 +50,17 @@ public final class Listener: Sendable {
   /// Binds and listens; nothing is accepted before `start`.
   ///
   /// A socket file that nobody listens on any more is replaced.
-  public static func bind(_ address: BindAddress) throws(ListenError) -> Listener {
-    Listener(try ListeningSocket(binding: address))
+  ///
+  /// - Parameter clientSpeaksFirst: Accept a TCP connection when its first bytes
+  ///   have come, or after some seconds without (TCP_DEFER_ACCEPT, tcp(7)). The
+  ///   first read then finds them, which saves a registration and a turn (a third
+  ///   of the processor time of a denial). Wrong for protocols in which the server greets.
+  public static func bind(
+    _ address: BindAddress, clientSpeaksFirst: Bool = false
+  ) throws(ListenError) -> Listener {
+    let socket = try ListeningSocket(binding: address)
+    if clientSpeaksFirst { socket.deferAccept() }
+    return Listener(socket)
   }
 
   /// Takes over a descriptor that listens already, from systemd or from another network namespace.
@@ -142,6 +151,12 @@ final class ListeningSocket: Sendable {
     _ = linux_set_flag(fd, SOL_SOCKET, SO_REUSEADDR)
     _ = linux_set_flag(fd, Int32(IPPROTO_TCP), TCP_NODELAY)
     if family == AF_INET6 { _ = linux_set_flag(fd, Int32(IPPROTO_IPV6), Int32(IPV6_V6ONLY)) }
+  }
+
+  func deferAccept() {
+    // In seconds, after which a silent client is accepted all the same and held to the time limits of any other.
+    var seconds: Int32 = 5
+    setsockopt(fd, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, &seconds, socklen_t(MemoryLayout<Int32>.size))
   }
 
   /// The file never has more rights than `mode`: the mode of the socket is that

@@ -117,7 +117,7 @@ extension EventLoopTests {
       let second = try dial(endpoint), third = try dial(endpoint)
       try served.wait("second connection")
       try served.wait("third connection")
-      let fourth = try exhaustingDescriptors {
+      let fourth = try withSpareDescriptors(1) {
         let fourth = try dial(endpoint)
         #expect(try notices.wait("notice") == .paused(.tooManyOpenFiles))
         try first.send([1])
@@ -181,15 +181,4 @@ extension EventLoopTests {
   }
   channel.delegate = events
   events.ready(channel)
-}
-
-/// Lowers the limit on descriptors so that the process can open one more, for the test's own client, and no other.
-private func exhaustingDescriptors<T>(_ body: () throws -> T) throws -> T {
-  var soft: UInt64 = 0, hard: UInt64 = 0
-  #expect(linux_get_descriptor_limit(&soft, &hard) == 0)
-  let next = dup(0)
-  close(next)
-  #expect(linux_set_descriptor_limit(UInt64(next) + 1, hard) == 0)
-  defer { _ = linux_set_descriptor_limit(soft, hard) }
-  return try body()
 }

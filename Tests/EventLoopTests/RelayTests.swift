@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Glibc
 import SystemPackage
@@ -88,8 +89,26 @@ extension EventLoopTests {
 
     @Test("tens of MiB both ways at once arrive byte for byte", arguments: everyWay)
     func bulk(_ backEnd: PollerBackEnd, _ transport: Transport) throws {
-      let relay = try RelayRig(backEnd, transport)
-      let size = 24 << 20
+      try carry(24 << 20, both: RelayRig(backEnd, transport))
+    }
+
+    @Test("where no pipe is to be had, bulk is copied", arguments: PollerBackEnd.allCases)
+    func withoutPipes(_ backEnd: PollerBackEnd) throws {
+      let relay = try RelayRig(backEnd)
+      // Both sources of each side exist before the limit falls.
+      try relay.client.send([1])
+      _ = try relay.upstream.receive(exactly: 1)
+      let pool = PipePool()
+      try withSpareDescriptors(0) { #expect(pool.take() == nil) }
+      #expect(pool.take() == nil, "the kernel is not asked again at once")
+      let held = relay.rig.run { loop in (0..<64).compactMap { _ in loop.pipes.take() } }
+      #expect(held.count <= 32)
+      #expect(relay.rig.run { $0.pipes.take() } == nil)
+      try carry(8 << 20, both: relay, before: 1)
+      relay.rig.run { loop in held.forEach { loop.pipes.give($0) } }
+    }
+
+    private func carry(_ size: Int, both relay: RelayRig, before: UInt64 = 0) throws {
       let results = Waiter<String?>()
       for (peer, sends, reads) in [(relay.client, 11, 22), (relay.upstream, 22, 11)] {
         DispatchQueue.global().async { results.give(sendRandomly(peer, seed: sends, size)) }
@@ -97,7 +116,7 @@ extension EventLoopTests {
       }
       for _ in 0..<4 { #expect(try results.wait("end of a stream") == nil) }
       #expect(try relay.ended.wait("end") == .finished)
-      #expect(relay.counts == [UInt64(size), UInt64(size)])
+      #expect(relay.counts == [UInt64(size) + before, UInt64(size)])
     }
 
     @Test(

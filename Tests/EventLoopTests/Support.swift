@@ -240,3 +240,14 @@ struct ByteStream {
     }
   }
 }
+
+/// Lowers the limit on descriptors so that the process can open `spare` more and no other.
+func withSpareDescriptors<T>(_ spare: Int, _ body: () throws -> T) throws -> T {
+  var soft: UInt64 = 0, hard: UInt64 = 0
+  #expect(linux_get_descriptor_limit(&soft, &hard) == 0)
+  let next = dup(0)
+  close(next)
+  #expect(linux_set_descriptor_limit(UInt64(Int(next) + spare), hard) == 0)
+  defer { _ = linux_set_descriptor_limit(soft, hard) }
+  return try body()
+}
