@@ -64,6 +64,13 @@ class ApproachDriver: LiveFlow {
     holdsConnection = false
   }
 
+  /// What the flow holds, for whoever goes on with it.
+  func handOver() -> FlowHold {
+    openAccount()
+    defer { holdsConnection = false }
+    return FlowHold(account, ticket: ticket, holdsConnection: holdsConnection)
+  }
+
   /// Closes both sides at once.
   func cut() {
     upstream?.reset()

@@ -18,7 +18,6 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   private var behind: [UInt8]
   private var toUpstream = OutgoingBytes()
   private var toClient = OutgoingBytes()
-  private var relay: Relay?
   private var isPumping = false
 
   init(
@@ -58,14 +57,6 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
     let mayStillSend = !behind.isEmpty || (session?.awaitsBody ?? (head.framing != .none))
     Farewell.send(bytes, on: client, loop: shard.loop, lingers: mayStillSend)
   }
-
-  override func cut() {
-    if let relay {
-      relay.cut()
-    } else {
-      super.cut()
-    }
-  }
 }
 
 // MARK: - Effects
@@ -74,10 +65,7 @@ extension ExchangeDriver {
   private func handle(_ event: ExchangeSession.Event) {
     guard let effects = session?.handle(event, in: shard.snapshot.policy.mode, at: .now()) else { return }
     for effect in effects { perform(effect) }
-    if session?.isFinished == true {
-      relay = nil
-      finish()
-    }
+    if session?.isFinished == true { finish() }
   }
 
   private func perform(_ effect: ExchangeSession.Effect) {
@@ -86,7 +74,7 @@ extension ExchangeDriver {
     case .toUpstream(let bytes): send(bytes, \.toUpstream, against: account?.out, or: .bytesOutLimit)
     case .toClient(let bytes): send(bytes, \.toClient, against: account?.in, or: .bytesInLimit)
     case .finishUpstream: upstream?.shutdownWrite()
-    case .relay(let out, let received): startRelay(out, received)
+    case .relay(let endpoint, let out, let received): startRelay(to: endpoint, out, received)
     case .refuse(let denial):
       upstream?.reset()
       refuse(denial)
@@ -106,20 +94,11 @@ extension ExchangeDriver {
     self[keyPath: path].append(bytes)
   }
 
-  private func startRelay(_ earlyToUpstream: [UInt8], _ earlyToClient: [UInt8]) {
-    guard let upstream, toClient.flush(to: client), toClient.isEmpty else { return handle(.clientClosed) }
-    client.deadline = nil
-    let until = approach.flow.decision.rule?.limits.duration.map { shard.loop.now + $0 }
-    let options = RelayOptions(
-      idle: Deadlines.idle, until: until, budgetOut: account?.out, budgetIn: account?.in)
-    let relay = Relay(client: client, upstream: upstream, options: options) { [self] end in relayEnded(end) }
-    self.relay = relay
-    relay.start(earlyToUpstream: earlyToUpstream, earlyToClient: earlyToClient)
-  }
-
-  private func relayEnded(_ end: RelayEnd) {
-    guard let relay else { return }
-    handle(.relayed(end, bytesOut: relay.bytesOut, bytesIn: relay.bytesIn))
+  private func startRelay(to endpoint: Endpoint, _ earlyToUpstream: [UInt8], _ earlyToClient: [UInt8]) {
+    guard let upstream else { return }
+    let early = (toUpstream: toUpstream.unsent + earlyToUpstream, toClient: toClient.unsent + earlyToClient)
+    RelayedFlow.start(
+      approach.flow, from: client, to: upstream, at: endpoint, holding: handOver(), early: early, on: shard)
   }
 
   /// Hands the connection back for the next request, decided anew.
@@ -149,16 +128,16 @@ extension ExchangeDriver {
 
   /// Moves what can be moved, both ways, until neither side has more to give.
   private func pump() {
-    guard !isPumping, session != nil, relay == nil else { return }
+    guard !isPumping, session != nil else { return }
     isPumping = true
     defer { isPumping = false }
     var moved = true
-    while moved, let session, !session.isFinished, relay == nil {
+    while moved, let session, !session.isFinished {
       guard flush() else { return }
       moved = readUpstream()
       moved = readClient() || moved
     }
-    if let session, !session.isFinished, relay == nil {
+    if let session, !session.isFinished {
       client.deadline = shard.loop.now + (session.awaitsBody ? Deadlines.betweenRequests : Deadlines.response)
     }
   }

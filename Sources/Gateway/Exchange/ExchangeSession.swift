@@ -16,8 +16,6 @@ struct ExchangeSession {
     case clientClosed
     case upstreamBytes(ArraySlice<UInt8>)
     case upstreamClosed
-    /// An upgraded connection's relay has ended.
-    case relayed(RelayEnd, bytesOut: UInt64, bytesIn: UInt64)
     case deadline
     /// A byte budget is used up.
     case overBudget(Reason)
@@ -29,8 +27,9 @@ struct ExchangeSession {
     case toUpstream([UInt8])
     case toClient([UInt8])
     case finishUpstream
-    /// The protocol was switched: everything from here on is relayed.
-    case relay(earlyToUpstream: [UInt8], earlyToClient: [UInt8])
+    /// The protocol was switched: everything from here on is relayed, and
+    /// recorded, by another.
+    case relay(Endpoint, earlyToUpstream: [UInt8], earlyToClient: [UInt8])
     /// Tell the client why not, then close; no response had begun.
     case refuse(Denial)
     /// The connection waits for the next request, of which these bytes are known.
@@ -57,8 +56,6 @@ struct ExchangeSession {
   private var bytesOut: UInt64 = 0
   private var bytesIn: UInt64 = 0
   private var interimResponses = 0
-  private var isRelaying = false
-  private var cutReason: Reason?
   private(set) var isFinished = false
 
   /// The most 1xx responses before the final one; more are an attack.
@@ -75,13 +72,13 @@ struct ExchangeSession {
 
   /// Whether the client's next bytes can be taken.
   var wantsClientBytes: Bool {
-    endpoint != nil && !isFinished && !isRelaying && behind.count < Self.behindLimit
+    endpoint != nil && !isFinished && behind.count < Self.behindLimit
   }
 
   /// Whether the upstream's next bytes can be taken.
   var wantsUpstreamBytes: Bool {
     if case .finished = response { return false }
-    return endpoint != nil && !isFinished && !isRelaying
+    return endpoint != nil && !isFinished
   }
 
   private var asksForWebSocket: Bool { head.upgrade == "websocket" }
@@ -99,10 +96,6 @@ struct ExchangeSession {
     case .upstreamClosed: return upstreamClosed(at: now)
     case .deadline: return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
     case .overBudget(let reason), .revoked(let reason): return cut(reason, at: now)
-    case .relayed(let end, let out, let received):
-      bytesOut += out
-      bytesIn += received
-      return finish(cutReason.map(CloseReason.cut) ?? CloseReason(end), [], at: now)
     }
   }
 }
@@ -241,14 +234,12 @@ extension ExchangeSession {
   private mutating func switchProtocols(_ answer: ResponseHead, _ rest: [UInt8], at now: Timestamp)
     -> [Effect]
   {
-    guard asksForWebSocket, request.isFinished else {
+    guard asksForWebSocket, request.isFinished, let endpoint else {
       return fail(.badUpstream, at: now)
     }
-    isRelaying = true
-    let bytes = answer.downstreamBytes(framing: .none, keepAlive: true)
-    let held = behind
-    behind = []
-    return [.toClient(bytes), .relay(earlyToUpstream: held, earlyToClient: rest)]
+    isFinished = true
+    let head = answer.downstreamBytes(framing: .none, keepAlive: true)
+    return [.relay(endpoint, earlyToUpstream: behind, earlyToClient: head + rest)]
   }
 
   private var hasBegun: Bool {
@@ -267,11 +258,7 @@ extension ExchangeSession {
   }
 
   private mutating func cut(_ reason: Reason, at now: Timestamp) -> [Effect] {
-    if isRelaying {
-      cutReason = reason
-      return [.cut]
-    }
-    return hasBegun ? finish(.cut(reason), [.cut], at: now) : fail(reason, at: now)
+    hasBegun ? finish(.cut(reason), [.cut], at: now) : fail(reason, at: now)
   }
 
   private mutating func finish(_ reason: CloseReason, _ effects: [Effect], at now: Timestamp) -> [Effect] {

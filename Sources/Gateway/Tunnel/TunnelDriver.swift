@@ -14,7 +14,6 @@ enum TunnelDialect: Sendable {
 final class TunnelDriver: ApproachDriver, ChannelDelegate {
   private let dialect: TunnelDialect
   private var session: TunnelSession?
-  private var relay: Relay?
   private var isReading = false
   /// What the client sent behind its request; held until the policy, the log
   /// and the upstream have answered.
@@ -54,10 +53,7 @@ final class TunnelDriver: ApproachDriver, ChannelDelegate {
   private func handle(_ event: TunnelSession.Event) {
     guard let effects = session?.handle(event, in: shard.snapshot.policy.mode, at: .now()) else { return }
     for effect in effects { perform(effect) }
-    if session?.isFinished == true {
-      relay = nil
-      finish()
-    }
+    if session?.isFinished == true { finish() }
   }
 
   private func perform(_ effect: TunnelSession.Effect) {
@@ -65,16 +61,8 @@ final class TunnelDriver: ApproachDriver, ChannelDelegate {
     case .record(let record): shard.record(record)
     case .accept: accept()
     case .readHello: awaitHello()
-    case .relay(let firstFlight): startRelay(firstFlight)
+    case .relay(let endpoint, let firstFlight): startRelay(to: endpoint, firstFlight)
     case .cut: cut()
-    }
-  }
-
-  override func cut() {
-    if let relay {
-      relay.cut()
-    } else {
-      super.cut()
     }
   }
 }
@@ -117,24 +105,13 @@ extension TunnelDriver {
     handle(.helloDeadline)
   }
 
-  private func startRelay(_ firstFlight: [UInt8]) {
+  private func startRelay(to endpoint: Endpoint, _ firstFlight: [UInt8]) {
     guard let upstream, !client.isClosed else { return }
-    client.deadline = nil
-    openAccount()
-    let rule = approach.flow.decision.rule
-    let options = RelayOptions(
-      idle: Deadlines.idle, until: rule?.limits.duration.map { shard.loop.now + $0 }, budgetOut: account?.out,
-      budgetIn: account?.in)
-    let relay = Relay(client: client, upstream: upstream, options: options) { [self] end in relayEnded(end) }
-    self.relay = relay
     let held = firstFlight.isEmpty ? early : firstFlight
     early = []
-    relay.start(earlyToUpstream: held)
-  }
-
-  private func relayEnded(_ end: RelayEnd) {
-    guard let relay else { return }
-    handle(.relayed(end, bytesOut: relay.bytesOut, bytesIn: relay.bytesIn))
+    RelayedFlow.start(
+      approach.flow, from: client, to: upstream, at: endpoint, holding: handOver(), early: (held, []),
+      on: shard)
   }
 }
 

@@ -4,8 +4,8 @@ import EventLoop
 import Policy
 import Wire
 
-/// A tunnel from the moment its upstream stands: the acceptance, the first
-/// flight where TLS is expected, the relay.
+/// A tunnel from the moment its upstream stands until its bytes may flow: the
+/// acceptance, and the first flight where TLS is expected.
 ///
 /// It holds no socket and no clock: events go in, effects come out.
 struct TunnelSession {
@@ -14,7 +14,6 @@ struct TunnelSession {
     case clientBytes(ArraySlice<UInt8>)
     case helloDeadline
     case clientClosed
-    case relayed(RelayEnd, bytesOut: UInt64, bytesIn: UInt64)
     case revoked(Reason)
   }
 
@@ -23,7 +22,8 @@ struct TunnelSession {
     case accept
     /// Read what the client has sent and answer with `clientBytes`.
     case readHello
-    case relay(early: [UInt8])
+    /// Let the bytes flow, these first: the last effect of a tunnel that stands.
+    case relay(Endpoint, early: [UInt8])
     /// Close both sides at once.
     case cut
   }
@@ -31,14 +31,11 @@ struct TunnelSession {
   private enum Phase {
     case opening
     case greeting(Endpoint, ClientHelloReader, [UInt8])
-    case relaying(Endpoint)
     case finished
   }
 
   private let flow: Flow
   private var phase = Phase.opening
-  /// Why a standing relay is being cut; its record waits for the byte counts.
-  private var cutReason: Reason?
 
   init(_ flow: Flow) {
     self.flow = flow
@@ -60,13 +57,16 @@ struct TunnelSession {
     case (.opening, .connected(let endpoint)): open(endpoint)
     case (.greeting, .clientBytes(let bytes)): greet(bytes, in: mode, at: now)
     case (.greeting, .helloDeadline): object(.helloTimeout, in: mode, at: now)
-    case (.relaying(let endpoint), .relayed(let end, let out, let received)):
-      close(CloseReason(end), endpoint, out, received, at: now)
     case (.finished, _): []
-    case (_, .revoked(let reason)): cut(reason, at: now)
-    case (_, .clientClosed): close(.clientReset, nil, 0, 0, at: now) + [.cut]
+    case (_, .revoked(let reason)): close(.cut(reason), at: now)
+    case (_, .clientClosed): close(.clientReset, at: now)
     default: []
     }
+  }
+
+  private mutating func close(_ reason: CloseReason, at now: Timestamp) -> [Effect] {
+    let record = flow.closeRecord(reason, address: nil, bytesOut: 0, bytesIn: 0, at: now)
+    return advance(.finished, [.record(record), .cut])
   }
 
   private mutating func advance(_ next: Phase, _ effects: [Effect]) -> [Effect] {
@@ -76,7 +76,7 @@ struct TunnelSession {
 
   private mutating func open(_ endpoint: Endpoint) -> [Effect] {
     guard flow.destination.traffic == .https else {
-      return advance(.relaying(endpoint), [.accept, .relay(early: [])])
+      return advance(.finished, [.accept, .relay(endpoint, early: [])])
     }
     return advance(.greeting(endpoint, ClientHelloReader(), []), [.accept, .readHello])
   }
@@ -97,7 +97,7 @@ extension TunnelSession {
       guard let hello = try reader.read() else { return [.readHello] }
       phase = .greeting(endpoint, reader, early)
       guard let reason = objection(to: hello) else {
-        return advance(.relaying(endpoint), [.relay(early: early)])
+        return advance(.finished, [.relay(endpoint, early: early)])
       }
       return object(reason, in: mode, at: now)
     } catch {
@@ -124,29 +124,9 @@ extension TunnelSession {
     guard case .greeting(let endpoint, _, let early) = phase else { return [] }
     if mode == .audit {
       let record = flow.decisionRecord(.allow, reason, wouldDeny: true, layer: .sni, at: now)
-      return advance(.relaying(endpoint), [.record(record), .relay(early: early)])
+      return advance(.finished, [.record(record), .relay(endpoint, early: early)])
     }
     let denied = flow.decisionRecord(.deny, reason, layer: .sni, address: endpoint.address, at: now)
-    return [.record(denied)] + cut(reason, at: now)
-  }
-}
-
-// MARK: - Finish
-
-extension TunnelSession {
-  private mutating func cut(_ reason: Reason, at now: Timestamp) -> [Effect] {
-    if case .relaying = phase {
-      cutReason = reason
-      return [.cut]
-    }
-    return close(.cut(reason), nil, 0, 0, at: now) + [.cut]
-  }
-
-  private mutating func close(
-    _ reason: CloseReason, _ endpoint: Endpoint?, _ out: UInt64, _ received: UInt64, at now: Timestamp
-  ) -> [Effect] {
-    let reason = cutReason.map(CloseReason.cut) ?? reason
-    let record = flow.closeRecord(reason, address: endpoint, bytesOut: out, bytesIn: received, at: now)
-    return advance(.finished, [.record(record)])
+    return [.record(denied)] + close(.cut(reason), at: now)
   }
 }
