@@ -55,5 +55,23 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
+
+    tests("AddressingTests", ["Addressing"]),
+    tests("WireTests", ["Wire", "Addressing"]),
+    tests("PolicyTests", ["Policy", "Addressing"]),
+    tests("PolicyFileTests", ["PolicyFile", "Policy", "Addressing"]),
+    tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
+    tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
+    tests("ControlTests", ["Control", "Gateway", "EventLoop", "Policy", "Addressing", systemPackage]),
+    tests(
+      "GatewayTests",
+      ["Gateway", "EventLoop", "Audit", "PolicyFile", "Policy", "Wire", "Addressing", systemPackage]),
+    tests("CommandTests", ["exitgate", "Policy", "Addressing"]),
+    tests("HouseTests", ["exitgate"]),
   ]
 )
+
+/// A test target; each may look into what it tests.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
