@@ -50,7 +50,7 @@ func parseIPv4(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
 
 /// RFC 4291 §2.2, forms 1 to 3. A zone (`%`) is never part of it.
 func parseIPv6(_ bytes: ArraySlice<UInt8>) -> IPAddress? {
-  guard (2...45).contains(bytes.count) else { return nil }
+  guard (2...45).contains(bytes.count), bytes.contains(UInt8(ascii: ":")) else { return nil }
   let text = Array(bytes)
   guard let gap = firstDoubleColon(in: text) else { return address(head: text[...], tail: nil) }
   return address(head: text[..<gap], tail: text[(gap + 2)...])
