@@ -23,7 +23,9 @@ struct AddressClassTests {
   ]
 
   @Test("POL-18: IPv4 inside NAT64, 6to4, Teredo, SIIT, compatible and ISATAP addresses", arguments: embedded)
-  func embeddedClass(_ text: String, _ expected: AddressClass) { #expect(Self.addressClass(text) == expected) }
+  func embeddedClass(_ text: String, _ expected: AddressClass) {
+    #expect(Self.addressClass(text) == expected)
+  }
 
   @Test("POL-18: a Teredo address hides its client's address by inverting it")
   func teredo() {

@@ -177,6 +177,15 @@ struct AuthorityTests {
   }
 
   @Test(
+    "POL-21: names of this host are names like others, and never turn into an address",
+    arguments: [
+      "localhost", "x.localhost", "host.docker.internal", "metadata.google.internal", "ip6-localhost",
+    ])
+  func hostAliases(_ name: String) throws {
+    #expect(try Authority("\(name):443".utf8).host == .name(Hostname(name)))
+  }
+
+  @Test(
     "POL-19: zones are never part of an address",
     arguments: [
       Refused("[fe80::1%25f0]:443", "encoded"), Refused("[fe80::1%f0]:443", "plain"),
