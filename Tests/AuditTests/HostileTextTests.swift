@@ -124,4 +124,37 @@ struct HostileTextTests {
     #expect(record.wouldDeny && record.isBlocked)
     #expect(TailFormat(isColoured: false).line(for: record).contains("would-deny"))
   }
+
+  @Test(
+    "AUD-10: format strings, formulas and object names stay data",
+    arguments: ["%n%s%25s", "=1+1", "__proto__"])
+  func consumerTricks(text: String) throws {
+    let record = decision(verdict: .deny, reason: .malformed, raw: Array(text.utf8), detail: text)
+    let read = try #require(try written(.decision(record)).records.dropFirst(2).first)
+    #expect(read.ownText("host_raw") == text && read.ownText("detail") == text)
+    #expect(throws: JSONError.self) { try JSONValue(parsing: #"{"__proto__":1,"__proto__":2}"#.utf8) }
+  }
+
+  @Test("AUD-09: a record has these members and no other, so there is no place for a secret")
+  func members() throws {
+    let own: Set = [
+      "event", "agent", "protocol", "layer", "reason", "rule", "verdict", "would_deny", "generation",
+      "method",
+      "listener", "detail", "host_raw", "truncated", "len",
+    ]
+    let outer: Set = [
+      "seq", "prev", "class_uid", "category_uid", "activity_id", "type_uid", "time", "severity_id",
+      "action_id",
+      "disposition_id", "src_endpoint", "dst_endpoint", "connection_info", "duration", "traffic", "unmapped",
+      "hash",
+    ]
+    var full = decision(
+      verdict: .deny, reason: .malformed, wouldDeny: true, raw: [UInt8](repeating: 65, count: 300))
+    (full.method, full.detail) = ("GET", "a word of ours")
+    for record in [Record.decision(full), .close(closing())] {
+      let json = try #require(try written(record).records.dropFirst(2).first?.json)
+      #expect(Set(json.members?.map(\.name) ?? []).subtracting(outer) == [])
+      #expect(Set(json["unmapped"]?.members?.map(\.name) ?? []).subtracting(own) == [])
+    }
+  }
 }
