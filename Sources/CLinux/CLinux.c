@@ -96,3 +96,5 @@ int linux_set_descriptor_limit(uint64_t soft, uint64_t hard)
   struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
   return setrlimit(RLIMIT_NOFILE, &limit);
 }
+
+char **linux_environment(void) { return environ; }

@@ -30,8 +30,10 @@ extension ControlSocketError: CustomStringConvertible {
     case .foreignDirectory(let path, let owner):
       "the control socket's directory '\(path)' belongs to user \(owner). Choose one of your own with --control."
     case .openDirectory(let path, let mode):
-      "'\(path)', on the control socket's way, can be written by others (mode \(String(mode, radix: 8))). "
-        + "Run 'chmod go-w \(path)', or choose another directory with --control."
+      "'\(path)', on the way to the control socket, can be written by others (mode \(String(mode, radix: 8))). "
+        + (mode & S_ISVTX != 0
+          ? "Put a directory of your own between: --control \(path)/exitgate/control.sock."
+          : "Run 'chmod go-w \(path)', or choose another directory with --control.")
     case .notASocket(let path):
       "'\(path)' exists and is no socket. Remove it, or choose another path with --control."
     case .inUse(let path):

@@ -50,7 +50,7 @@ extension Exitgate {
       do { command = try parseAsRoot(all) } catch {
         return report(error, from: arguments, twins, to: here.console)
       }
-      guard let verb = command as? any Verb else { return help(for: type(of: command), to: here.console) }
+      guard let verb = command as? any Verb else { return help(command, from: arguments, to: here.console) }
       let status = try verb.run(in: here)
       here.console.flush()
       return status
@@ -72,7 +72,10 @@ extension Exitgate {
     let words = Twins.subcommand(of: Exitgate.self, named: arguments).depth
     let command = (["exitgate"] + arguments.prefix(words)).joined(separator: " ")
     let cause = sentence(message(for: error))
-    console.say("exitgate: \(Text(cause)) Run '\(command) --help' for what it takes.")
+    let hint = meant(
+      by: arguments.dropFirst(words).first,
+      among: Twins.subcommand(of: Exitgate.self, named: arguments).command)
+    console.say("exitgate: \(Text(cause))\(Text(hint)) Run '\(command) --help' for what it takes.")
     for twin in twins where names(twin, in: cause) {
       console.say("exitgate: --\(twin.option) was taken from \(twin.variable).")
     }
@@ -90,9 +93,19 @@ extension Exitgate {
     cause.split(whereSeparator: { " '<=".contains($0) }).contains("--\(twin.option)")
   }
 
-  private static func help(for command: any ParsableCommand.Type, to console: Console) -> Int32 {
-    console.result(lines: helpMessage(for: command))
-    console.flush()
+  /// `Did you mean` for a misspelt subcommand; the parser itself says so for options only.
+  private static func meant(by word: String?, among command: any ParsableCommand.Type) -> String {
+    let names = command.configuration.subcommands.map { $0._commandName }
+    guard let word, let name = nearest(to: word, among: names) else { return "" }
+    return " Did you mean '\(name)'?"
+  }
+
+  /// What has nothing to do of its own, `exitgate` and `exitgate log`, shows what is below it.
+  private static func help(
+    _ command: any ParsableCommand, from arguments: [String], to console: Console
+  ) -> Int32 {
+    var command = command
+    do { try command.run() } catch { return report(error, from: arguments, [], to: console) }
     return 0
   }
 }

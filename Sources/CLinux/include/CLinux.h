@@ -58,4 +58,7 @@ int linux_set_flag(int fd, int level, int option);
 /// getrlimit(2) and setrlimit(2) of RLIMIT_NOFILE.
 int linux_get_descriptor_limit(uint64_t *soft, uint64_t *hard);
 int linux_set_descriptor_limit(uint64_t soft, uint64_t hard);
+
+/// environ(7): a bare global, which Swift 6 does not let be read by its name.
+char **linux_environment(void);
 #endif

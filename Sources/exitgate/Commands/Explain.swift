@@ -64,7 +64,7 @@ struct Explain: Verb {
     if json {
       here.console.result(answer.json)
     } else {
-      answer.page(policyPath: policy.path(in: here)).forEach(here.console.result)
+      answer.page(policyPath: try policy.path(in: here)).forEach(here.console.result)
     }
     return answer.exitStatus
   }
@@ -92,7 +92,8 @@ struct Explain: Verb {
     let loader = PolicyLoader(
       runMode: .serve, environment: here.environment, workingDirectory: here.workingDirectory,
       now: wallClock())
-    do throws(PolicyFileError) { return try loader.load(path: policy.path(in: here)) } catch {
+    let path = try policy.path(in: here)
+    do throws(PolicyFileError) { return try loader.load(path: path) } catch {
       for diagnostic in error.diagnostics.dropLast() { here.console.say("\(diagnostic)") }
       throw Failure(.policy, error.diagnostics.last.map { "\($0)" } ?? "the policy cannot be read.")
     }

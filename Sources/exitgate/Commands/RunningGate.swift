@@ -16,7 +16,7 @@ struct RunningGate {
     } catch {
       throw Failure(
         .host,
-        "no gate answers at '\(controlPath)': \(error). Start one with 'exitgate serve', "
+        "no gate answers at '\(controlPath)': \(sentence(for: error)). Start one with 'exitgate serve', "
           + "or name its socket with --control.")
     }
     let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
@@ -26,5 +26,14 @@ struct RunningGate {
     }
     if case .refused(let why) = reply { throw Failure(.host, "the gate refuses: \(why).") }
     return reply
+  }
+}
+
+private func sentence(for error: UnixClientError) -> String {
+  switch error {
+  case .badPath: "the path is empty or longer than 107 bytes"
+  case .unreachable(let error), .failed(let error): "\(error)"
+  case .timedOut: "it takes too long"
+  case .tooLong: "the answer is too long"
   }
 }

@@ -55,7 +55,7 @@ struct Serve: Verb {
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let configuration = GateConfiguration(
-      policyPath: policy.path(in: here), proxyListeners: proxyListen,
+      policyPath: try policy.path(in: here), proxyListeners: proxyListen,
       upstreams: upstream.dnsUpstream.isEmpty ? nil : upstream.dnsUpstream,
       auditLogPath: auditLog.path(in: here),
       controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt,

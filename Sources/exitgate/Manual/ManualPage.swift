@@ -61,7 +61,7 @@ struct ManualPage {
     for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
       let indented = line.utf8.starts(with: "  ".utf8)
       if indented != isVerbatim, !line.isEmpty {
-        lines += indented ? [".PP", ".RS", ".nf"] : [".fi", ".RE"]
+        lines += indented ? [".PP", ".RS", ".nf"] : [".fi", ".RE", ".PP"]
         isVerbatim = indented
       }
       if line.isEmpty { if !isVerbatim { lines.append(".PP") } } else { lines.append(escaped(line)) }
@@ -141,6 +141,9 @@ private func escaped(_ text: some StringProtocol) -> String {
     switch scalar {
     case "\\": result += "\\e"
     case "-": result += "\\-"
+    case _ where !scalar.isASCII:
+      let digits = String(scalar.value, radix: 16, uppercase: true)
+      result += "\\[u\(String(repeating: "0", count: max(0, 4 - digits.count)))\(digits)]"
     default: result.unicodeScalars.append(scalar)
     }
   }

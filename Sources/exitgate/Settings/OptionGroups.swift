@@ -1,9 +1,14 @@
 import Addressing
 import ArgumentParser
+import Glibc
 
 /// Where a running gate is spoken to.
 struct ControlOption: ParsableArguments {
-  @Option(help: ArgumentHelp("The control socket of the gate.", valueName: "path"), completion: .file())
+  @Option(
+    help: ArgumentHelp(
+      "The gate's control socket; /run/exitgate/control.sock, or under $XDG_RUNTIME_DIR, unless given.",
+      valueName: "path"),
+    completion: .file())
   var control: String?
 
   func path(in here: Surroundings) -> String { control ?? here.paths.control }
@@ -11,19 +16,40 @@ struct ControlOption: ParsableArguments {
 
 /// Which log is read.
 struct AuditLogOption: ParsableArguments {
-  @Option(help: ArgumentHelp("The audit log.", valueName: "file"), completion: .file())
+  @Option(
+    help: ArgumentHelp(
+      "The audit log; /var/log/exitgate/audit.jsonl, or under $XDG_STATE_HOME, unless given.",
+      valueName: "file"),
+    completion: .file())
   var auditLog: String?
 
   func path(in here: Surroundings) -> String { auditLog ?? here.paths.auditLog }
+
+  /// The log to read, which must be there.
+  func existing(in here: Surroundings) throws(Failure) -> String {
+    let path = path(in: here)
+    guard access(path, F_OK) == 0 else {
+      throw Failure(.configuration, "there is no audit log at '\(path)'. Name one with --audit-log.")
+    }
+    return path
+  }
 }
 
 /// Which policy counts.
 struct PolicyOption: ParsableArguments {
   @Option(
-    help: ArgumentHelp("The policy.", valueName: "file"), completion: .file(extensions: ["yaml", "yml"]))
+    help: ArgumentHelp(
+      "The policy; /etc/exitgate/policy.yaml, or under $XDG_CONFIG_HOME, unless given.", valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
   var policy: String?
 
-  func path(in here: Surroundings) -> String { policy ?? here.paths.policy }
+  func path(in here: Surroundings) throws(Failure) -> String {
+    if let policy { return policy }
+    guard access(here.paths.policy, F_OK) == 0 else {
+      throw Failure(.usage, "no policy: there is none at '\(here.paths.policy)'. Name one with --policy.")
+    }
+    return here.paths.policy
+  }
 }
 
 /// Which resolvers are asked.

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import CLinux
 import Glibc
 
 /// What a command finds around itself, read once.
@@ -13,13 +13,27 @@ struct Surroundings {
   let workingDirectory: String
 
   init() {
-    // glibc's `environ` is a bare global, which Swift 6 does not let be read; the
-    // parser brings this module along.
-    environment = ProcessInfo.processInfo.environment
+    environment = processEnvironment()
     console = Console(environment: environment)
     paths = Paths(environment: environment)
     workingDirectory = currentDirectory()
   }
+}
+
+/// The variables of environ(7); of a name that stands there twice the first
+/// counts, as for getenv(3).
+private func processEnvironment() -> [String: String] {
+  var variables: [String: String] = [:]
+  guard var next = linux_environment() else { return variables }
+  while let entry = next.pointee {
+    let text = String(cString: entry)
+    if let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) {
+      let name = String(text[..<equals])
+      variables[name] = variables[name] ?? String(text[text.utf8.index(after: equals)...])
+    }
+    next += 1
+  }
+  return variables
 }
 
 private func currentDirectory() -> String {

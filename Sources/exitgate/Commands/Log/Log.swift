@@ -57,7 +57,8 @@ struct RecordOptions: ParsableArguments {
   }
 
   func reader(in here: Surroundings) throws(Failure) -> LogReader {
-    do { return try LogReader(path: auditLog.path(in: here)) } catch { throw Failure(error) }
+    let path = try auditLog.existing(in: here)
+    do { return try LogReader(path: path) } catch { throw Failure(error) }
   }
 
   /// Hands the records that count to `body`, and says how many lines are none.

@@ -30,7 +30,7 @@ extension Log {
     var json = false
 
     func run(in here: Surroundings) throws(Failure) -> Int32 {
-      let path = auditLog.path(in: here)
+      let path = try auditLog.existing(in: here)
       let found: Verification
       do throws(AuditError) { found = try LogVerifier(path: path, key: key).verify() } catch {
         throw Failure(error)

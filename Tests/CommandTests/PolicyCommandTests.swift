@@ -1,0 +1,181 @@
+import Foundation
+import Testing
+
+@Suite("check", .timeLimit(.minutes(2)))
+struct CheckTests {
+  @Test("a right policy is said to be right, on standard output")
+  func right() throws {
+    let scratch = try Scratch()
+    let run = try Binary.run("check", try scratch.write("policy.yaml", samplePolicy))
+    #expect(run.status == 0)
+    #expect(run.out.contains("ok, 4 rules"))
+  }
+
+  @Test("every problem is shown at once with its place, and the other files still looked at")
+  func wrong() throws {
+    let scratch = try Scratch()
+    let bad = try scratch.write(
+      "bad.yaml", "version: 1\nmood: enforce\nrules:\n  - { id: r, action: alow, to: [x.example] }\n")
+    let good = try scratch.write("good.yaml", samplePolicy)
+    let run = try Binary.run("check", bad, good)
+    #expect(run.status == 65)
+    #expect(run.err.contains("bad.yaml:2:") && run.err.contains("bad.yaml:4:"), "\(run.err)")
+    #expect(run.out.contains("good.yaml: ok"))
+  }
+
+  @Test("with --json each file is one object")
+  func json() throws {
+    let scratch = try Scratch()
+    let bad = try scratch.write("bad.yaml", "version: 2\n"),
+      good = try scratch.write("good.yaml", samplePolicy)
+    let run = try Binary.run("check", "--json", bad, good)
+    let objects = try run.out.split(separator: "\n").map { try object($0) }
+    #expect(objects.map { $0["ok"] as? Bool } == [false, true])
+    let problem = try #require((objects[0]["diagnostics"] as? [[String: Any]])?.first)
+    #expect(problem["line"] as? Int == 1)
+    #expect(problem["remedy"] is String)
+  }
+
+  @Test("CTL-16: a policy that does not enforce is said not to")
+  func auditMode() throws {
+    let scratch = try Scratch()
+    let run = try Binary.run(
+      "check", try scratch.write("policy.yaml", "version: 1\nmode: audit\nrules: []\n"))
+    #expect(run.status == 0)
+    #expect(run.out.contains("NOT ENFORCING"))
+  }
+}
+
+@Suite("explain", .timeLimit(.minutes(2)))
+struct ExplainTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var question: [String], status: Int32, says: [String], because: String
+    var testDescription: String { "\(question.joined(separator: " ")): \(because)" }
+  }
+  static let cases = [
+    Case(
+      question: ["api.github.com:443"], status: 0, says: ["allow: rule github", "wins"],
+      because: "a rule allows it"),
+    Case(
+      question: ["API.GitHub.com.:443"], status: 0, says: ["https://api.github.com:443"],
+      because: "the host is shown as it is judged"),
+    Case(
+      question: ["api.github.com:22"], status: 1, says: ["no-rule", "not: ports", "'port'"],
+      because: "another port"),
+    Case(
+      question: ["evil.example:443"], status: 1, says: ["deny: no-rule", "would allow it"],
+      because: "nothing matches"),
+    Case(question: ["x.pastebin.com:443"], status: 1, says: ["deny-rule paste"], because: "a rule denies it"),
+    Case(
+      question: ["db.corp.example:5432"], status: 2, says: ["tcp://db.corp.example:5432", "ask-rule db"],
+      because: "CONNECT finds the tcp rule"),
+    Case(
+      question: ["db.corp.example:5432", "--protocol", "https"], status: 1, says: ["'protocol'"],
+      because: "https was asked for"),
+    Case(
+      question: ["http://files.example/public/a"], status: 0, says: ["GET /public/a"],
+      because: "a URL is host, port, protocol and path"),
+    Case(
+      question: ["files.example:80", "--path", "/private"], status: 1, says: ["not: http"],
+      because: "another path"),
+    Case(
+      question: ["files.example:80", "--method", "POST", "--path", "/public/a"], status: 1, says: ["POST"],
+      because: "another method"),
+    Case(
+      question: ["169.254.169.254:80"], status: 1, says: ["special-address", "metadata"],
+      because: "the floor, for a literal"),
+    Case(
+      question: ["[::ffff:169.254.169.254]:80"], status: 1, says: ["special-address"],
+      because: "the floor, unwrapped"),
+    Case(
+      question: ["127.0.0.1:3128"], status: 1, says: ["self-address"],
+      because: "what the gate would listen on"),
+    Case(
+      question: ["127.1:443"], status: 1, says: ["malformed-request", "400"],
+      because: "an odd spelling is neither name nor address"),
+    Case(question: ["2001:db8::1:443"], status: 1, says: ["brackets"], because: "IPv6 goes into brackets"),
+    Case(question: ["b\u{fc}cher.example:443"], status: 1, says: ["A-labels"], because: "clients send ASCII"),
+  ]
+
+  @Test("says what the gate would do, and why", arguments: cases)
+  func answers(_ question: Case) throws {
+    let scratch = try Scratch()
+    let policy = try scratch.write("policy.yaml", samplePolicy)
+    let run = try Binary.run(
+      ["explain", "--policy", policy, "--dns-upstream", "127.0.0.1:9"] + question.question)
+    #expect(run.status == question.status, "\(run.out)\(run.err)")
+    for words in question.says { #expect(run.out.contains(words), "\(run.out)") }
+  }
+
+  @Test("of a name it says which addresses the floor would take away, and resolves nothing")
+  func floor() throws {
+    let scratch = try Scratch()
+    let policy = try scratch.write("policy.yaml", samplePolicy)
+    let strict = try object(try Binary.run("explain", "--json", "--policy", policy, "api.github.com:443").out)
+    #expect(
+      strict["addresses"] as? [String: String] == [
+        "global": "allow", "private": "private-address", "loopback": "special-address",
+        "metadata": "special-address",
+      ])
+    let lenient = try object(
+      try Binary.run("explain", "--json", "--policy", policy, "db.corp.example:5432").out)
+    #expect((lenient["addresses"] as? [String: String])?["private"] == "allow")
+  }
+
+  @Test("CTL-16: in audit mode it says what passes and that it is not enforced")
+  func auditMode() throws {
+    let scratch = try Scratch()
+    let policy = try scratch.write("policy.yaml", "version: 1\nmode: audit\nrules: []\n")
+    let run = try Binary.run("explain", "--policy", policy, "evil.example:443")
+    #expect(run.status == 0)
+    #expect(run.out.contains("NOT ENFORCING"))
+    let json = try object(try Binary.run("explain", "--json", "--policy", policy, "evil.example:443").out)
+    #expect(json["verdict"] as? String == "allow")
+    #expect(json["answer"] as? String == "deny")
+    #expect(json["would_deny"] as? Bool == true)
+    #expect(
+      try Binary.run("explain", "--policy", policy, "169.254.169.254:443").status == 1, "the floor holds")
+  }
+
+  @Test("the rule it suggests loads, and allows exactly what was asked")
+  func suggestion() throws {
+    let scratch = try Scratch()
+    let policy = try scratch.write("policy.yaml", samplePolicy)
+    let denied = try object(try Binary.run("explain", "--json", "--policy", policy, "evil.example:8443").out)
+    let rule = try #require(denied["suggested_rule"] as? String)
+    let wider = try scratch.write(
+      "wider.yaml", samplePolicy.trimmingCharacters(in: .newlines) + "\n  - \(rule)\n")
+    #expect(try Binary.run("explain", "--policy", wider, "evil.example:8443").status == 0)
+    #expect(try Binary.run("explain", "--policy", wider, "evil.example:443").status == 1)
+    #expect(try Binary.run("explain", "--policy", wider, "a.evil.example:8443").status == 1)
+  }
+}
+
+@Suite("allowlists", .timeLimit(.minutes(2)))
+struct AllowlistsTests {
+  @Test("every list it names can be printed, and what is printed is a policy")
+  func lists() throws {
+    let listed = try Binary.run("allowlists", "--json").out
+    let entries = try #require(
+      try JSONSerialization.jsonObject(with: Data(listed.utf8)) as? [[String: String]])
+    #expect(entries.count > 10)
+    let scratch = try Scratch()
+    for name in entries.compactMap({ $0["name"] }) {
+      let printed = try Binary.run("allowlists", name)
+      #expect(printed.status == 0, "\(name): \(printed.err)")
+      let file = try scratch.write("list.yaml", printed.out)
+      let checked = try Binary.run("check", file)
+      #expect(checked.status == 0, "\(name): \(checked.err)")
+    }
+  }
+
+  @Test("a built-in list goes by its name alone")
+  func shortName() throws {
+    #expect(try Binary.run("allowlists", "npm").out == Binary.run("allowlists", "builtin:npm").out)
+  }
+}
+
+/// A line of JSON as a dictionary.
+func object(_ text: some StringProtocol) throws -> [String: Any] {
+  try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+}
