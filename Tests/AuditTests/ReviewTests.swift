@@ -117,4 +117,30 @@ struct ReviewTests {
     let error = #expect(throws: AuditError.self) { try LogReader(path: "/nonexistent/audit.jsonl") }
     #expect(error?.path == "/nonexistent/audit.jsonl")
   }
+
+  @Test(
+    "a log that is written and rotated while it is read shows every record once, in order",
+    .timeLimit(.minutes(2)))
+  func readWhileWritten() async throws {
+    let scratch = try Scratch()
+    let log = try AuditLog.open(scratch.options(rotateAt: 5000))
+    let path = scratch.log
+    let reader = Task.detached {
+      var reader = try LogReader(path: path), seen: [UInt64] = []
+      repeat {
+        guard let line = try reader.next() else { continue }
+        let record = try LogRecord(line)
+        seen.append(record.sequence ?? 0)
+        if record.event == "stop" { return seen }
+      } while !Task.isCancelled
+      return seen
+    }
+    for flow in 1...2000 {
+      log.append(.decision(decision(flow: UInt64(flow))))
+      #expect(log.commit())
+    }
+    log.close()
+    let seen = try await reader.value
+    #expect(seen == (1...UInt64(seen.count)).map(\.self) && seen.count > 2000)
+  }
 }

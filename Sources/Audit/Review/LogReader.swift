@@ -30,7 +30,6 @@ public struct LogReader {
   private static let blockSize = 65536
 
   private let segments: Segments
-  private var upcoming: [String]
   private var current: OpenFile?
   private var buffer: [UInt8] = []
   /// Up to where `buffer` was handed out.
@@ -49,8 +48,7 @@ public struct LogReader {
   /// - Throws: `AuditError` when there is no file of that log.
   public init(path: String) throws(AuditError) {
     segments = Segments(path: path)
-    upcoming = try segments.existing()
-    guard !upcoming.isEmpty else {
+    guard try !segments.existing().isEmpty else {
       throw AuditError(path: path, problem: .failed(operation: "open", .noSuchFileOrDirectory))
     }
   }
@@ -62,8 +60,11 @@ public struct LogReader {
     while true {
       if let line = takeLine() { return line }
       if try readBlock() { continue }
+      guard let next = try openFollowing() else { return nil }
+      // The writer may have gone on with this file before it began the next.
+      if try readBlock() { continue }
       let torn = rest
-      guard try openNext() else { return nil }
+      begin(next)
       if let torn { return torn }
     }
   }
@@ -108,28 +109,48 @@ public struct LogReader {
     }
   }
 
-  private mutating func openNext() throws(AuditError) -> Bool {
-    if upcoming.isEmpty { upcoming = try newFiles() }
-    guard !upcoming.isEmpty else { return false }
-    let path = upcoming.removeFirst()
-    let file = try FileAccess.openForReading(path)
-    do throws(Errno) {
-      current = OpenFile(file: file, path: path, status: try file.status())
-    } catch {
-      throw AuditError(path: path, problem: .failed(operation: "read", error))
-    }
+  private mutating func begin(_ file: OpenFile) {
+    current = file
     buffer.removeAll(keepingCapacity: true)
     consumed = 0
-    return true
   }
 
-  /// The files that came behind the open one since it was opened.
-  private func newFiles() throws(AuditError) -> [String] {
-    guard let current else { return [] }
+  /// Opens the file behind the current one; nil when there is none yet.
+  ///
+  /// The name may lead to a newer file by the time it is opened, so it is looked
+  /// up again until both answers agree.
+  private func openFollowing() throws(AuditError) -> OpenFile? {
+    while let path = try following() {
+      guard let file = try openIfThere(path) else { continue }
+      do throws(Errno) {
+        let open = OpenFile(file: file, path: path, status: try file.status())
+        if let next = try? following(), isSame(open, as: next) { return open }
+      } catch {
+        throw AuditError(path: path, problem: .failed(operation: "read", error))
+      }
+    }
+    return nil
+  }
+
+  /// Opens a file; nil when it was renamed since it was listed.
+  private func openIfThere(_ path: String) throws(AuditError) -> SystemLogFile? {
+    do throws(AuditError) { return try FileAccess.openForReading(path) } catch {
+      if case .failed(_, .noSuchFileOrDirectory) = error.problem { return nil }
+      throw error
+    }
+  }
+
+  private func isSame(_ open: OpenFile, as path: String) -> Bool {
+    path == open.path && FileAccess.status(ofLink: path)?.isSameFile(as: open.status) == true
+  }
+
+  /// The path of the file behind the current one, or of the first.
+  private func following() throws(AuditError) -> String? {
     let files = try segments.existing()
+    guard let current else { return files.first }
     let own = files.lastIndex { FileAccess.status(ofLink: $0)?.isSameFile(as: current.status) == true }
-    guard let own else { return files.last == segments.path ? [segments.path] : [] }
-    return Array(files[(own + 1)...])
+    guard let own else { return files.last == segments.path ? segments.path : nil }
+    return own + 1 < files.count ? files[own + 1] : nil
   }
 }
 
