@@ -100,7 +100,7 @@ struct ControlPathTests {
     let directory = try ScratchDirectory()
     let path = directory.path + "/control.sock"
     #expect(symlink(directory.path + "/elsewhere.sock", path) == 0)
-    #expect(throws: ControlSocketError.notASocket(path)) { _ = try ControlSocket.bind(path: path) }
+    #expect(throws: ControlSocketError(path: path, .notASocket)) { _ = try ControlSocket.bind(path: path) }
   }
 
   @Test("a file at the path is refused and left alone")
@@ -108,7 +108,7 @@ struct ControlPathTests {
     let directory = try ScratchDirectory()
     let path = directory.path + "/control.sock"
     close(open(path, O_CREAT | O_WRONLY, 0o600))
-    #expect(throws: ControlSocketError.notASocket(path)) { _ = try ControlSocket.bind(path: path) }
+    #expect(throws: ControlSocketError(path: path, .notASocket)) { _ = try ControlSocket.bind(path: path) }
     #expect(access(path, F_OK) == 0)
   }
 
@@ -118,8 +118,9 @@ struct ControlPathTests {
   func openDirectory(mode: UInt32) throws {
     let directory = try ScratchDirectory()
     chmod(directory.path, mode)
-    #expect(throws: ControlSocketError.openDirectory(directory.path, mode: mode)) {
-      _ = try ControlSocket.bind(path: directory.path + "/control.sock")
+    let path = directory.path + "/control.sock"
+    #expect(throws: ControlSocketError(path: path, .openDirectory(directory.path, mode: mode))) {
+      _ = try ControlSocket.bind(path: path)
     }
   }
 
@@ -129,8 +130,9 @@ struct ControlPathTests {
     let inner = directory.path + "/inner"
     mkdir(inner, 0o700)
     chmod(directory.path, 0o777)
-    #expect(throws: ControlSocketError.openDirectory(directory.path, mode: 0o777)) {
-      _ = try ControlSocket.bind(path: inner + "/control.sock")
+    let path = inner + "/control.sock"
+    #expect(throws: ControlSocketError(path: path, .openDirectory(directory.path, mode: 0o777))) {
+      _ = try ControlSocket.bind(path: path)
     }
     chmod(directory.path, 0o1777)
     try ControlSocket.bind(path: inner + "/control.sock").close()
@@ -142,7 +144,7 @@ struct ControlPathTests {
     chown(directory.path, 65534, 65534)
     let path = directory.path + "/control.sock"
     guard geteuid() != 65534 else { return }
-    #expect(throws: ControlSocketError.foreignDirectory(directory.path, owner: 65534)) {
+    #expect(throws: ControlSocketError(path: path, .foreignDirectory(owner: 65534))) {
       _ = try ControlSocket.bind(path: path)
     }
   }
@@ -163,7 +165,7 @@ struct ControlPathTests {
     let directory = try ScratchDirectory()
     let path = directory.path + "/control.sock"
     let first = try ControlSocket.bind(path: path)
-    #expect(throws: ControlSocketError.inUse(path)) { _ = try ControlSocket.bind(path: path) }
+    #expect(throws: ControlSocketError(path: path, .inUse)) { _ = try ControlSocket.bind(path: path) }
     first.close()
     let abandoned = try boundSocket(at: path)
     Glibc.close(abandoned)
@@ -175,19 +177,21 @@ struct ControlPathTests {
   func longPath() throws {
     let directory = try ScratchDirectory()
     let path = directory.path + "/" + String(repeating: "x", count: 108)
-    #expect(throws: ControlSocketError.pathTooLong(path)) { _ = try ControlSocket.bind(path: path) }
+    #expect(throws: ControlSocketError(path: path, .pathTooLong)) { _ = try ControlSocket.bind(path: path) }
   }
 
   @Test("every error names its remedy")
   func remedies() {
-    let errors: [ControlSocketError] = [
-      .pathTooLong("/x"), .directory("/x", .permissionDenied), .foreignDirectory("/x", owner: 7),
-      .openDirectory("/x", mode: 0o777), .notASocket("/x"), .inUse("/x"), .bind("/x", .noSpace),
+    let problems: [ControlSocketError.Problem] = [
+      .pathTooLong, .directory(.permissionDenied), .foreignDirectory(owner: 7),
+      .openDirectory("/x", mode: 0o777),
+      .openDirectory("/tmp", mode: 0o1777), .notASocket, .inUse, .bind(.noSpace),
     ]
+    let errors = problems.map { ControlSocketError(path: "/x/c.sock", $0) }
     for error in errors {
-      #expect(error.description.contains("/x"))
+      #expect(error.description.contains("'/x/c.sock'"))
       #expect(error.description.hasSuffix("."))
     }
-    #expect(ControlSocketError.openDirectory("/x", mode: 0o1777).description.contains("1777"))
+    #expect(!errors.contains { $0.description.contains("chmod go-w /tmp") })
   }
 }

@@ -64,7 +64,9 @@ struct StatusPage {
         ["resolver", resolver(status.resolver)],
         [
           "loops",
-          Text(status.loops.map { "\($0.channels) of \($0.accepted)" }.joined(separator: ", ") + " open"),
+          Text(
+            status.loops.map { "\($0.accepted) accepted, \(count($0.channels, "channel")) open" }.joined(
+              separator: "; ")),
         ],
       ]
   }

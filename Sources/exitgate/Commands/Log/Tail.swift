@@ -35,11 +35,12 @@ extension Log {
 
     func run(in here: Surroundings) throws(Failure) -> Int32 {
       var reader = try records.reader(in: here)
-      var latest = Latest(limit: lines ?? (records.since == nil ? 50 : .max))
-      var unreadable = 0
+      let isWhole = lines == nil && records.since != nil
+      var latest = Latest(limit: lines ?? 50), unreadable = 0
       try forEachLine(of: &reader) { line in
         // Without a filter only what is shown is parsed.
-        if records.isOpen || admits(line, &unreadable) { latest.add(line) }
+        guard records.isOpen || admits(line, &unreadable) else { return }
+        if isWhole { show(line, on: here.console, &unreadable) } else { latest.add(line) }
       }
       for line in latest.lines { show(line, on: here.console, &unreadable) }
       records.warn(of: unreadable, on: here.console)
