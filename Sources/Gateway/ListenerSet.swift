@@ -56,7 +56,7 @@ struct ListenerSet {
 
   private static func bind(_ address: ListenAddress) throws(ListenError) -> Listener {
     switch address {
-    case .tcp(let endpoint): try Listener.bind(.tcp(endpoint))
+    case .tcp(let endpoint): try Listener.bind(.tcp(endpoint), clientSpeaksFirst: true)
     case .unix(let path): try Listener.bind(.unix(path: path, mode: 0o666))
     }
   }

@@ -48,7 +48,8 @@ import Testing
   /// Runs the binary beside the test bundle.
   private func run(_ arguments: [String]) throws -> (Int32, String) {
     let process = Process(), pipe = Pipe()
-    process.executableURL = try #require(binary)
+    let executable: URL = try #require(binary)
+    process.executableURL = executable
     process.arguments = arguments
     process.standardOutput = pipe
     process.standardError = pipe
