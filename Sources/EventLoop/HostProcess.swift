@@ -29,24 +29,24 @@ public final class SignalWatch {
 
   /// Calls `handler` with each of `signals` instead of what they do by default, until the watch is dropped.
   ///
-  /// They are blocked in the calling thread, and ignored elsewhere until Dispatch
-  /// watches them, which it begins to do a moment later. So on the first thread,
-  /// before there are others, none is lost.
+  /// - Parameter ready: Called on `queue` once the watch has begun. Dispatch
+  ///   begins it on a thread of its own; a signal that comes sooner is lost.
   public static func on(
-    _ signals: [Int32], queue: DispatchQueue, handler: @escaping @Sendable (Int32) -> Void
+    _ signals: [Int32], queue: DispatchQueue, handler: @escaping @Sendable (Int32) -> Void,
+    ready: @escaping @Sendable () -> Void = {}
   ) -> SignalWatch {
-    var blocked = sigset_t()
-    sigemptyset(&blocked)
-    signals.forEach { sigaddset(&blocked, $0) }
-    pthread_sigmask(SIG_BLOCK, &blocked, nil)
-    return SignalWatch(
-      signals.map { number in
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-        source.setEventHandler { handler(number) }
-        source.activate()
-        return source
-      })
+    let begun = DispatchGroup()
+    let sources = signals.map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+      begun.enter()
+      source.setRegistrationHandler { begun.leave() }
+      source.setEventHandler { handler(number) }
+      source.activate()
+      return source
+    }
+    begun.notify(queue: queue, execute: ready)
+    return SignalWatch(sources)
   }
 
   deinit {

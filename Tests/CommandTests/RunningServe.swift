@@ -116,6 +116,13 @@ final class UnixStream {
     _ = Foundation.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
   }
 
+  /// What comes first.
+  func readSome() -> String {
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    let count = recv(descriptor, &buffer, buffer.count, 0)
+    return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+  }
+
   func readAll() -> String {
     var all: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 4096)
     while true {

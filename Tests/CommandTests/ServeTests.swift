@@ -101,6 +101,31 @@ struct ServeTests {
   }
 }
 
+@Suite("What the proxy does not reach", .timeLimit(.minutes(2)))
+struct ReachTests {
+  @Test(
+    "CTL-02: neither the control socket nor the gate's own listener is reached through the proxy, whatever is allowed"
+  )
+  func ownSockets() throws {
+    let own = try OccupiedPort().number, other = try OccupiedPort()
+    let gate = try RunningServe(
+      """
+      version: 1
+      agents: { a: { listen: "127.0.0.1:\(own)" } }
+      rules:
+        - { id: all, action: allow, to: [127.0.0.1/32], protocol: tcp, ports: ["1-65535"], allow-loopback: true }
+
+      """)
+    let socket = try gate.send("CONNECT unix:\(gate.control):1 HTTP/1.1\r\n\r\n")
+    #expect(socket.hasPrefix("HTTP/1.1 400"), "\(socket)")
+    let listener = try gate.send("CONNECT 127.0.0.1:\(own) HTTP/1.1\r\n\r\n")
+    #expect(listener.hasPrefix("HTTP/1.1 403") && listener.contains("self-address"), "\(listener)")
+    let allowed = try #require(UnixStream(to: gate.scratch.file("proxy.sock")))
+    allowed.write("CONNECT 127.0.0.1:\(other.number) HTTP/1.1\r\n\r\n")
+    #expect(allowed.readSome().hasPrefix("HTTP/1.1 200"), "another listener of this machine is reached")
+  }
+}
+
 @Suite("serve that cannot start", .timeLimit(.minutes(2)))
 struct FailedStartTests {
   @Test("a wrong policy: all problems, status 65, and no log was made")

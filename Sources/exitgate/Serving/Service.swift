@@ -7,7 +7,7 @@ import Logging
 import Policy
 
 /// A gate as a service, in the order of its life: limits, start, word, signals, end.
-struct Service {
+struct Service: Sendable {
   /// What open connections get to finish in.
   static let grace: Duration = .seconds(10)
 
@@ -28,9 +28,8 @@ struct Service {
     raiseDescriptorLimit()
     ignoreSIGPIPE()
     let gate = try start()
-    // Watched before anybody is told, so that whoever hears 'ready' may send any of them.
-    let watch = watchSignals(of: gate)
-    announce(gate)
+    // Nobody is told before the watch has begun, so that whoever hears 'ready' may send any of them.
+    let watch = watchSignals(of: gate) { announce(gate) }
     withExtendedLifetime((gate, watch)) { dispatchMain() }
   }
 
@@ -50,10 +49,10 @@ struct Service {
     }
   }
 
-  private func watchSignals(of gate: Gate) -> SignalWatch {
+  private func watchSignals(of gate: Gate, ready: @escaping @Sendable () -> Void) -> SignalWatch {
     // Signals come on the main queue alone, which counts the requests to end.
     let ending = Ending()
-    return SignalWatch.on([SIGHUP, SIGTERM, SIGINT], queue: .main) { [words, environment] signal in
+    let handler = { @Sendable [words, environment] (signal: Int32) in
       guard signal != SIGHUP else { return gate.reload { _ in } }
       guard ending.begin() else {
         words.warning("ended at once")
@@ -63,6 +62,7 @@ struct Service {
       ServiceNotice.stopping.send(environment: environment)
       gate.drain(within: Self.grace) { exit(0) }
     }
+    return SignalWatch.on([SIGHUP, SIGTERM, SIGINT], queue: .main, handler: handler, ready: ready)
   }
 }
 
