@@ -46,9 +46,9 @@ extension BlockedReport.Row {
     let place = destination.map { "\($0)" } ?? "no destination that can be read"
     let times = count == 1 ? "once, at \(last)" : "\(count) times, from \(first) to \(last)"
     let why = reasons.keys.sorted().joined(separator: ", ") + (rule.map { " (\($0))" } ?? "")
-    let where_ = layers.map(\.rawValue).sorted().joined(separator: ", ")
+    let places = layers.map(\.rawValue).sorted().joined(separator: ", ")
     var lines: [Text] = ["\(Text(ascii: place, .strong))  agent \(Text(ascii: agent))"]
-    lines.append("  \(times); \(Text(ascii: why)); at \(where_)")
+    lines.append("  \(times); \(Text(ascii: why)); at \(places)")
     if passed > 0 { lines.append("  \(Text("passed \(passed) times: NOT ENFORCING", .bad))") }
     if let suggestedRule { lines.append("  - \(Text(ascii: suggestedRule, .good))") }
     return lines
