@@ -4,6 +4,7 @@ import contextlib, os, random, socket, struct, threading, time
 import pytest
 
 from harness.client import client_hello, connect, drain, get
+from harness.far import Received
 from harness.gate import BASE, eventually
 from harness.namespaces import BLACKHOLE, GOOD
 
@@ -21,7 +22,9 @@ def test_DOS_01_slow_heads_end_at_their_deadline_and_hinder_nobody(trial):
     for sock in started:
         sock.sendall(b"G")
     body = trial.agent.open(15)
+    seen = trial.far.mark()
     body.sendall(get("http://plain.test/", fields="Content-Length: 100\r\n", method="POST") + b"x")
+    eventually(lambda: b"".join(event.data for event in trial.far.since(seen, Received)).endswith(b"x"))
     while time.monotonic() - began < 6:
         for sock in started:
             sock.sendall(b"E")
