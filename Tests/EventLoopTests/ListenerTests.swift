@@ -99,10 +99,14 @@ extension EventLoopTests {
       }
     }
 
-    @Test(
-      "out of descriptors, a listener says so once, goes on with what it has, and recovers",
-      arguments: PollerBackEnd.allCases)
-    func survivesDescriptorLimit(_ backEnd: PollerBackEnd) throws {
+    @Test("out of descriptors, a listener says so once, goes on with what it has, and recovers")
+    func survivesDescriptorLimit() async {
+      await #expect(processExitsWith: .success) {
+        for backEnd in PollerBackEnd.allCases { try EventLoopTests.ListenerTests.survivesDescriptorLimit(backEnd) }
+      }
+    }
+
+    static func survivesDescriptorLimit(_ backEnd: PollerBackEnd) throws {
       let rig = try Rig(backEnd)
       let listener = try Listener.bind(.anyPort(loopback4))
       let notices = Waiter<ListenerNotice>(), served = Waiter<Void>()
@@ -138,10 +142,14 @@ extension EventLoopTests {
       listener.close()
     }
 
-    @Test(
-      "five thousand connections come and go without a descriptor or a channel left behind",
-      arguments: PollerBackEnd.allCases)
-    func churn(_ backEnd: PollerBackEnd) throws {
+    @Test("five thousand connections come and go without a descriptor or a channel left behind")
+    func churn() async {
+      await #expect(processExitsWith: .success) {
+        for backEnd in PollerBackEnd.allCases { try EventLoopTests.ListenerTests.churn(backEnd) }
+      }
+    }
+
+    static func churn(_ backEnd: PollerBackEnd) throws {
       let rig = try Rig(backEnd)
       let listener = try Listener.bind(.anyPort(loopback4))
       listener.start(on: [rig.loop], accept: echoOnce)
