@@ -156,7 +156,9 @@ extension ClientConnection {
     _ reason: Reason, status: Int? = nil, detail: String? = nil, socksError: SOCKSError? = nil
   ) {
     // A request that could not be read showed no token, but its listener still tells whose it is.
-    if agent == .default { agent = shard.snapshot.directory.agent(on: entrance.address, token: nil) ?? .default }
+    if agent == .default {
+      agent = shard.snapshot.directory.agent(on: entrance.address, token: nil) ?? .default
+    }
     let generation = shard.snapshot.generation
     shard.record(
       .unjudged(
