@@ -1,0 +1,32 @@
+import Addressing
+import Audit
+import EventLoop
+import Glibc
+import Policy
+import Synchronization
+import Testing
+
+@testable import Gateway
+
+extension GateTests {
+  /// How exchanges end: whole, cut, or given up, and never in between.
+  @Suite struct Endings {
+    static func web(_ more: String = "", listen: String = "") -> String {
+      "version: 1\n\(listen)rules:\n  - { id: web, action: allow, to: [web.test], protocol: http, ports: [$ORIGIN], allow-loopback: true\(more) }\n"
+    }
+
+    @Test("A response over the budget is cut, not half sent, and the log says why")
+    func budgetIn() throws {
+      let rig = try GateRig(
+        Self.web(", limits: { bytes-in: 1KiB }"),
+        origin: OriginStub.answers(String(repeating: "#", count: 2000)))
+      defer { rig.stop() }
+      let client = try rig.client()
+      client.send(rig.get("web.test"))
+      let seen = client.whateverComes()
+      #expect(!seen.bytes.contains(UInt8(ascii: "#")), "a part of what is over the budget")
+      #expect(try rig.awaitCloses(1) == ["bytes-in-limit"])
+      try rig.awaitRest()
+    }
+  }
+}
