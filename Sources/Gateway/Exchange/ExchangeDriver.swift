@@ -44,9 +44,9 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   }
 
   override func connected(to endpoint: Endpoint) {
-    session = ExchangeSession(approach.flow, head, behind: behind)
-    behind = []
     openAccount()
+    session = ExchangeSession(approach.flow, head, behind: behind, account: account)
+    behind = []
     upstream?.delegate = self
     handle(.connected(endpoint))
     pump()
@@ -71,8 +71,8 @@ extension ExchangeDriver {
   private func perform(_ effect: ExchangeSession.Effect) {
     switch effect {
     case .record(let record): shard.record(record)
-    case .toUpstream(let bytes): send(bytes, \.toUpstream, against: account?.out, or: .bytesOutLimit)
-    case .toClient(let bytes): send(bytes, \.toClient, against: account?.in, or: .bytesInLimit)
+    case .toUpstream(let bytes): toUpstream.append(bytes)
+    case .toClient(let bytes): toClient.append(bytes)
     case .finishUpstream: upstream?.shutdownWrite()
     case .relay(let endpoint, let out, let received): startRelay(to: endpoint, out, received)
     case .refuse(let denial):
@@ -82,16 +82,6 @@ extension ExchangeDriver {
     case .close: closeAfterFlush()
     case .cut: cut()
     }
-  }
-
-  /// Spends the budget before a byte is due; what is over it is never sent.
-  private func send(
-    _ bytes: [UInt8], _ path: ReferenceWritableKeyPath<ExchangeDriver, OutgoingBytes>,
-    against budget: ByteBudget?,
-    or reason: Reason
-  ) {
-    guard budget?.spend(bytes.count) ?? true else { return handle(.overBudget(reason)) }
-    self[keyPath: path].append(bytes)
   }
 
   private func startRelay(to endpoint: Endpoint, _ earlyToUpstream: [UInt8], _ earlyToClient: [UInt8]) {

@@ -17,8 +17,6 @@ struct ExchangeSession {
     case upstreamBytes(ArraySlice<UInt8>)
     case upstreamClosed
     case deadline
-    /// A byte budget is used up.
-    case overBudget(Reason)
     case revoked(Reason)
   }
 
@@ -48,6 +46,8 @@ struct ExchangeSession {
 
   private let flow: Flow
   private let head: RequestHead
+  /// Spent before a byte is due, so that what is over it is never sent.
+  private let account: Ledger.Account?
   private var endpoint: Endpoint?
   private var request: BodyTransfer
   private var response = Response.head([])
@@ -63,9 +63,10 @@ struct ExchangeSession {
   /// The most of a pipelined request that is kept, in bytes: one head.
   private static let behindLimit = 16 * 1024
 
-  init(_ flow: Flow, _ head: RequestHead, behind: [UInt8]) {
+  init(_ flow: Flow, _ head: RequestHead, behind: [UInt8], account: Ledger.Account? = nil) {
     self.flow = flow
     self.head = head
+    self.account = account
     self.behind = behind
     request = BodyTransfer(from: head.framing, to: head.framing)
   }
@@ -95,7 +96,7 @@ struct ExchangeSession {
     case .upstreamBytes(let bytes): return answer(bytes, at: now)
     case .upstreamClosed: return upstreamClosed(at: now)
     case .deadline: return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
-    case .overBudget(let reason), .revoked(let reason): return cut(reason, at: now)
+    case .revoked(let reason): return cut(reason, at: now)
     }
   }
 }
@@ -103,10 +104,22 @@ struct ExchangeSession {
 // MARK: - Request
 
 extension ExchangeSession {
+  private mutating func spendOut(_ bytes: [UInt8]) -> Bool {
+    guard account?.out.spend(bytes.count) ?? true else { return false }
+    bytesOut += UInt64(bytes.count)
+    return true
+  }
+
+  private mutating func spendIn(_ bytes: [UInt8]) -> Bool {
+    guard account?.in.spend(bytes.count) ?? true else { return false }
+    bytesIn += UInt64(bytes.count)
+    return true
+  }
+
   private mutating func open(_ endpoint: Endpoint, at now: Timestamp) -> [Effect] {
     self.endpoint = endpoint
     let head = head.upstreamBytes(upgrade: asksForWebSocket)
-    bytesOut += UInt64(head.count)
+    guard spendOut(head) else { return cut(.bytesOutLimit, at: now) }
     let held = behind
     behind = []
     return [.toUpstream(head)] + take(held[...], at: now)
@@ -120,7 +133,7 @@ extension ExchangeSession {
     } catch {
       return fail(.malformed, at: now)
     }
-    bytesOut += UInt64(output.count)
+    guard spendOut(output) else { return cut(.bytesOutLimit, at: now) }
     if request.isFinished { behind += input }
     return output.isEmpty ? [] : [.toUpstream(output)]
   }
@@ -184,8 +197,10 @@ extension ExchangeSession {
     let target = retarget(source)
     let keepAlive = head.keepAlive && target != .untilClose
     let bytes = answer.downstreamBytes(framing: target, keepAlive: keepAlive)
-    bytesIn += UInt64(bytes.count)
-    return [.toClient(bytes)] + pass(rest, BodyTransfer(from: source, to: target), keepAlive, at: now)
+    guard spendIn(bytes) else { return cut(.bytesInLimit, at: now) }
+    let passed = pass(rest, BodyTransfer(from: source, to: target), keepAlive, at: now)
+    // What failed in the same breath is answered in the response's place.
+    return hasBegun ? [.toClient(bytes)] + passed : passed
   }
 
   /// How the client is told where the body ends.
@@ -205,8 +220,8 @@ extension ExchangeSession {
     } catch {
       return fail(.badUpstream, at: now)
     }
+    guard spendIn(output) else { return cut(.bytesInLimit, at: now) }
     response = .body(transfer, keepAlive: keepAlive)
-    bytesIn += UInt64(output.count)
     let effects: [Effect] = output.isEmpty ? [] : [.toClient(output)]
     return transfer.isFinished ? complete(effects, keepAlive, at: now) : effects
   }
@@ -215,6 +230,7 @@ extension ExchangeSession {
     guard case .body(var transfer, let keepAlive) = response else { return fail(.badUpstream, at: now) }
     var output: [UInt8] = []
     guard transfer.end(into: &output) else { return fail(.badUpstream, at: now) }
+    guard spendIn(output) else { return cut(.bytesInLimit, at: now) }
     return complete(output.isEmpty ? [] : [.toClient(output)], keepAlive, at: now)
   }
 
