@@ -28,5 +28,23 @@ extension GateTests {
       #expect(try rig.awaitCloses(1) == ["bytes-in-limit"])
       try rig.awaitRest()
     }
+
+    @Test("A client that goes away in the middle of a response is recorded and let go")
+    func clientGone() throws {
+      let rig = try GateRig(Self.web(", limits: { connections: 1 }")) { connection, _ in
+        connection.sendOnce(Array("HTTP/1.1 200 OK\r\n\r\n".utf8) + [UInt8](repeating: 120, count: 32 << 20))
+      }
+      defer { rig.stop() }
+      for _ in 0..<2 {
+        let client = try rig.client()
+        client.send(rig.get("web.test"))
+        _ = try client.readExactly(100_000)
+        client.reset()
+        try rig.awaitRest()
+      }
+      #expect(try rig.awaitCloses(2) == ["client-reset", "client-reset"])
+      #expect(
+        try rig.decisions() == ["allow rule", "allow rule"], "the rule's one connection was given back")
+    }
   }
 }
