@@ -134,8 +134,7 @@ extension ExchangeDriver {
 
   private func flush() -> Bool {
     guard toClient.flush(to: client) else {
-      handle(.clientClosed)
-      cut()
+      handle(.clientFailed)
       return false
     }
     if let upstream, !toUpstream.flush(to: upstream) { toUpstream = OutgoingBytes() }
@@ -144,16 +143,17 @@ extension ExchangeDriver {
 
   private func readClient() -> Bool {
     guard session?.wantsClientBytes == true, toUpstream.isEmpty else { return false }
-    return read(client, .clientClosed) { .clientBytes($0) }
+    return read(client, end: .clientClosed, failure: .clientFailed) { .clientBytes($0) }
   }
 
   private func readUpstream() -> Bool {
     guard session?.wantsUpstreamBytes == true, toClient.isEmpty, let upstream else { return false }
-    return read(upstream, .upstreamClosed) { .upstreamBytes($0) }
+    return read(upstream, end: .upstreamClosed, failure: .upstreamClosed) { .upstreamBytes($0) }
   }
 
   private func read(
-    _ channel: Channel, _ closed: ExchangeSession.Event, _ event: (ArraySlice<UInt8>) -> ExchangeSession.Event
+    _ channel: Channel, end: ExchangeSession.Event, failure: ExchangeSession.Event,
+    _ event: (ArraySlice<UInt8>) -> ExchangeSession.Event
   ) -> Bool {
     let buffer = UnsafeMutableRawBufferPointer(rebasing: shard.loop.scratch[..<Self.readSize])
     switch channel.read(into: buffer) {
@@ -161,8 +161,11 @@ extension ExchangeDriver {
       handle(event([UInt8](buffer[..<count])[...]))
       return true
     case .wouldBlock: return false
-    case .end, .failed:
-      handle(closed)
+    case .end:
+      handle(end)
+      return false
+    case .failed:
+      handle(failure)
       return false
     }
   }

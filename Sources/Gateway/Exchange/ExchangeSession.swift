@@ -13,7 +13,10 @@ struct ExchangeSession {
   enum Event {
     case connected(Endpoint)
     case clientBytes(ArraySlice<UInt8>)
+    /// The client sends no more; it may still wait for the response.
     case clientClosed
+    /// The client's connection is broken.
+    case clientFailed
     case upstreamBytes(ArraySlice<UInt8>)
     case upstreamClosed
     case deadline
@@ -93,6 +96,7 @@ struct ExchangeSession {
     case .connected(let endpoint): return open(endpoint, at: now)
     case .clientBytes(let bytes): return take(bytes, at: now)
     case .clientClosed: return clientClosed(at: now)
+    case .clientFailed: return finish(.clientReset, [.cut], at: now)
     case .upstreamBytes(let bytes): return answer(bytes, at: now)
     case .upstreamClosed: return upstreamClosed(at: now)
     case .deadline: return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
