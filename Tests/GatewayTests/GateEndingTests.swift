@@ -46,5 +46,43 @@ extension GateTests {
       #expect(
         try rig.decisions() == ["allow rule", "allow rule"], "the rule's one connection was given back")
     }
+
+    @Test("HTTP-26: a body that the upstream tears is never passed on as a whole one")
+    func tornBody() throws {
+      let rig = try GateRig(Self.web()) { connection, all in
+        if all.suffix(4).elementsEqual("TEAR".utf8) {
+          connection.end(withReset: true)
+        } else {
+          connection.sendOnce(Array("HTTP/1.1 200 OK\r\n\r\npart".utf8))
+        }
+      }
+      defer { rig.stop() }
+      let client = try rig.client()
+      client.send(
+        "POST http://web.test:\(rig.origin.port)/ HTTP/1.1\r\nHost: web.test:\(rig.origin.port)\r\nContent-Length: 8\r\n\r\n"
+      )
+      _ = try client.read(until: "part\r\n")
+      client.send("TEAR")
+      let rest = client.whateverComes()
+      #expect(rest.bytes == [] && rest.wasReset, "\(String(decoding: rest.bytes, as: UTF8.self))")
+      #expect(try rig.awaitCloses(1) == ["upstream-reset"])
+    }
+
+    /// Sizes around what a Unix socket holds for a peer that does not read yet:
+    /// with some of them the response ends while its last part is stuck.
+    static let sizes = Array(stride(from: 100_000, through: 400_000, by: 20_000))
+
+    /// Answers `/N` with N times `x`.
+    static let ofLength: OriginStub.Script = { connection, all in
+      let text = String(decoding: all, as: UTF8.self)
+      guard text.contains("\r\n\r\n"), let size = Int(text.dropFirst(5).prefix { $0.isNumber }) else {
+        return
+      }
+      connection.sendOnce(
+        Array("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n".utf8)
+          + [UInt8](repeating: 120, count: size))
+    }
+
+    static let agent = "agents: { a: { listen: unix:$DIR/proxy } }\n"
   }
 }
