@@ -148,7 +148,7 @@ extension ExchangeDriver {
 
   private func readUpstream() -> Bool {
     guard session?.wantsUpstreamBytes == true, toClient.isEmpty, let upstream else { return false }
-    return read(upstream, end: .upstreamClosed, failure: .upstreamClosed) { .upstreamBytes($0) }
+    return read(upstream, end: .upstreamClosed, failure: .upstreamFailed) { .upstreamBytes($0) }
   }
 
   private func read(

@@ -18,7 +18,10 @@ struct ExchangeSession {
     /// The client's connection is broken.
     case clientFailed
     case upstreamBytes(ArraySlice<UInt8>)
+    /// The upstream sends no more.
     case upstreamClosed
+    /// The upstream's connection is broken: a body without a length is torn.
+    case upstreamFailed
     case deadline
     case revoked(Reason)
   }
@@ -99,6 +102,8 @@ struct ExchangeSession {
     case .clientFailed: return finish(.clientReset, [.cut], at: now)
     case .upstreamBytes(let bytes): return answer(bytes, at: now)
     case .upstreamClosed: return upstreamClosed(at: now)
+    case .upstreamFailed:
+      return hasBegun ? finish(.upstreamReset, [.cut], at: now) : fail(.badUpstream, at: now)
     case .deadline: return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
     case .revoked(let reason): return cut(reason, at: now)
     }
