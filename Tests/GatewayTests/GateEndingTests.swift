@@ -84,5 +84,25 @@ extension GateTests {
     }
 
     static let agent = "agents: { a: { listen: unix:$DIR/proxy } }\n"
+
+    @Test("HTTP-04: a response that its client is slow to take stays ahead of the next one")
+    func slowPipeline() throws {
+      let rig = try GateRig(Self.web(listen: Self.agent), shared: [], origin: Self.ofLength)
+      defer { rig.stop() }
+      for size in Self.sizes {
+        let before = rig.origin.connections
+        let client = try ClientSocket(unix: rig.directory + "/proxy")
+        client.send(rig.get("web.test", "/\(size)") + rig.get("web.test", "/3", "Connection: close\r\n"))
+        try eventually("the origin was asked") { rig.origin.connections > before }
+        let bytes = try client.bytesToEnd()
+        let mark = Array("\r\n\r\n".utf8)
+        let end = try #require((0..<1000).first { bytes[$0..<($0 + 4)].elementsEqual(mark) }) + 4
+        let first = bytes.dropFirst(end).prefix(size)
+        #expect(first.count == size && first.allSatisfy { $0 == 120 }, "the first response of \(size) bytes")
+        let second = bytes.dropFirst(end + size)
+        #expect(second.starts(with: "HTTP/1.1 200 OK\r\n".utf8) && second.suffix(3).elementsEqual("xxx".utf8))
+      }
+      #expect(try rig.awaitCloses(2 * Self.sizes.count).allSatisfy { $0 == "finished" })
+    }
   }
 }
