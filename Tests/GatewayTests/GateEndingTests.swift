@@ -104,5 +104,32 @@ extension GateTests {
       }
       #expect(try rig.awaitCloses(2 * Self.sizes.count).allSatisfy { $0 == "finished" })
     }
+
+    @Test("HTTP-04: a stream of requests is answered in order, however it is cut")
+    func stream() throws {
+      let count = 300
+      let rig = try GateRig(Self.web()) { connection, all in
+        let text = String(decoding: all, as: UTF8.self)
+        guard text.contains("\r\n\r\n") else { return }
+        let path = text.dropFirst(4).prefix { $0 != " " }
+        connection.sendOnce(
+          Array("HTTP/1.1 200 OK\r\nContent-Length: \(path.utf8.count)\r\n\r\n\(path)".utf8))
+      }
+      defer { rig.stop() }
+      let requests = (0..<count).map { rig.get("web.test", "/\(100 + $0)") }.joined().utf8.map { $0 }
+      let client = try rig.client()
+      LoopbackSocket.inThread {
+        for start in stride(from: 0, to: requests.count, by: 37) {
+          client.send(Array(requests[start..<min(start + 37, requests.count)]))
+        }
+      }
+      for number in 0..<count {
+        let head = try client.read(until: "\r\n\r\n")
+        try #require(head.hasPrefix("HTTP/1.1 200"), "request \(number): \(head)")
+        #expect(try client.readExactly(4) == Array("/\(100 + number)".utf8))
+      }
+      client.close()
+      #expect(rig.origin.connections == count)
+    }
   }
 }
