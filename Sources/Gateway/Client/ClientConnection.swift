@@ -19,6 +19,8 @@ final class ClientConnection: ChannelDelegate {
   private var socks: SOCKSNegotiation?
   /// The rest of the last response, where the client is slow to take it.
   private var outgoing = OutgoingBytes()
+  /// What is known of the next request; read once the last response is out.
+  private var held: [UInt8] = []
 
   init(_ channel: Channel, through entrance: Entrance, shard: Shard, ticket: ConnectionTicket? = nil) {
     self.channel = channel
@@ -44,18 +46,20 @@ final class ClientConnection: ChannelDelegate {
   ///   - outgoing: What the client has still to take of the last response.
   func resume(with bytes: [UInt8], sending outgoing: OutgoingBytes) {
     self.outgoing = outgoing
+    held = bytes
     channel.delegate = self
-    channel.deadline = shard.loop.now + (bytes.isEmpty ? Deadlines.betweenRequests : Deadlines.head)
+    channel.deadline = shard.loop.now + (outgoing.isEmpty ? Deadlines.betweenRequests : Deadlines.response)
     // Not at once: a client that pipelines would nest each request in the one before.
     shard.loop.schedule(after: .zero) {
-      guard self.channel.delegate === self else { return }
-      if !bytes.isEmpty { self.take(bytes) }
-      self.channelIsReady(self.channel)
+      if self.channel.delegate === self { self.channelIsReady(self.channel) }
     }
   }
 
   func channelIsReady(_ channel: Channel) {
     guard outgoing.flush(to: channel) else { return channel.close() }
+    // The next response must not overtake what is left of this one.
+    guard outgoing.isEmpty else { return }
+    takeHeld()
     while channel.delegate === self, !channel.isClosed {
       switch channel.read(into: shard.loop.scratch) {
       case .bytes(let count): take(shard.loop.scratch[..<count])
@@ -68,8 +72,15 @@ final class ClientConnection: ChannelDelegate {
   /// A client that says nothing at all was no request; one that stopped in the
   /// middle of its head is told and recorded.
   func channelDeadlinePassed(_ channel: Channel) {
-    guard !buffer.isEmpty || socks != nil else { return channel.close() }
+    guard outgoing.isEmpty, !buffer.isEmpty || socks != nil else { return channel.close() }
     reject(.headTimeout)
+  }
+
+  private func takeHeld() {
+    guard !held.isEmpty else { return }
+    let bytes = held
+    held = []
+    take(bytes)
   }
 
   private func take(_ bytes: some Sequence<UInt8>) {
