@@ -131,5 +131,23 @@ extension GateTests {
       client.close()
       #expect(rig.origin.connections == count)
     }
+
+    @Test("The last part of a response reaches a client that is slow to take it")
+    func slowLast() throws {
+      let rig = try GateRig(Self.web(listen: Self.agent), shared: [], origin: Self.ofLength)
+      defer { rig.stop() }
+      for (number, size) in Self.sizes.enumerated() {
+        let client = try ClientSocket(unix: rig.directory + "/proxy")
+        client.send(rig.get("web.test", "/\(size)", "Connection: close\r\n"))
+        // Where it does not end by itself, the client is the one to go on.
+        try? eventually("the exchange is over", within: .milliseconds(100)) {
+          try rig.closes().count > number
+        }
+        let bytes = try client.bytesToEnd()
+        #expect(bytes.count { $0 == 120 } >= size, "of \(size) bytes")
+        client.close()
+      }
+      try rig.awaitRest()
+    }
   }
 }
