@@ -8,8 +8,8 @@ struct Exitgate: ParsableCommand {
     commandName: "exitgate",
     abstract: "The one way out of an AI agent's sandbox.",
     discussion: """
-      Point an agent's proxy settings at Exitgate, and only what your policy allows gets out; every decision \
-      is written to an audit log first.
+      Point an agent's proxy settings at Exitgate, and only what your policy allows gets out. Each connection \
+      is in the audit log before it is made; each denial is there too, with its reason.
 
         exitgate check policy.yaml              is the policy right?
         exitgate serve --policy policy.yaml     start the gate on 127.0.0.1:3128

@@ -17,13 +17,14 @@ struct Explain: Verb {
 
         exitgate explain --policy policy.yaml api.github.com:443
         exitgate explain --agent ci --protocol tcp db.corp.example:5432
-        exitgate explain http://artifacts.corp.example/repository/x.tar.gz --method GET
+        exitgate explain --method PUT http://artifacts.corp.example/repository/x
         exitgate explain 169.254.169.254:80 --protocol http
 
       Without --protocol the question is what CONNECT to HOST:PORT would get: https, or tcp where a rule says \
       so. 'HOST:PORT' can be a destination copied from the log, or a URL.
 
-      Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked.
+      Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked. In this version \
+      nobody can be: the gate denies, reason no-approver.
       """)
 
   @OptionGroup var policy: PolicyOption

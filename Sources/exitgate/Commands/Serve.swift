@@ -9,17 +9,20 @@ struct Serve: Verb {
     abstract: "Start the gate that agents' proxy settings point at.",
     discussion: """
       HTTP (CONNECT and plain requests) and SOCKS5 are spoken on each listener. What the policy does not allow \
-      is refused with a reason and the rule that would allow it, and every decision is in the audit log before \
-      anything is dialled.
+      is refused with a reason and the rule that would allow it. What is allowed is in the audit log before it \
+      is dialled. A rule of 'action: ask' denies in this version: nobody can be asked yet.
 
         exitgate serve --policy policy.yaml
-        exitgate serve --policy policy.yaml --proxy-listen 127.0.0.1:3128 --proxy-listen unix:/run/agents/gate.sock
-        HTTPS_PROXY=http://127.0.0.1:3128 HTTP_PROXY=http://127.0.0.1:3128 curl https://api.github.com/
+        exitgate serve --policy policy.yaml --proxy-listen unix:/run/agents/gate.sock
+
+      The agent is given the same address:
+
+        export HTTP_PROXY=http://127.0.0.1:3128 HTTPS_PROXY=http://127.0.0.1:3128
 
       'exitgate: ready' on standard error (and READY=1 to NOTIFY_SOCKET) says that every listener is bound. \
       SIGHUP reads the policy anew; SIGTERM and SIGINT stop accepting, give open connections 10 s, and end; \
-      a second one ends at once. Start with an empty policy of 'mode: audit' to see what an agent needs, then \
-      read 'exitgate log blocked'.
+      a second one ends at once. To see what an agent needs, start with a policy of 'mode: audit' and no \
+      rules, then read 'exitgate log blocked'.
 
       Exit status: 65 for a wrong policy, 69 when the host lacks something, 78 for an address in use, a log \
       that cannot be written, or no resolver. Nothing is left half-started then.
@@ -39,7 +42,8 @@ struct Serve: Verb {
   @OptionGroup var control: ControlOption
 
   @Option(
-    help: ArgumentHelp("Start a new log file when the log has this size.", valueName: "size"),
+    help: ArgumentHelp(
+      "Start a new log file when the log has this size, 64MiB unless given.", valueName: "size"),
     transform: Reading.size)
   var auditRotateAt: Int64?
 

@@ -10,12 +10,12 @@ struct ManualPage {
   init(_ root: CommandTree, version: String) {
     lines.append(
       ".TH \(quoted(root.name.uppercased())) 8 \"\" \(quoted("\(root.name) \(version)")) \"Exitgate\"")
-    section("NAME", [escaped("\(root.name) - \(root.abstract)")])
+    section("NAME", [escaped("\(root.name) - \(phrase(root.abstract))")])
     section("SYNOPSIS", [".B \(root.name)", ".I command", "[options]"])
     lines.append(".SH DESCRIPTION")
     paragraphs(root.discussion)
     lines.append(".SH COMMANDS")
-    for command in root.subcommands { describe(command, path: [root.name]) }
+    for command in root.subcommands where command.name != "help" { describe(command, path: [root.name]) }
     lines.append(".SH ENVIRONMENT")
     environment(of: root)
     lines.append(".SH \"EXIT STATUS\"")
@@ -117,7 +117,8 @@ extension CommandTree.Option {
   fileprivate var isHelp: Bool { longName == "help" || longName == "version" }
 
   fileprivate var synopsis: String {
-    let word = names.first.map { isFlag ? escaped($0) : escaped("\($0) \(value ?? "value")") }
+    let name = longName.map { "--\($0)" } ?? names.first
+    let word = name.map { isFlag ? escaped($0) : escaped("\($0) \(value ?? "value")") }
     let text = (word ?? escaped(value ?? "argument")) + (isRepeating ? " ..." : "")
     return isOptional ? "[\(text)]" : text
   }
@@ -148,6 +149,12 @@ private func escaped(_ text: some StringProtocol) -> String {
     }
   }
   return result.first == "." || result.first == "'" ? "\\&" + result : result
+}
+
+/// A sentence as NAME has it: no capital, no full stop (man-pages(7)).
+private func phrase(_ sentence: String) -> String {
+  let words = sentence.utf8.last == UInt8(ascii: ".") ? sentence.dropLast() : sentence[...]
+  return words.prefix(1).lowercased() + words.dropFirst()
 }
 
 private func quoted(_ text: String) -> String {
