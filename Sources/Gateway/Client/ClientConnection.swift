@@ -177,7 +177,7 @@ extension ClientConnection {
         generation: generation, flow: shard.nextFlowID(), at: .now()))
     let denial = Denial(reason, status: status, generation: generation, agent: agent)
     let answer = socks.map { $0.refusal(socksError, reason) } ?? denial.httpBytes()
-    Farewell.send(answer, on: channel, loop: shard.loop, lingers: true)
+    Farewell.send(answer, on: channel, loop: shard.loop, lingers: true, ticket: ticket)
   }
 }
 

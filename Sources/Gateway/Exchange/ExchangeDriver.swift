@@ -55,7 +55,7 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   override func refuse(_ denial: Denial) {
     let bytes = denial.httpBytes(headOnly: head.method == "HEAD")
     let mayStillSend = !behind.isEmpty || (session?.awaitsBody ?? (head.framing != .none))
-    Farewell.send(bytes, on: client, loop: shard.loop, lingers: mayStillSend)
+    Farewell.send(bytes, on: client, loop: shard.loop, lingers: mayStillSend, ticket: ticket)
   }
 }
 
@@ -101,7 +101,8 @@ extension ExchangeDriver {
 
   private func closeAfterFlush() {
     upstream?.close()
-    Farewell.send(toClient.unsent, on: client, loop: shard.loop, lingers: session?.awaitsBody ?? false)
+    Farewell.send(
+      toClient, on: client, loop: shard.loop, lingers: session?.awaitsBody ?? false, ticket: ticket)
   }
 }
 

@@ -47,7 +47,9 @@ final class TunnelDriver: ApproachDriver, ChannelDelegate {
   }
 
   override func refuse(_ denial: Denial) {
-    Farewell.send(dialect.refusal(denial), on: client, loop: shard.loop, lingers: !early.isEmpty)
+    Farewell.send(
+      dialect.refusal(denial), on: client, loop: shard.loop, lingers: !early.isEmpty,
+      ticket: ticket)
   }
 
   private func handle(_ event: TunnelSession.Event) {
