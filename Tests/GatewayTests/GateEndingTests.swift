@@ -149,5 +149,18 @@ extension GateTests {
       }
       try rig.awaitRest()
     }
+
+    @Test("A response may last as long as its rule says and no longer")
+    func duration() throws {
+      let rig = try GateRig(Self.web(", limits: { duration: 1s }")) { connection, _ in
+        connection.sendOnce(Array("HTTP/1.1 200 OK\r\n\r\nbegun".utf8))
+      }
+      defer { rig.stop() }
+      let client = try rig.client()
+      client.send(rig.get("web.test"))
+      _ = try client.read(until: "begun\r\n")
+      #expect(client.whateverComes().bytes == [])
+      #expect(try rig.awaitCloses(1) == ["duration-limit"])
+    }
   }
 }
