@@ -39,9 +39,15 @@ public struct ResponseHead: Hashable, Sendable {
     guard let raw else { return nil }
     let line = try StatusLine(bytes.prefix(raw.startLine.upperBound))
     guard let end = raw.end else { return nil }
-    if line.status == 101, !upgradeAsked { throw .unexpectedUpgrade }
     let fields = FieldList(bytes: Array(bytes.prefix(end)), entries: raw.fields)
+    if line.status == 101, !upgradeAsked || !namesWebSocket(fields) { throw .unexpectedUpgrade }
     return (try ResponseHead(line, fields, requestMethod: requestMethod), end)
+  }
+
+  /// Whether a 101 switches to WebSocket, the only protocol that is ever asked
+  /// for: a server may not choose another (RFC 9110 §7.8).
+  private static func namesWebSocket(_ fields: FieldList) -> Bool {
+    fields.values(of: "upgrade").map { $0.map { $0 | 0x20 } } == [Array("websocket".utf8)]
   }
 
   private init(_ line: StatusLine, _ fields: FieldList, requestMethod: String) throws(ResponseError) {
