@@ -1,5 +1,5 @@
 """The real binary: started in `gw`, stopped in order, asked by its own command line."""
-import os, pathlib, resource, signal, subprocess, threading, time
+import json, os, pathlib, resource, signal, subprocess, threading, time
 
 from .audit import AuditLog
 from .namespaces import GATE, RESOLVER
@@ -79,6 +79,10 @@ class Gate:
     @property
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    @property
+    def open_connections(self):
+        return json.loads(self.tell("status", "--json").stdout)["connections"]["open"]
 
     def tell(self, *arguments, **options):
         """A command to the running gate over its control socket."""

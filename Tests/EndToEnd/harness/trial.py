@@ -1,4 +1,6 @@
 """What an attack has to come to, asserted whole: the answer, the log, and a far side that saw nothing."""
+import time
+
 from .client import Agent, client_hello, connect, drain, get, read_head
 from .far import Accepted, Asked, Received
 from .namespaces import GOOD
@@ -58,6 +60,13 @@ class Trial:
         leaked = [event for event in events if not (
             (isinstance(event, Asked) and resolves) or (isinstance(event, Accepted) and dials))]
         assert not leaked, f"reached the far side: {leaked}"
+
+    def settles(self, seconds=5.0):
+        """Waits until nothing more arrives at the far side from what was sent before."""
+        deadline, seen = time.monotonic() + seconds, -1
+        while seen != (seen := self.far.mark()):
+            assert time.monotonic() < deadline, "the far side is still being spoken to"
+            time.sleep(0.2)
 
     # -- positive controls
 
