@@ -55,8 +55,8 @@ enum FileAccess {
   /// Checks the directory that holds `path`, and makes it (mode 0700) with what
   /// is missing above it.
   ///
-  /// A directory that others can write is refused unless it is sticky, as
-  /// `/tmp` is: there nobody can take another's file away.
+  /// A directory that others can write is taken, for a person may have no
+  /// better one; `AuditOptions.warning` says what that costs.
   static func prepareDirectory(of path: String) throws(AuditError) {
     let directory = parent(of: path)
     guard let status = status(following: directory) else {
@@ -68,9 +68,13 @@ enum FileAccess {
     }
     guard status.isDirectory else { throw AuditError(path: directory, problem: .notDirectory) }
     try checkOwner(status, path: directory)
-    guard !status.isLoose || status.isSticky else {
-      throw AuditError(path: directory, problem: .writableByOthers(mode: status.mode & 0o7777))
-    }
+  }
+
+  /// The mode of the directory of `path` where others can take its files away:
+  /// it is writable by them and not sticky, as `/tmp` is.
+  static func looseMode(ofDirectoryOf path: String) -> UInt32? {
+    guard let status = status(following: parent(of: path)), status.isLoose, !status.isSticky else { return nil }
+    return status.mode & 0o7777
   }
 
   /// The directory part of a path; `.` for a bare name.

@@ -151,6 +151,7 @@ public struct JSONWriter: Sendable {
 
   private mutating func escape(unit: UInt16) {
     if let byte = UInt8(exactly: unit), isPlainByte(byte) { return bytes.append(byte) }
+    if unit == 0x22 || unit == 0x5c { return bytes.append(contentsOf: [0x5c, UInt8(unit)]) }
     bytes.append(contentsOf: #"\u"#.utf8)
     for shift in stride(from: 12, through: 0, by: -4) {
       bytes.append(hexDigit(UInt8(truncatingIfNeeded: unit >> shift & 15)))

@@ -12,6 +12,8 @@ public enum UnixClientError: Error, Hashable, Sendable {
   case timedOut
   /// The answer is longer than `UnixClient.largestAnswer`.
   case tooLong
+  /// Who answers is neither root nor the caller's own user: not the gate.
+  case stranger(userID: UInt32)
   /// The connection broke.
   case failed(Errno)
 }
@@ -28,6 +30,7 @@ public enum UnixClient {
     let deadline = MonotonicTime.now() + timeout
     let fd = try connected(to: path, deadline)
     defer { _ = Glibc.close(fd) }
+    try checkPeer(of: fd)
     try send(request, to: fd, deadline)
     shutdown(fd, Int32(SHUT_WR))
     return try answer(from: fd, deadline)
@@ -47,6 +50,14 @@ public enum UnixClient {
       poll(nil, 0, 10)
     }
     return fd
+  }
+
+  /// The kernel's word for who listens (SO_PEERCRED, unix(7)), so that a socket
+  /// put in the gate's place is not believed.
+  private static func checkPeer(of fd: Int32) throws(UnixClientError) {
+    var pid: pid_t = 0, uid: uid_t = 0, gid: gid_t = 0
+    guard linux_peer_credentials(fd, &pid, &uid, &gid) == 0 else { throw .failed(lastError()) }
+    guard uid == 0 || uid == geteuid() else { throw .stranger(userID: uid) }
   }
 
   private static func send(_ bytes: [UInt8], to fd: Int32, _ deadline: MonotonicTime) throws(UnixClientError)

@@ -17,8 +17,6 @@ public struct ControlSocketError: Error, Hashable, Sendable, CustomStringConvert
     case directory(Errno)
     /// The directory belongs to another user.
     case foreignDirectory(owner: UInt32)
-    /// This directory, the socket's or one above it, can be written by others.
-    case openDirectory(String, mode: UInt32)
     /// Something that is no socket stands at the path; a symbolic link too.
     case notASocket
     /// A gate answers at the path, or one is being started there.
@@ -50,8 +48,6 @@ public struct ControlSocketError: Error, Hashable, Sendable, CustomStringConvert
     case .pathTooLong: "the path is empty or longer than 107 bytes"
     case .directory(let error): "its directory cannot be used: \(error)"
     case .foreignDirectory(let owner): "its directory belongs to user \(owner)"
-    case .openDirectory(let directory, let mode):
-      "'\(directory)' can be written by others (mode \(String(mode, radix: 8)))"
     case .notASocket: "something that is no socket is there"
     case .inUse: "another gate answers there"
     case .bind(let error): "\(error)"
@@ -60,11 +56,6 @@ public struct ControlSocketError: Error, Hashable, Sendable, CustomStringConvert
 
   private var remedy: String {
     switch problem {
-    case .openDirectory(let directory, let mode) where mode & S_ISVTX != 0:
-      // Sticky directories are everybody's on purpose: nobody should be told to close /tmp.
-      "Put a directory of your own between: --control \(directory)/exitgate/control.sock"
-    case .openDirectory(let directory, _):
-      "Run 'chmod go-w \(directory)', or choose another path with --control"
     case .notASocket: "Remove it, or choose another path with --control"
     case .inUse: "Stop it, or give this one its own --control and --proxy-listen"
     case .pathTooLong, .directory, .foreignDirectory, .bind: "Choose another path with --control"
@@ -77,12 +68,19 @@ public struct ControlSocketError: Error, Hashable, Sendable, CustomStringConvert
 /// each other's.
 struct ControlDirectory: ~Copyable {
   private let descriptor: Int32
+  /// The directory, the socket's or one above it, that others can write.
+  let loose: LooseDirectory?
 
-  private init(descriptor: Int32) {
+  private init(descriptor: Int32, loose: LooseDirectory?) {
     self.descriptor = descriptor
+    self.loose = loose
   }
 
-  /// Makes the directory (0700) if it is missing, and refuses one that others own or can write.
+  /// Makes the directory (0700) if it is missing, and refuses one of another user.
+  ///
+  /// In one that others can write they can take the socket away or put their
+  /// own in its place; the command line sees the latter by who answers, so it
+  /// is worth a warning, not a refusal.
   static func locked(of path: String) throws(ControlSocketError) -> ControlDirectory {
     let directory = parentDirectory(of: path)
     do throws(Problem) {
@@ -96,9 +94,15 @@ struct ControlDirectory: ~Copyable {
     if mkdir(directory, 0o700) != 0, errno != EEXIST { throw .directory(lastError()) }
     let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .directory(lastError()) }
-    let opened = ControlDirectory(descriptor: descriptor)
-    try checkOwner(of: descriptor, at: directory)
-    try checkAncestors(of: directory)
+    var loose: LooseDirectory?
+    do throws(Problem) {
+      loose = try checkOwner(of: descriptor, at: directory)
+      if loose == nil { loose = try looseAncestor(of: directory) }
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    let opened = ControlDirectory(descriptor: descriptor, loose: loose)
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .inUse }
     return opened
   }
@@ -117,19 +121,33 @@ private func parentDirectory(of path: String) -> String {
   return parent.isEmpty ? "/" : String(parent)
 }
 
-private func checkOwner(of descriptor: Int32, at path: String) throws(Problem) {
+/// A directory in which others can replace what is not theirs.
+struct LooseDirectory: Hashable, Sendable {
+  var path: String
+  var mode: UInt32
+
+  /// What a person should hear of it.
+  var warning: String {
+    let isSticky = mode & S_ISVTX != 0
+    return "others can write '\(path)' (mode \(String(mode, radix: 8))), on the way to the control socket. "
+      // Sticky directories are everybody's on purpose: nobody should be told to close /tmp.
+      + (isSticky ? "Put a directory of your own between." : "Run 'chmod go-w \(path)'.")
+  }
+}
+
+private func checkOwner(of descriptor: Int32, at path: String) throws(Problem) -> LooseDirectory? {
   var status = stat()
   guard fstat(descriptor, &status) == 0 else { throw .directory(lastError()) }
   guard status.st_uid == geteuid() || status.st_uid == 0 else {
     throw .foreignDirectory(owner: status.st_uid)
   }
   // A sticky directory is no better here: in it anybody may take the path first.
-  guard status.st_mode & 0o022 == 0 else { throw .openDirectory(path, mode: status.st_mode & 0o7777) }
+  return status.st_mode & 0o022 == 0 ? nil : LooseDirectory(path: path, mode: status.st_mode & 0o7777)
 }
 
 /// Whoever can write a directory above can swap the one below, unless the
 /// sticky bit keeps names to their owners (inode(7)).
-private func checkAncestors(of directory: String) throws(Problem) {
+private func looseAncestor(of directory: String) throws(Problem) -> LooseDirectory? {
   guard let resolved = realpath(directory, nil) else { throw .directory(lastError()) }
   defer { free(resolved) }
   var path = String(cString: resolved)
@@ -137,8 +155,9 @@ private func checkAncestors(of directory: String) throws(Problem) {
     path = parentDirectory(of: path)
     var status = stat()
     guard lstat(path, &status) == 0 else { throw .directory(lastError()) }
-    guard status.st_mode & 0o022 == 0 || status.st_mode & S_ISVTX != 0 else {
-      throw .openDirectory(path, mode: status.st_mode & 0o7777)
+    if status.st_mode & 0o022 != 0, status.st_mode & S_ISVTX == 0 {
+      return LooseDirectory(path: path, mode: status.st_mode & 0o7777)
     }
   }
+  return nil
 }

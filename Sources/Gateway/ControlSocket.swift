@@ -41,6 +41,8 @@ public final class ControlSocket: Sendable {
   static let maximumConnections = 32
 
   private let listener: Listener
+  /// What a person should hear about the socket's place; nil when it is safe.
+  public let warning: String?
 
   /// Binds the socket at `path` with mode 0600, replacing one that nobody answers at.
   ///
@@ -49,14 +51,16 @@ public final class ControlSocket: Sendable {
     let directory = try ControlDirectory.locked(of: path)
     defer { extendLifetime(directory) }
     do throws(ListenError) {
-      return ControlSocket(listener: try Listener.bind(.unix(path: path, mode: 0o600)))
+      return ControlSocket(
+        listener: try Listener.bind(.unix(path: path, mode: 0o600)), warning: directory.loose?.warning)
     } catch {
       throw ControlSocketError(error, at: path)
     }
   }
 
-  private init(listener: Listener) {
+  private init(listener: Listener, warning: String?) {
     self.listener = listener
+    self.warning = warning
   }
 
   /// Accepts connections on `loop` from now on.

@@ -117,12 +117,11 @@ extension Gate {
 
   func note(_ event: ControlEvent, from peer: PeerCredentials?) {
     words.warning("control socket: \(event)")
-    guard event == .strangerRefused, let peer else { return }
+    guard let peer else { return }
     log.append(
       .control(
         ControlRecord(
-          time: .now(), processID: peer.pid, userID: peer.uid, operation: "connect",
-          refusal: "neither root nor the gate's own user")))
+          time: .now(), processID: peer.pid, userID: peer.uid, operation: "connect", refusal: "\(event)")))
     _ = log.commit()
   }
 }

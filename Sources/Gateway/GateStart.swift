@@ -87,27 +87,35 @@ extension Gate {
     _ parts: StartParts, listeners: ListenerSet, words: Logger
   ) throws(StartError) -> Gate {
     let configuration = parts.configuration
-    let log: AuditLog
-    do { log = try AuditLog.open(configuration.auditOptions) } catch {
+    let control: ControlSocket
+    do { control = try ControlSocket.bind(path: configuration.controlPath) } catch {
       throw .configuration("\(error)")
     }
     do throws(StartError) {
-      let gate = try Gate(parts, listeners: listeners, log: log, words: words)
-      do { gate.controlSocket = try ControlSocket.bind(path: configuration.controlPath) } catch {
-        throw StartError.configuration("\(error)")
-      }
+      let gate = try Gate(parts, listeners: listeners, log: openLog(configuration), words: words)
+      gate.controlSocket = control
       guard gate.recordStart(parts.loaded) else {
-        throw .configuration(
-          "\(configuration.auditLogPath): cannot be written. Free some space or name another file.")
+        gate.log.close()
+        throw .configuration("the audit log \(configuration.auditLogPath) cannot be written. Make room for it.")
       }
       return gate
     } catch {
-      log.close()
+      control.close()
       throw error
     }
   }
 
+  private static func openLog(_ configuration: GateConfiguration) throws(StartError) -> AuditLog {
+    do { return try AuditLog.open(configuration.auditOptions) } catch {
+      throw .configuration("the audit log \(configuration.auditLogPath) cannot be opened: \(error)")
+    }
+  }
+
   private func recordStart(_ loaded: LoadedPolicy) -> Bool {
+    for warning in [configuration.auditOptions.warning, controlSocket?.warning].compactMap(\.self) {
+      words.warning("\(warning)")
+      log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: warning)))
+    }
     log.append(policyRecord(.loaded, loaded))
     return log.commit()
   }

@@ -32,6 +32,7 @@ struct RunningGate {
 private func sentence(for error: UnixClientError) -> String {
   switch error {
   case .badPath: "the path is empty or longer than 107 bytes"
+  case .stranger(let user): "user \(user) answers there, who is neither root nor you"
   case .unreachable(let error), .failed(let error): "\(error)"
   case .timedOut: "it takes too long"
   case .tooLong: "the answer is too long"

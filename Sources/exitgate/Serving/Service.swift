@@ -27,6 +27,7 @@ struct Service: Sendable {
   func run() throws(Failure) -> Never {
     raiseDescriptorLimit()
     ignoreSIGPIPE()
+    signal(SIGXFSZ, SIG_IGN)  // a file-size limit then fails the write, and with it new allows
     let gate = try start()
     // Nobody is told before the watch has begun, so that whoever hears 'ready' may send any of them.
     let watch = watchSignals(of: gate) { announce(gate) }
