@@ -17,10 +17,11 @@ extension BuiltinAllowlists {
       - builtin:maven
       - builtin:rubygems
       - builtin:telemetry
-      # What this machine is set up to use, mirrors and private indexes with it.
+      # What this machine is set up to use, mirrors and private indexes with it. The
+      # remotes of the working directory (system:git) are not among them: an agent
+      # can write there, so naming that list is for the person who runs the gate.
       - system:apt
       - system:pip
-      - system:git
     expect:
       - { to: "api.anthropic.com:443", protocol: https, answer: allow }
       - { to: "api.openai.com:443", protocol: https, answer: allow }
