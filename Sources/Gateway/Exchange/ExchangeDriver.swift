@@ -19,6 +19,8 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   private var toUpstream = OutgoingBytes()
   private var toClient = OutgoingBytes()
   private var isPumping = false
+  /// When the rule's time for one connection is over.
+  private var until: MonotonicTime?
 
   init(
     _ head: RequestHead, _ approach: Approach, behind: [UInt8], through entrance: Entrance, client: Channel,
@@ -47,6 +49,7 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
     openAccount()
     session = ExchangeSession(approach.flow, head, behind: behind, account: account)
     behind = []
+    until = approach.flow.decision.rule?.limits.duration.map { shard.loop.now + $0 }
     upstream?.delegate = self
     handle(.connected(endpoint))
     pump()
@@ -114,7 +117,7 @@ extension ExchangeDriver {
   }
 
   func channelDeadlinePassed(_ channel: Channel) {
-    handle(.deadline)
+    handle(until.map { $0 <= shard.loop.now } ?? false ? .durationPassed : .deadline)
   }
 
   /// Moves what can be moved, both ways, until neither side has more to give.
@@ -129,7 +132,8 @@ extension ExchangeDriver {
       moved = readClient() || moved
     }
     if let session, !session.isFinished {
-      client.deadline = shard.loop.now + (session.awaitsBody ? Deadlines.betweenRequests : Deadlines.response)
+      let next = shard.loop.now + (session.awaitsBody ? Deadlines.betweenRequests : Deadlines.response)
+      client.deadline = until.map { min($0, next) } ?? next
     }
   }
 

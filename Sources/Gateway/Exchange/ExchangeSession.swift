@@ -23,6 +23,8 @@ struct ExchangeSession {
     /// The upstream's connection is broken: a body without a length is torn.
     case upstreamFailed
     case deadline
+    /// The rule's time for one connection is over.
+    case durationPassed
     case revoked(Reason)
   }
 
@@ -105,6 +107,7 @@ struct ExchangeSession {
     case .upstreamFailed:
       return hasBegun ? finish(.upstreamReset, [.cut], at: now) : fail(.badUpstream, at: now)
     case .deadline: return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
+    case .durationPassed: return cut(.durationLimit, at: now)
     case .revoked(let reason): return cut(reason, at: now)
     }
   }
