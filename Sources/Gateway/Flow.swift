@@ -18,6 +18,9 @@ struct Flow: Sendable {
   var decision: Decision
   var generation: UInt64
   var startedAt: Timestamp
+  /// What enforce mode would hold against it beside its rule: a denied alias, a
+  /// ClientHello. Only audit mode lets such a flow stand.
+  var objection: Reason?
 
   /// The record of a decision about this flow.
   func decisionRecord(

@@ -51,6 +51,7 @@ struct FlowRegistry {
 extension PolicySnapshot {
   /// Why a flow may not go on under this snapshot; nil when it may.
   func objection(to flow: Flow, at now: Timestamp) -> Reason? {
+    if policy.mode == .enforce, flow.objection != nil { return .revoked }
     let rule = flow.decision.answer == .allow ? flow.decision.rule : nil
     let stands = policy.stillStands(
       rule, for: flow.destination, agent: flow.origin.agent, floor: floor, at: now)

@@ -73,8 +73,9 @@ struct Approach {
     case (.resolving, .resolved(.failure(let failure))): fail(failure.reason, at: now)
     case (.recording(let addresses), .recorded(true)):
       advance(.dialing, [.dial(addresses, flow.destination.port)])
-    case (.recording, .recorded(false)): fail(.auditUnavailable, at: now)
-    case (.dialing, .dialed(.success(let endpoint), let toSelf)): arrive(endpoint, toSelf: toSelf, at: now)
+    case (.recording, .recorded(false)): deny(.auditUnavailable, at: now)
+    case (.dialing, .dialed(.success(let endpoint), let toSelf)):
+      toSelf ? arriveHere(endpoint, under: snapshot, at: now) : arrive(endpoint)
     case (.dialing, .dialed(.failure(let failure), _)): fail(failure.reason, at: now)
     case (.finished, _): []
     case (_, .revoked(let reason)): deny(reason, at: now)
@@ -141,13 +142,14 @@ extension Approach {
     -> [Effect]
   {
     let policy = snapshot.policy
-    if policy.mode == .enforce, let rule = deniedLink(of: found.chain, under: policy, at: now) {
-      flow.decision.rule = rule
+    let link = deniedLink(of: found.chain, under: policy, at: now)
+    if let link, policy.mode == .enforce {
+      flow.decision.rule = link
       return deny(.cnameDenied, at: now)
     }
     let admission = policy.admit(
       found.addresses, to: flow.destination, under: flow.decision, floor: snapshot.floor)
-    guard admission.admitted.isEmpty else { return record(dialing: admission.admitted) }
+    guard admission.admitted.isEmpty else { return record(dialing: admission.admitted, despite: link) }
     guard let refused = admission.refused.first else { return fail(.dnsFailure, at: now) }
     return deny(refused.reason, address: refused.address, at: now)
   }
@@ -159,14 +161,20 @@ extension Approach {
     return nil
   }
 
-  private mutating func record(dialing addresses: [IPAddress]) -> [Effect] {
-    advance(.recording(addresses), [.record(allowed(addresses.first)), .commit])
+  private mutating func record(dialing addresses: [IPAddress], despite link: Rule? = nil) -> [Effect] {
+    advance(.recording(addresses), [.record(allowed(addresses.first, despite: link)), .commit])
   }
 
-  private mutating func allowed(_ address: IPAddress?) -> Record {
+  /// - Parameter link: The rule that denies an alias, which audit mode lets pass.
+  private mutating func allowed(_ address: IPAddress?, despite link: Rule? = nil) -> Record {
     isRecorded = true
-    return flow.decisionRecord(
-      .allow, flow.decision.reason, wouldDeny: flow.decision.answer != .allow, address: address,
+    var judged = flow
+    if let link, flow.decision.answer == .allow {
+      flow.objection = .cnameDenied
+      judged.decision = Decision(answer: .deny, reason: .cnameDenied, rule: link)
+    }
+    return judged.decisionRecord(
+      .allow, judged.decision.reason, wouldDeny: judged.decision.answer != .allow, address: address,
       method: method,
       at: flow.startedAt)
   }
@@ -179,11 +187,21 @@ extension Approach {
 // MARK: - Arrive, or not
 
 extension Approach {
-  private mutating func arrive(_ endpoint: Endpoint, toSelf: Bool, at now: Timestamp) -> [Effect] {
-    if toSelf, flow.decision.rule?.allowLoopback != true {
-      return deny(.selfAddress, address: endpoint.address, at: now)
-    }
-    return advance(.finished, [.connected(endpoint)])
+  private mutating func arrive(_ endpoint: Endpoint) -> [Effect] {
+    advance(.finished, [.connected(endpoint)])
+  }
+
+  /// The address is one of this machine's, whether or not it was known: it is
+  /// judged once more, as such.
+  private mutating func arriveHere(_ endpoint: Endpoint, under snapshot: PolicySnapshot, at now: Timestamp)
+    -> [Effect]
+  {
+    var floor = snapshot.floor
+    floor.localAddresses.insert(endpoint.address)
+    let admission = snapshot.policy.admit(
+      [endpoint.address], to: flow.destination, under: flow.decision, floor: floor)
+    guard let reason = admission.denial else { return arrive(endpoint) }
+    return deny(reason, address: endpoint.address, at: now)
   }
 
   /// Records a denial and tells the client.
