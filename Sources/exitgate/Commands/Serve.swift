@@ -17,7 +17,7 @@ struct Serve: Verb {
 
       The agent is given the same address:
 
-        export HTTP_PROXY=http://127.0.0.1:3128 HTTPS_PROXY=http://127.0.0.1:3128
+        export http_proxy=http://127.0.0.1:3128 https_proxy=http://127.0.0.1:3128
 
       'exitgate: ready' on standard error (and READY=1 to NOTIFY_SOCKET) says that every listener is bound. \
       SIGHUP reads the policy anew; SIGTERM and SIGINT stop accepting, give open connections 10 s, and end; \
