@@ -101,6 +101,18 @@ def test_AUD_05_a_log_that_cannot_be_written_closes_the_gate_to_what_is_new(fres
         subprocess.run(["umount", "-l", full], check=True)
 
 
+def test_AUD_05_a_log_that_was_moved_or_removed_goes_on_in_a_new_file(fresh):
+    trial = fresh()
+    path = trial.gate.log.path
+    for take_away in (lambda: path.rename(path.with_name("moved.jsonl")), path.unlink):
+        trial.passes()
+        take_away()
+        eventually(lambda: [trial.agent.send(connect("evil.test:443"))] and path.exists(), 10, "the log is not begun anew")
+        written = trial.gate.log.mark()
+        trial.tunnels("allowed.test:443", "allowed.test")
+        trial.gate.log.wait_for(written, verdict="allow", host="allowed.test")
+
+
 def test_AUD_06_every_refusal_is_counted_and_every_allow_recorded(fresh):
     trial = fresh()
     malformed, denied, allowed = 25, 40, 12

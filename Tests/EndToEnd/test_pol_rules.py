@@ -142,6 +142,14 @@ def test_POL_29_bytes_that_are_no_text_are_refused(tmp_path, binary, name, data)
     assert exitgate("check", policy).returncode == 65
 
 
+def test_POL_29_a_file_that_everybody_may_write_is_refused(tmp_path, binary):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\nrules:\n  - { id: r, action: allow, to: [x.test] }\n")
+    assert exitgate("check", policy).returncode == 0
+    policy.chmod(0o666)
+    assert exitgate("check", policy).returncode == 65
+
+
 def test_POL_29_a_huge_file_is_refused_at_once(tmp_path, binary):
     policy = tmp_path / "policy.yaml"
     with policy.open("wb") as file:
