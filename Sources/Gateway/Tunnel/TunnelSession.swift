@@ -34,7 +34,7 @@ struct TunnelSession {
     case finished
   }
 
-  private let flow: Flow
+  private(set) var flow: Flow
   private var phase = Phase.opening
 
   init(_ flow: Flow) {
