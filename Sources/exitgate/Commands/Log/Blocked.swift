@@ -10,9 +10,9 @@ extension Log {
       abstract: "Show what was blocked, and the rule that would allow it.",
       discussion: """
         Denials are grouped by agent and destination, the most frequent first, each with how often, when first \
-        and last, why, and a rule for this agent, host, port and protocol alone; for http, narrow it to methods \
-        and paths yourself. In audit mode the same list shows what would have been blocked. Where no rule can help (the floor, a deny rule, malformed requests), none \
-        is shown.
+        and last, why, and a rule that opens this host, port and protocol alone; for http, narrow it to methods \
+        and paths yourself. In audit mode the same list shows what would have been blocked. Where no rule can \
+        help (the floor, a deny rule, malformed requests), none is shown.
 
           exitgate log blocked --since 1h
           exitgate log blocked --json | jq -r '.suggested_rule // empty'
