@@ -34,6 +34,7 @@ struct TunnelSession {
     case finished
   }
 
+  /// As the first flight leaves it.
   private(set) var flow: Flow
   private var phase = Phase.opening
 
@@ -65,7 +66,9 @@ struct TunnelSession {
   }
 
   private mutating func close(_ reason: CloseReason, at now: Timestamp) -> [Effect] {
-    let record = flow.closeRecord(reason, address: nil, bytesOut: 0, bytesIn: 0, at: now)
+    var endpoint: Endpoint?
+    if case .greeting(let dialled, _, _) = phase { endpoint = dialled }
+    let record = flow.closeRecord(reason, address: endpoint, bytesOut: 0, bytesIn: 0, at: now)
     return advance(.finished, [.record(record), .cut])
   }
 
@@ -123,6 +126,7 @@ extension TunnelSession {
   private mutating func object(_ reason: Reason, in mode: Mode, at now: Timestamp) -> [Effect] {
     guard case .greeting(let endpoint, _, let early) = phase else { return [] }
     if mode == .audit {
+      flow.objection = reason
       let record = flow.decisionRecord(.allow, reason, wouldDeny: true, layer: .sni, at: now)
       return advance(.finished, [.record(record), .relay(endpoint, early: early)])
     }
