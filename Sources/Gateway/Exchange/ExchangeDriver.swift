@@ -76,7 +76,6 @@ extension ExchangeDriver {
     case .record(let record): shard.record(record)
     case .toUpstream(let bytes): toUpstream.append(bytes)
     case .toClient(let bytes): toClient.append(bytes)
-    case .finishUpstream: upstream?.shutdownWrite()
     case .relay(let endpoint, let out, let received): startRelay(to: endpoint, out, received)
     case .refuse(let denial):
       upstream?.reset()

@@ -32,7 +32,6 @@ struct ExchangeSession {
     case record(Record)
     case toUpstream([UInt8])
     case toClient([UInt8])
-    case finishUpstream
     /// The protocol was switched: everything from here on is relayed, and
     /// recorded, by another.
     case relay(Endpoint, earlyToUpstream: [UInt8], earlyToClient: [UInt8])
@@ -106,7 +105,7 @@ struct ExchangeSession {
     case .upstreamClosed: return upstreamClosed(at: now)
     case .upstreamFailed:
       return hasBegun ? finish(.upstreamReset, [.cut], at: now) : fail(.badUpstream, at: now)
-    case .deadline: return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
+    case .deadline: return timeOut(at: now)
     case .durationPassed: return cut(.durationLimit, at: now)
     case .revoked(let reason): return cut(reason, at: now)
     }
@@ -207,7 +206,8 @@ extension ExchangeSession {
   {
     let source = answer.framing
     let target = retarget(source)
-    let keepAlive = head.keepAlive && target != .untilClose
+    // A client that has not sent its whole body may never do so, and nothing tells where the next request begins.
+    let keepAlive = head.keepAlive && request.isFinished && target != .untilClose
     let bytes = answer.downstreamBytes(framing: target, keepAlive: keepAlive)
     guard spendIn(bytes) else { return cut(.bytesInLimit, at: now) }
     let passed = pass(rest, BodyTransfer(from: source, to: target), keepAlive, at: now)
@@ -283,6 +283,11 @@ extension ExchangeSession {
       reason, destination: flow.destination, rule: flow.decision.rule?.id, generation: flow.generation,
       agent: flow.origin.agent)
     return finish(.cut(reason), [.refuse(denial)], at: now)
+  }
+
+  private mutating func timeOut(at now: Timestamp) -> [Effect] {
+    guard !hasBegun else { return finish(.idle, [.cut], at: now) }
+    return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
   }
 
   private mutating func cut(_ reason: Reason, at now: Timestamp) -> [Effect] {
