@@ -130,10 +130,14 @@ extension ExchangeDriver {
       moved = readUpstream()
       moved = readClient() || moved
     }
-    if let session, !session.isFinished {
-      let next = shard.loop.now + (session.awaitsBody ? Deadlines.betweenRequests : Deadlines.response)
-      client.deadline = until.map { min($0, next) } ?? next
-    }
+    if let session, !session.isFinished { setDeadline(session) }
+  }
+
+  private func setDeadline(_ session: ExchangeSession) {
+    let patience =
+      session.awaitsBody ? Deadlines.betweenRequests : session.hasBegun ? Deadlines.idle : Deadlines.response
+    let next = shard.loop.now + patience
+    client.deadline = until.map { min($0, next) } ?? next
   }
 
   private func flush() -> Bool {

@@ -270,7 +270,8 @@ extension ExchangeSession {
     return [.relay(endpoint, earlyToUpstream: behind, earlyToClient: head + rest)]
   }
 
-  private var hasBegun: Bool {
+  /// Whether something of the final response was passed on.
+  var hasBegun: Bool {
     if case .head = response { return false }
     return true
   }
