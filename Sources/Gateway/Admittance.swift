@@ -30,11 +30,12 @@ final class Admittance: Sendable {
     return entered ? ConnectionTicket(self) : nil
   }
 
-  /// Books the place to `agent`; false when it holds as many as it may.
-  fileprivate func book(_ agent: AgentName) -> Bool {
+  /// Books the place of `former` to `agent`; false when it holds as many as it may.
+  fileprivate func book(_ agent: AgentName, from former: AgentName?) -> Bool {
     counts.withLock { counts in
       guard counts.byAgent[agent, default: 0] < capacity / 4 * 3 else { return false }
       counts.byAgent[agent, default: 0] += 1
+      if let former { counts.byAgent[former, default: 1] -= 1 }
       return true
     }
   }
@@ -59,10 +60,11 @@ final class ConnectionTicket {
 
   deinit { admission.leave(agent) }
 
-  /// Books the place to `agent`, once; false when it holds as many as it may.
+  /// Books the place to `agent`, and to no other any more; false when it holds
+  /// as many as it may.
   func book(to agent: AgentName) -> Bool {
     if self.agent == agent { return true }
-    guard admission.book(agent) else { return false }
+    guard admission.book(agent, from: self.agent) else { return false }
     self.agent = agent
     return true
   }
