@@ -20,7 +20,6 @@ struct SOCKSNegotiation {
     case greeting
     case password
     case request
-    case refused
   }
 
   private let needsToken: Bool
@@ -38,7 +37,6 @@ struct SOCKSNegotiation {
     case .greeting: try greet(&buffer)
     case .password: try logIn(&buffer)
     case .request: try readRequest(&buffer)
-    case .refused: throw .noMethods
     }
   }
 
@@ -55,9 +53,7 @@ struct SOCKSNegotiation {
     case (false, false, true):
       phase = .password
       return .reply(SOCKSMethod.password.selection)
-    default:
-      phase = .refused
-      return .reply(SOCKSMethod.noneAcceptable.selection)
+    default: throw .noMethods
     }
   }
 
@@ -80,7 +76,7 @@ struct SOCKSNegotiation {
   /// What refuses the client, in the words of the phase it is in.
   func refusal(_ error: SOCKSError?, _ reason: Reason) -> [UInt8] {
     switch phase {
-    case .greeting, .refused: SOCKSMethod.noneAcceptable.selection
+    case .greeting: SOCKSMethod.noneAcceptable.selection
     case .password: SOCKSCredentials.answer(accepted: false)
     case .request: (error?.reply ?? SOCKSReply(reason)).bytes
     }
