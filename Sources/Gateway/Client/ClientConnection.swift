@@ -213,17 +213,25 @@ extension ClientConnection {
 }
 
 /// The part of a malformed request that the log keeps: its target, so that
-/// neither a header nor a query is written.
+/// neither a header nor a query nor userinfo is written. Where it is not sure
+/// to be one, nothing is kept.
 enum RawExcerpt {
-  /// The most that is looked at, in bytes.
+  /// The most that is kept, in bytes.
   private static let limit = 256
 
   static func of(_ request: [UInt8]) -> [UInt8]? {
     let line = request.prefix { $0 != UInt8(ascii: "\n") }
     let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: true)
-    guard words.count >= 2 else { return nil }
+    guard words.count >= 2, words[0].allSatisfy(isLetter) else { return nil }
     let target = words[1].prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+    // An @ behind the cut: what stands before it may be a part of a password.
+    guard !words[1][target.endIndex...].contains(UInt8(ascii: "@")) else { return nil }
     return Array(withoutUserinfo(target).prefix(limit))
+  }
+
+  /// Whether a byte may stand in a method, as all that are in use have it.
+  private static func isLetter(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
   }
 
   private static func withoutUserinfo(_ target: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
