@@ -34,6 +34,7 @@ struct Denial: Sendable {
     switch status {
     case 403: "denied"
     case 407: "token_required"
+    case 500: "internal_error"
     case 502, 504: "upstream_failed"
     case 503: "unavailable"
     default: "malformed_request"
@@ -85,6 +86,7 @@ struct Denial: Sendable {
     case 414: "URI Too Long"
     case 417: "Expectation Failed"
     case 431: "Request Header Fields Too Large"
+    case 500: "Internal Server Error"
     case 501: "Not Implemented"
     case 502: "Bad Gateway"
     case 503: "Service Unavailable"
