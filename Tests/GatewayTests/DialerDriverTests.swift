@@ -112,7 +112,7 @@ struct DialerDriverTests {
 
 /// A listening socket that accepts nobody: the kernel completes as many
 /// connections as its backlog holds, and drops the SYN of the next.
-private final class Listening {
+final class Listening {
   private let fd: Int32
   private var fillers: [Int32] = []
   let port: Port

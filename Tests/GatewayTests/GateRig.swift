@@ -55,7 +55,7 @@ final class GateRig: Sendable {
     directory = try Self.makeDirectory()
     origin = try OriginStub(script)
     resolver = try ResolverStub { seen in
-      let name = "\(seen.query.question.name)"
+      let name = seen.query.question.name.hostname?.text ?? ""
       guard seen.query.question.type == .a else { return [.init(bytes: DNSReply().bytes(to: seen.query))] }
       let addresses = zone[name] ?? ["127.0.0.1"]
       if addresses == ["silence"] { return [] }
