@@ -35,6 +35,11 @@ public struct AgentDirectory: Sendable {
     return agent.name
   }
 
+  /// The agent that `listener` belongs to, whether or not its client has shown its token.
+  func owner(of listener: ListenAddress) -> AgentName? {
+    byListener[listen: listener]?.name
+  }
+
   /// Whether clients of `listener` must show a token.
   func needsToken(on listener: ListenAddress) -> Bool {
     byListener[listen: listener].map { $0.tokenSHA256 != nil } ?? !byToken.isEmpty

@@ -34,14 +34,15 @@ extension Flow {
 extension Record {
   /// A request that was refused before it could be judged.
   static func unjudged(
-    _ reason: Reason, from origin: Origin, rawHost: [UInt8]?, detail: String?, generation: UInt64,
+    _ reason: Reason, from origin: Origin, destination: Destination?, rawHost: [UInt8]?, detail: String?,
+    generation: UInt64,
     flow: UInt64,
     at now: Timestamp
   ) -> Record {
     .decision(
       DecisionRecord(
         time: now, flow: flow, agent: origin.agent, client: origin.client, listener: origin.listener,
-        destination: nil, rawHost: rawHost, layer: origin.layer, verdict: .deny, reason: reason,
+        destination: destination, rawHost: rawHost, layer: origin.layer, verdict: .deny, reason: reason,
         generation: generation, detail: detail))
   }
 }

@@ -17,6 +17,8 @@ final class ClientConnection: ChannelDelegate {
   /// How much of `buffer` was already searched for the end of a head.
   private var seen = 0
   private var socks: SOCKSNegotiation?
+  /// What the request at hand is about, once its head was read.
+  private var asked: Asked?
   /// The rest of the last response, where the client is slow to take it.
   private var outgoing = OutgoingBytes()
   /// What is known of the next request; read once the last response is out.
@@ -112,6 +114,7 @@ extension ClientConnection {
   }
 
   private func route(_ head: RequestHead, _ rest: [UInt8]) throws(RequestError) {
+    asked = Asked(head)
     guard identify(head.proxyAuthorization) else { return }
     try head.checkHost(gate: entrance.authorities)
     channel.deadline = nil
@@ -166,17 +169,18 @@ extension ClientConnection {
   private func reject(
     _ reason: Reason, status: Int? = nil, detail: String? = nil, socksError: SOCKSError? = nil
   ) {
-    // A request that could not be read showed no token, but its listener still tells whose it is.
-    if agent == .default {
-      agent = shard.snapshot.directory.agent(on: entrance.address, token: nil) ?? .default
-    }
+    // A request that could not be read, or showed no token, still came by somebody's listener.
+    if agent == .default { agent = shard.snapshot.directory.owner(of: entrance.address) ?? .default }
     let generation = shard.snapshot.generation
     shard.record(
       .unjudged(
-        reason, from: origin(socks == nil ? .http : .socks), rawHost: RawExcerpt.of(buffer), detail: detail,
-        generation: generation, flow: shard.nextFlowID(), at: .now()))
-    let denial = Denial(reason, status: status, generation: generation, agent: agent)
-    let answer = socks.map { $0.refusal(socksError, reason) } ?? denial.httpBytes()
+        reason, from: origin(socks == nil ? .http : .socks), destination: asked?.destination,
+        rawHost: socks == nil ? RawExcerpt.of(buffer) : nil, detail: detail, generation: generation,
+        flow: shard.nextFlowID(), at: .now()))
+    let denial = Denial(
+      reason, status: status, destination: asked?.destination, generation: generation, agent: agent)
+    let answer =
+      socks.map { $0.refusal(socksError, reason) } ?? denial.httpBytes(headOnly: asked?.isHead ?? false)
     Farewell.send(answer, on: channel, loop: shard.loop, lingers: true, ticket: ticket)
   }
 }
@@ -199,16 +203,36 @@ extension ClientConnection {
       }
     } catch {
       socks = negotiation
-      reject(.malformed, detail: error.token, socksError: error)
+      let lacksToken = error == .noMethods && shard.snapshot.directory.needsToken(on: entrance.address)
+      reject(lacksToken ? .unknownAgent : .malformed, detail: error.token, socksError: error)
     }
   }
 
   private func connect(to authority: Authority, token: [UInt8]?) {
+    asked = Asked(destination: Destination(authority.host, authority.port, .https))
     guard identify(token) else { return }
     let rest = buffer
     buffer = []
     channel.deadline = nil
     startTunnel(to: authority, layer: .socks, early: rest, dialect: .socks)
+  }
+}
+
+/// What a request is about, for its refusal before the decision.
+private struct Asked {
+  var destination: Destination
+  var isHead = false
+
+  init(destination: Destination) {
+    self.destination = destination
+  }
+
+  init(_ head: RequestHead) {
+    switch head.target {
+    case .authority(let authority): destination = Destination(authority.host, authority.port, .https)
+    case .absolute(let authority, _): destination = Destination(authority.host, authority.port, .http)
+    }
+    isHead = head.method == "HEAD"
   }
 }
 
