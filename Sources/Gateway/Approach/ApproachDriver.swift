@@ -11,6 +11,8 @@ class ApproachDriver: LiveFlow {
   let ticket: ConnectionTicket?
   var approach: Approach
   private(set) var upstream: Channel?
+  /// The dial under way; ended with the flow, so that no further address is tried.
+  private var dialer: Dialer?
   private var holdsConnection = false
   private(set) var account: Ledger.Account?
 
@@ -60,6 +62,8 @@ class ApproachDriver: LiveFlow {
   /// Leaves the registry and gives back what was reserved; harmless twice.
   func finish() {
     shard.remove(self)
+    dialer?.cancel()
+    dialer = nil
     if holdsConnection { account?.returnConnection() }
     holdsConnection = false
   }
@@ -93,12 +97,15 @@ extension ApproachDriver {
   }
 
   private func dial(_ addresses: [IPAddress], _ port: Port) {
-    Dialer.dial(addresses, port: port, on: shard.loop) { result in
+    let dialer = Dialer.dial(addresses, port: port, on: shard.loop) { result in
+      self.dialer = nil
       switch result {
       case .success((let channel, let endpoint)): self.dialed(channel, endpoint)
       case .failure(let failure): self.approach(.dialed(.failure(failure), toSelf: false))
       }
     }
+    // A dial that is over already has finished the flow, too.
+    if position >= 0 { self.dialer = dialer }
   }
 
   /// A connection whose two ends have one address leads back to this machine,
