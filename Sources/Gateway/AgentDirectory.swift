@@ -6,10 +6,18 @@ import Policy
 public struct AgentDirectory: Sendable {
   private var byListener: [ListenAddress: Agent] = [:]
   private var byToken: [[UInt8]: Agent] = [:]
+  private var byName: [AgentName: Agent] = [:]
+  /// Where clients may come by; nil when that is not known.
+  private let open: Set<ListenAddress>?
 
   /// Builds the directory of a policy's agents.
-  public init(_ agents: [Agent]) {
+  ///
+  /// - Parameter listeners: What is bound. A connection that a listener left
+  ///   behind is then nobody's, and not the default agent's.
+  public init(_ agents: [Agent], listeners: [ListenAddress]? = nil) {
+    open = listeners.map(Set.init)
     for agent in agents {
+      byName[agent.name] = agent
       if let listen = agent.listen { byListener[listen] = agent }
       if let token = agent.tokenSHA256 { byToken[token] = agent }
     }
@@ -24,8 +32,9 @@ public struct AgentDirectory: Sendable {
   /// too, both must be right. On a shared listener a token is needed as soon as
   /// any agent has one; else everybody is the default agent.
   ///
-  /// - Returns: nil when the token is missing or wrong (407).
+  /// - Returns: nil when the token is missing or wrong, or the listener gone (407).
   func agent(on listener: ListenAddress, token: [UInt8]?) -> AgentName? {
+    if let open, !open.contains(listener) { return nil }
     if let owner = byListener[listen: listener] {
       guard let expected = owner.tokenSHA256 else { return owner.name }
       return token.map(digest) == expected ? owner.name : nil
@@ -38,6 +47,15 @@ public struct AgentDirectory: Sendable {
   /// The agent that `listener` belongs to, whether or not its client has shown its token.
   func owner(of listener: ListenAddress) -> AgentName? {
     byListener[listen: listener]?.name
+  }
+
+  /// The agents of `old` that are gone or have another token now: whoever was
+  /// taken for one of them is not any more.
+  func strangers(since old: AgentDirectory) -> Set<AgentName> {
+    Set(
+      old.byName.values.lazy.filter {
+        byName[$0.name]?.tokenSHA256 != $0.tokenSHA256 || byName[$0.name] == nil
+      }.map(\.name))
   }
 
   /// Whether clients of `listener` must show a token.

@@ -37,7 +37,7 @@ public final class Gate: @unchecked Sendable {
     self.listeners = listeners
     let policy = parts.loaded.policy
     snapshot = PolicySnapshot(
-      policy: policy, floor: parts.floor(listeners), directory: AgentDirectory(policy.agents))
+      policy: policy, floor: parts.floor(listeners), directory: listeners.directory(of: policy.agents))
     policyStatus = PolicyStatus(
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(),

@@ -37,7 +37,7 @@ extension Gate {
     var floor = snapshot.floor
     floor.listeners = listeners.endpoints
     let next = PolicySnapshot(
-      policy: loaded.policy, floor: floor, directory: AgentDirectory(loaded.policy.agents))
+      policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents))
     log.append(policyRecord(.loaded, loaded))
     _ = log.commit()
     policyStatus = PolicyStatus(

@@ -49,6 +49,11 @@ struct ListenerSet {
     bound = [:]
   }
 
+  /// Who is who among the clients of these listeners.
+  func directory(of agents: [Agent]) -> AgentDirectory {
+    AgentDirectory(agents, listeners: Array(bound.keys))
+  }
+
   /// The endpoints no destination may be.
   var endpoints: [Endpoint] {
     bound.values.compactMap(\.boundEndpoint)

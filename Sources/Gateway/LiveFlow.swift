@@ -35,10 +35,15 @@ struct FlowRegistry {
   }
 
   /// The flows that the snapshot no longer lets stand, each with the reason.
-  func outdated(under snapshot: PolicySnapshot, at now: Timestamp) -> [(LiveFlow, Reason)] {
+  ///
+  /// - Parameter strangers: The agents that are not who they were.
+  func outdated(under snapshot: PolicySnapshot, strangers: Set<AgentName> = [], at now: Timestamp)
+    -> [(LiveFlow, Reason)]
+  {
     flows.compactMap { live in
-      guard let flow = live.flow, let reason = snapshot.objection(to: flow, at: now) else { return nil }
-      return (live, reason)
+      guard let flow = live.flow else { return nil }
+      if strangers.contains(flow.origin.agent) { return (live, .revoked) }
+      return snapshot.objection(to: flow, at: now).map { (live, $0) }
     }
   }
 

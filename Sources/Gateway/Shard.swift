@@ -81,8 +81,9 @@ final class Shard: @unchecked Sendable {
   ///
   /// - Returns: The number of flows that were ended.
   func adopt(_ snapshot: PolicySnapshot) -> Int {
+    let strangers = snapshot.directory.strangers(since: self.snapshot.directory)
     self.snapshot = snapshot
-    let outdated = flows.outdated(under: snapshot, at: .now())
+    let outdated = flows.outdated(under: snapshot, strangers: strangers, at: .now())
     for (flow, reason) in outdated { flow.revoke(reason) }
     return outdated.count
   }
