@@ -73,7 +73,7 @@ def test_POL_07_nul_in_a_socks_name_is_refused(trial):
 def test_POL_08_control_bytes_and_spaces_in_the_authority(trial, authority):
     written = trial.gate.log.mark()
     trial.malformed(connect(authority), status={400, 505})
-    assert len(trial.gate.log.entries(written)) <= 1, "one record of one event"
+    assert len([entry for entry in trial.gate.log.entries(written) if entry.verdict == "deny"]) <= 1, "one record of one event"
     trial.passes()
 
 
