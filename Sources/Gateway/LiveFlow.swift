@@ -12,6 +12,9 @@ class LiveFlow {
 
   /// Ends it; the record says why.
   func revoke(_ reason: Reason) {}
+
+  /// Ends it because the gate stops.
+  func stop() {}
 }
 
 /// The live flows of one loop.

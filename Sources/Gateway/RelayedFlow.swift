@@ -50,6 +50,10 @@ final class RelayedFlow: LiveFlow {
     relay?.cut()
   }
 
+  override func stop() {
+    relay?.cut()
+  }
+
   private func ended(_ end: RelayEnd) {
     guard let relay else { return }
     shard.record(

@@ -95,7 +95,7 @@ final class Shard: @unchecked Sendable {
 
   /// Ends everything: the gate is stopping.
   func endAll() {
-    for flow in flows.flows { flow.revoke(.revoked) }
+    for flow in flows.flows { flow.stop() }
     loop.shutdown()
   }
 }

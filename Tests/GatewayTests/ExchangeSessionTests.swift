@@ -314,6 +314,7 @@ struct ExchangeSessionTests {
     End(
       event: .revoked(.expired), before: ["close expired", "refuse 403 expired"],
       within: ["close expired", "cut"]),
+    End(event: .stopped, before: ["close shutdown", "cut"], within: ["close shutdown", "cut"]),
     End(event: .clientFailed, before: ["close client-reset", "cut"], within: ["close client-reset", "cut"]),
     End(
       event: .deadline, before: ["close connection-timeout", "refuse 504 connection-timeout"],

@@ -186,7 +186,7 @@ struct TunnelSessionTests {
 
   static let endings: [(TunnelSession.Event, String)] = [
     (.clientClosed, "close client-reset 0/0"), (.revoked(.revoked), "close revoked 0/0"),
-    (.revoked(.expired), "close expired 0/0"),
+    (.revoked(.expired), "close expired 0/0"), (.stopped, "close shutdown 0/0"),
   ]
   @Test("AUD-06: a tunnel that ends before its first flight has one end in the log")
   func ends() throws {

@@ -18,6 +18,8 @@ struct Approach {
     case dialed(Result<Endpoint, DialFailure>, toSelf: Bool)
     case clientClosed
     case revoked(Reason)
+    /// The gate stops.
+    case stopped
   }
 
   enum Effect {
@@ -32,7 +34,7 @@ struct Approach {
     case connected(Endpoint)
     /// Tell the client why not, then close: the last effect of one that fails.
     case refuse(Denial)
-    /// The client is gone: close.
+    /// The client, or the gate, is going: close.
     case abandon
   }
 
@@ -79,7 +81,8 @@ struct Approach {
     case (.dialing, .dialed(.failure(let failure), _)): fail(failure.reason, at: now)
     case (.finished, _): []
     case (_, .revoked(let reason)): deny(reason, at: now)
-    case (_, .clientClosed): abandon(at: now)
+    case (_, .clientClosed): abandon(.clientReset, at: now)
+    case (_, .stopped): abandon(.shutdown, at: now)
     default: []
     }
   }
@@ -223,8 +226,10 @@ extension Approach {
     return advance(.finished, closing(.cut(reason), at: now) + [.refuse(denial)])
   }
 
-  private mutating func abandon(at now: Timestamp) -> [Effect] {
-    advance(.finished, closing(.clientReset, at: now) + [.abandon])
+  /// Ends without an answer. What was not recorded yet had been allowed so far.
+  private mutating func abandon(_ reason: CloseReason, at now: Timestamp) -> [Effect] {
+    let first = isRecorded ? [] : [Effect.record(allowed(nil))]
+    return advance(.finished, first + closing(reason, at: now) + [.abandon])
   }
 
   private func closing(_ reason: CloseReason, at now: Timestamp) -> [Effect] {

@@ -45,6 +45,14 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
     }
   }
 
+  override func stop() {
+    if session == nil {
+      approach(.stopped)
+    } else {
+      handle(.stopped)
+    }
+  }
+
   override func connected(to endpoint: Endpoint) {
     openAccount()
     session = ExchangeSession(approach.flow, head, behind: behind, account: account)

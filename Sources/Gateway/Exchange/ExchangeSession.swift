@@ -26,6 +26,8 @@ struct ExchangeSession {
     /// The rule's time for one connection is over.
     case durationPassed
     case revoked(Reason)
+    /// The gate stops.
+    case stopped
   }
 
   enum Effect {
@@ -106,6 +108,7 @@ struct ExchangeSession {
     case .upstreamFailed:
       return hasBegun ? finish(.upstreamReset, [.cut], at: now) : fail(.badUpstream, at: now)
     case .deadline: return timeOut(at: now)
+    case .stopped: return finish(.shutdown, [.cut], at: now)
     case .durationPassed: return cut(.durationLimit, at: now)
     case .revoked(let reason): return cut(reason, at: now)
     }

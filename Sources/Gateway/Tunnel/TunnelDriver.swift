@@ -41,6 +41,14 @@ final class TunnelDriver: ApproachDriver, ChannelDelegate {
     }
   }
 
+  override func stop() {
+    if session == nil {
+      approach(.stopped)
+    } else {
+      handle(.stopped)
+    }
+  }
+
   override func connected(to endpoint: Endpoint) {
     session = TunnelSession(approach.flow)
     handle(.connected(endpoint))

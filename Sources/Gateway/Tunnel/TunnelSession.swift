@@ -15,6 +15,8 @@ struct TunnelSession {
     case helloDeadline
     case clientClosed
     case revoked(Reason)
+    /// The gate stops.
+    case stopped
   }
 
   enum Effect {
@@ -61,6 +63,7 @@ struct TunnelSession {
     case (.finished, _): []
     case (_, .revoked(let reason)): close(.cut(reason), at: now)
     case (_, .clientClosed): close(.clientReset, at: now)
+    case (_, .stopped): close(.shutdown, at: now)
     default: []
     }
   }
