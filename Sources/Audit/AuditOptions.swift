@@ -22,7 +22,8 @@ extension AuditOptions {
   /// What a person should hear about the place of the log; nil when it is safe.
   public var warning: String? {
     guard let mode = FileAccess.looseMode(ofDirectoryOf: path) else { return nil }
-    return "\(path): others can write its directory (mode \(String(mode, radix: 8))) and so put another log in its place; "
+    return
+      "\(path): others can write its directory (mode \(String(mode, radix: 8))) and so put another log in its place; "
       + "keep a copy of \(keyPath).pub elsewhere. Run 'chmod go-w \(FileAccess.parent(of: path))'."
   }
 }

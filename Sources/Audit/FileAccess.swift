@@ -73,7 +73,9 @@ enum FileAccess {
   /// The mode of the directory of `path` where others can take its files away:
   /// it is writable by them and not sticky, as `/tmp` is.
   static func looseMode(ofDirectoryOf path: String) -> UInt32? {
-    guard let status = status(following: parent(of: path)), status.isLoose, !status.isSticky else { return nil }
+    guard let status = status(following: parent(of: path)), status.isLoose, !status.isSticky else {
+      return nil
+    }
     return status.mode & 0o7777
   }
 

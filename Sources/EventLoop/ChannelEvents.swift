@@ -31,8 +31,11 @@ public enum ConnectProgress: Hashable, Sendable {
 
 /// Who is at the other end of a Unix socket (unix(7), SO_PEERCRED).
 public struct PeerCredentials: Hashable, Sendable {
+  /// The process.
   public let pid: Int32
+  /// Its user.
   public let uid: UInt32
+  /// Its group.
   public let gid: UInt32
 }
 

@@ -11,6 +11,7 @@ public struct RelayOptions: Sendable {
   /// What upstream to client spends from.
   public var budgetIn: ByteBudget?
 
+  /// Makes options; what is nil does not bind.
   public init(
     idle: Duration, until: MonotonicTime? = nil, budgetOut: ByteBudget? = nil, budgetIn: ByteBudget? = nil
   ) {

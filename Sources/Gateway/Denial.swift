@@ -70,7 +70,7 @@ struct Denial: Sendable {
     return json.bytes + [UInt8(ascii: "\n")]
   }
 
-  /// The narrowest rule that would allow it; nil for what no rule can open and
+  /// The narrowest rule, by host, port and protocol, that would allow it; nil for what no rule can open and
   /// for what was refused for another cause.
   private var suggestion: String? {
     destination.flatMap { SuggestedRule(for: $0, agent: agent, denied: reason)?.yaml }

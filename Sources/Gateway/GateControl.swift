@@ -45,7 +45,7 @@ extension Gate {
       loadedAt: .now(), rules: loaded.policy.rules.count)
     publish(next) { [words] closed in
       for warning in loaded.warnings { words.warning("\(warning)") }
-      words.notice("policy generation \(loaded.policy.generation) in force, \(closed) connections closed")
+      words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
       completion(.reloaded(loaded.report(closed: closed)))
     }
   }

@@ -96,7 +96,8 @@ extension Gate {
       gate.controlSocket = control
       guard gate.recordStart(parts.loaded) else {
         gate.log.close()
-        throw .configuration("the audit log \(configuration.auditLogPath) cannot be written. Make room for it.")
+        throw .configuration(
+          "the audit log \(configuration.auditLogPath) cannot be written. Make room for it.")
       }
       return gate
     } catch {

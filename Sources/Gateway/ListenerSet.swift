@@ -7,11 +7,12 @@ struct ListenerSet {
   private(set) var bound: [ListenAddress: Listener] = [:]
 
   /// The addresses that a policy and the flags ask for. The shared listeners
-  /// are those of the flags; without flags, the default one is opened only
-  /// where no agent has a listener of its own.
+  /// are those of the flags; without flags, the default one is opened, but not
+  /// where every agent has a listener of its own.
   static func wanted(flags: [ListenAddress], agents: [Agent]) -> [ListenAddress] {
     let ofAgents = agents.compactMap(\.listen)
-    let shared = flags.isEmpty && ofAgents.isEmpty ? [defaultAddress] : flags
+    let someNeedIt = ofAgents.isEmpty || agents.contains { $0.listen == nil }
+    let shared = flags.isEmpty && someNeedIt ? [defaultAddress] : flags
     return (shared + ofAgents).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
   }
 

@@ -1,6 +1,6 @@
 import Addressing
 
-/// The narrowest rule that would allow what was denied.
+/// The narrowest rule, by host, port and protocol, that would allow what was denied.
 public struct SuggestedRule: Hashable, Sendable {
   /// What it would be called: `allow-HOST-PORT`.
   public let id: RuleID
@@ -35,7 +35,7 @@ public struct SuggestedRule: Hashable, Sendable {
     self.destination = destination
     self.allowPrivate =
       allowPrivate || literal.map { [.privateUse, .reserved].contains($0.addressClass) } ?? false
-    self.allowLoopback = literal?.addressClass == .loopback
+    self.allowLoopback = literal?.addressClass == .loopback || destination.host.isLocalhost
   }
 
   /// The rule for `destination` as one line of YAML, without asking whether it can help.
@@ -90,5 +90,12 @@ public struct SuggestedRule: Hashable, Sendable {
   /// FNV-1a, 64 bits (draft-eastlake-fnv): only tells ids apart.
   private static func checksum(_ text: String) -> UInt64 {
     text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+  }
+}
+
+extension Host {
+  /// Whether it is `localhost` or below, which leads to this machine (RFC 6761 §6.3).
+  fileprivate var isLocalhost: Bool {
+    if case .name(let name) = self { name.labels.last == "localhost" } else { false }
   }
 }

@@ -31,7 +31,11 @@ enum Binary {
     let out = try scratch.create("out"), err = try scratch.create("err")
     (process.standardOutput, process.standardError) = (out, err)
     try process.run()
+    // A command that does not end would hold the whole run.
+    let watchdog = DispatchWorkItem { kill(process.processIdentifier, SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 60, execute: watchdog)
     process.waitUntilExit()
+    watchdog.cancel()
     return Run(status: process.terminationStatus, out: try scratch.text("out"), err: try scratch.text("err"))
   }
 

@@ -102,7 +102,9 @@ extension EventLoopTests {
     @Test("out of descriptors, a listener says so once, goes on with what it has, and recovers")
     func survivesDescriptorLimit() async {
       await #expect(processExitsWith: .success) {
-        for backEnd in PollerBackEnd.allCases { try EventLoopTests.ListenerTests.survivesDescriptorLimit(backEnd) }
+        for backEnd in PollerBackEnd.allCases {
+          try EventLoopTests.ListenerTests.survivesDescriptorLimit(backEnd)
+        }
       }
     }
 

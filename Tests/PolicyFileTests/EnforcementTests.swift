@@ -12,7 +12,7 @@ import Testing
     #expect(
       errors(text) == [
         "3:\(41 + action.utf8.count): protocol udp cannot be enforced in serve, which carries TCP only. "
-          + "Remove the rule, or use run, sidecar or gateway."
+          + "Remove the rule: what is not carried does not get out."
       ])
     for mode in [RunMode.run, .sidecar, .gateway] { #expect(errors(text, loader(mode)).isEmpty) }
   }

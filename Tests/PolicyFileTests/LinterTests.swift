@@ -98,5 +98,7 @@ import Testing
   @Test("POL-01: a policy that opens nothing says so")
   func nothing() throws {
     #expect(try single("version: 1\nrules: []\n")?.contains("nothing gets out") == true)
+    #expect(
+      try single("version: 1\nmode: audit\nrules: []\n")?.contains("everything but the floor passes") == true)
   }
 }

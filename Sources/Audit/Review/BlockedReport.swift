@@ -33,7 +33,7 @@ public struct BlockedReport: Sendable {
       reasons.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? ""
     }
 
-    /// The narrowest rule that would allow it, as a YAML flow mapping; nil where
+    /// The narrowest rule, by host, port and protocol, that would allow it, as a YAML flow mapping; nil where
     /// no rule can help against one of the reasons: a deny rule, the floor, or
     /// bytes that are no request.
     public var suggestedRule: String? {

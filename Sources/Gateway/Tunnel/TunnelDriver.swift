@@ -120,7 +120,8 @@ extension TunnelDriver {
     let held = firstFlight.isEmpty ? early : firstFlight
     early = []
     RelayedFlow.start(
-      session?.flow ?? approach.flow, from: client, to: upstream, at: endpoint, holding: handOver(), early: (held, []),
+      session?.flow ?? approach.flow, from: client, to: upstream, at: endpoint, holding: handOver(),
+      early: (held, []),
       on: shard)
   }
 }

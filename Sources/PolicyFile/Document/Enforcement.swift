@@ -27,12 +27,12 @@ struct Enforcement: Sendable {
     case .udp where runMode == .serve:
       (
         "protocol udp cannot be enforced in serve, which carries TCP only",
-        "Remove the rule, or use run, sidecar or gateway"
+        "Remove the rule: what is not carried does not get out"
       )
     case .dns where runMode == .serve && !hasDNSListener:
       (
         "protocol dns cannot be enforced in serve without a DNS listener",
-        "Add --dns-listen 127.0.0.1:53, or remove the rule"
+        "Remove the rule: what is not answered does not get out"
       )
     default: nil
     }

@@ -11,7 +11,9 @@ extension LoadRun {
     let main = documents.first
     let rules = drafts.compactMap(\.rule)
     if rules.isEmpty, let main {
-      main.scope.warn(.start, "the policy has no rules, so nothing gets out", "Add rules, or include a list")
+      let effect =
+        main.mode == .audit ? "everything but the floor passes, as its mode is audit" : "nothing gets out"
+      main.scope.warn(.start, "the policy has no rules, so \(effect)", "Add rules, or include a list")
     }
     let policy = Policy(
       mode: main?.mode ?? .enforce, defaultAction: main?.defaultAction ?? .deny,

@@ -44,6 +44,7 @@ public struct DNSHeader: Hashable, Sendable {
 ///
 /// - Source: RFC 1035 §4.1.1, RFC 4035 §3 (AD, CD).
 public struct DNSFlags: OptionSet, Hashable, Sendable {
+  /// The 16 bits as in the header.
   public let rawValue: UInt16
 
   /// Takes the 16 bits of a header.

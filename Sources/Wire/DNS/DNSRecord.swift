@@ -4,6 +4,7 @@ import Addressing
 ///
 /// - Source: IANA, "Resource Record (RR) TYPEs".
 public struct DNSRecordType: RawRepresentable, Hashable, Sendable {
+  /// The number as on the wire.
   public let rawValue: UInt16
 
   /// Takes a type's number.

@@ -7,7 +7,7 @@ struct Allowlists: Verb {
   static let configuration = CommandConfiguration(
     abstract: "List the ready-made allowlists, or print one.",
     discussion: """
-      A policy takes them in with 'include: [builtin:npm, system:pip]'. The built-in ones hold one ecosystem \
+      A policy takes them in with 'include: [builtin:npm, system:pip]'. The built-in ones hold one ecosystem or purpose \
       each, every entry with its reason and the public document it comes from. The system ones are read from \
       this machine's own package-manager configuration, so that mirrors and private indexes just work.
 
