@@ -49,6 +49,7 @@ final class GateRig: Sendable {
   init(
     _ policy: String, zone: [String: [String]] = [:], loops: Int = 2,
     shared: [String] = ["127.0.0.1:$LISTEN"],
+    beforeAnswer: @escaping @Sendable () -> Void = {},
     origin script: @escaping OriginStub.Script = OriginStub.answers("hello")
   ) throws {
     ignoreSIGPIPE()
@@ -57,6 +58,7 @@ final class GateRig: Sendable {
     resolver = try ResolverStub { seen in
       let name = seen.query.question.name.hostname?.text ?? ""
       guard seen.query.question.type == .a else { return [.init(bytes: DNSReply().bytes(to: seen.query))] }
+      beforeAnswer()
       let addresses = zone[name] ?? ["127.0.0.1"]
       if addresses == ["silence"] { return [] }
       var reply = DNSReply()
@@ -231,6 +233,11 @@ final class ClientSocket: Sendable {
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, socklen_t(MemoryLayout<Int32>.size))
     }
     try #require(LoopbackSocket.connect(fd, to: 0x7f00_0001, port.number) == 0, "errno \(errno)")
+  }
+
+  init(adopting fd: Int32) {
+    self.fd = fd
+    setPatience()
   }
 
   init(unix path: String) throws {

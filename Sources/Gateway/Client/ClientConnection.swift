@@ -116,7 +116,7 @@ extension ClientConnection {
   private func route(_ head: RequestHead, _ rest: [UInt8]) throws(RequestError) {
     asked = Asked(head)
     guard identify(head.proxyAuthorization) else { return }
-    try head.checkHost(gate: entrance.authorities)
+    try head.checkHost(gate: entrance.authorities(at: channel.localEndpoint))
     channel.deadline = nil
     switch head.target {
     case .authority(let authority):

@@ -8,15 +8,24 @@ struct Entrance: Sendable {
   /// What it is bound to, as the policy and the flags name it.
   let address: ListenAddress
   /// The authorities under which clients may name the gate itself in a Host field.
-  let authorities: [Authority]
+  private let authorities: [Authority]
+  /// Whether it listens on every address of the machine.
+  private let isEverywhere: Bool
 
   init(_ address: ListenAddress) {
     self.address = address
+    isEverywhere =
+      if case .tcp(let endpoint) = address { endpoint.address.addressClass == .unspecified } else { false }
     switch address {
     case .tcp(let endpoint):
       authorities = [Authority(.address(endpoint.address), endpoint.port)] + Self.localhost(endpoint)
     case .unix: authorities = []
     }
+  }
+
+  /// The authorities under which a client may name the gate that came by `local`.
+  func authorities(at local: @autoclosure () -> Endpoint?) -> [Authority] {
+    authorities
   }
 
   private static func localhost(_ endpoint: Endpoint) -> [Authority] {
