@@ -144,6 +144,7 @@ extension GateTests {
       try eventually("the dial is under way") { rig.channels == 2 }
       try rig.reload("version: 1\nrules:\n" + rule.replacing("id: s", with: "id: t"))
       #expect(try client.readToEnd().contains("\"reason\":\"revoked\""))
+      client.close()
       try eventually("the dial is given up", within: .seconds(2)) { rig.channels == 0 }
       #expect(try rig.awaitCloses(1) == ["revoked"])
     }

@@ -49,8 +49,8 @@ final class GateRig: Sendable {
   init(
     _ policy: String, zone: [String: [String]] = [:], loops: Int = 2,
     shared: [String] = ["127.0.0.1:$LISTEN"],
-    beforeAnswer: @escaping @Sendable () -> Void = {},
-    origin script: @escaping OriginStub.Script = OriginStub.answers("hello")
+    origin script: @escaping OriginStub.Script = OriginStub.answers("hello"),
+    beforeAnswer: @escaping @Sendable () -> Void = {}
   ) throws {
     ignoreSIGPIPE()
     directory = try Self.makeDirectory()
