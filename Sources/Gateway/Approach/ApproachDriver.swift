@@ -14,6 +14,9 @@ class ApproachDriver: LiveFlow {
   /// The dial under way; ended with the flow, so that no further address is tried.
   private var dialer: Dialer?
   private var holdsConnection = false
+  /// Whether time has passed since the request was read: the client may have
+  /// gone on sending.
+  private(set) var hasWaited = false
   private(set) var account: Ledger.Account?
 
   init(_ approach: Approach, client: Channel, shard: Shard, ticket: ConnectionTicket?) {
@@ -35,6 +38,7 @@ class ApproachDriver: LiveFlow {
   func begin() {
     shard.insert(self)
     approach(.begin)
+    hasWaited = true
   }
 
   func approach(_ event: Approach.Event) {

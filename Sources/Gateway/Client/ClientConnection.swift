@@ -36,9 +36,16 @@ final class ClientConnection: ChannelDelegate {
     shard.countAccepted()
     channel.delegate = self
     ticket = shard.admission.enter()
-    guard ticket != nil else { return reject(.overload) }
+    guard ticket != nil else { return turnAway() }
     channel.deadline = shard.loop.now + Deadlines.head
     channelIsReady(channel)
+  }
+
+  /// Answers 503 at once: a gate that is full has no descriptor left to linger
+  /// with. What has come is read before, so that the answer is not overtaken by a reset.
+  private func turnAway() {
+    _ = channel.read(into: shard.loop.scratch)
+    reject(.overload, lingers: false)
   }
 
   /// Waits for the next request on a kept connection.
@@ -167,7 +174,8 @@ extension ClientConnection {
   /// Answers a request that was not judged, records it and ends the connection;
   /// nothing behind it is parsed.
   private func reject(
-    _ reason: Reason, status: Int? = nil, detail: String? = nil, socksError: SOCKSError? = nil
+    _ reason: Reason, status: Int? = nil, detail: String? = nil, socksError: SOCKSError? = nil,
+    lingers: Bool = true
   ) {
     // A request that could not be read, or showed no token, still came by somebody's listener.
     if agent == .default { agent = shard.snapshot.directory.owner(of: entrance.address) ?? .default }
@@ -181,7 +189,7 @@ extension ClientConnection {
       reason, status: status, destination: asked?.destination, generation: generation, agent: agent)
     let answer =
       socks.map { $0.refusal(socksError, reason) } ?? denial.httpBytes(headOnly: asked?.isHead ?? false)
-    Farewell.send(answer, on: channel, loop: shard.loop, lingers: true, ticket: ticket)
+    Farewell.send(answer, on: channel, loop: shard.loop, lingers: lingers, ticket: ticket)
   }
 }
 

@@ -25,7 +25,8 @@ struct Entrance: Sendable {
 
   /// The authorities under which a client may name the gate that came by `local`.
   func authorities(at local: @autoclosure () -> Endpoint?) -> [Authority] {
-    authorities
+    guard isEverywhere, let local = local() else { return authorities }
+    return authorities + [Authority(.address(local.address), local.port)] + Self.localhost(local)
   }
 
   private static func localhost(_ endpoint: Endpoint) -> [Authority] {

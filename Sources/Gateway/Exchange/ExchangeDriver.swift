@@ -65,7 +65,7 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
 
   override func refuse(_ denial: Denial) {
     let bytes = denial.httpBytes(headOnly: head.method == "HEAD")
-    let mayStillSend = !behind.isEmpty || (session?.awaitsBody ?? (head.framing != .none))
+    let mayStillSend = hasWaited || !behind.isEmpty || (session?.awaitsBody ?? (head.framing != .none))
     Farewell.send(bytes, on: client, loop: shard.loop, lingers: mayStillSend, ticket: ticket)
   }
 }

@@ -56,7 +56,7 @@ final class TunnelDriver: ApproachDriver, ChannelDelegate {
 
   override func refuse(_ denial: Denial) {
     Farewell.send(
-      dialect.refusal(denial), on: client, loop: shard.loop, lingers: !early.isEmpty,
+      dialect.refusal(denial), on: client, loop: shard.loop, lingers: hasWaited || !early.isEmpty,
       ticket: ticket)
   }
 
