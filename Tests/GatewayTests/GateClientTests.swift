@@ -110,6 +110,45 @@ extension GateTests {
       #expect(try other.read(until: "hello").hasPrefix("HTTP/1.1 200"), "the shared listener goes on")
     }
 
+    @Test(
+      "A listener that a reload adds is its agent's from the first connection on, and one that it drops is closed"
+    )
+    func newListener() throws {
+      let rules =
+        "rules:\n  - { id: web, action: allow, agents: [late], to: [web.test], protocol: http, ports: [$ORIGIN], allow-loopback: true }\n"
+      let with =
+        "version: 1\nagents: { late: { listen: unix:$DIR/late }, tok: { token_sha256: \"\(Self.token)\" } }\n"
+        + rules
+      let rig = try GateRig(with.replacing("listen: unix:$DIR/late", with: "listen: unix:$DIR/early"))
+      defer { rig.stop() }
+      #expect(access(rig.directory + "/late", F_OK) != 0)
+      try rig.reload(with)
+      let client = try ClientSocket(unix: rig.directory + "/late")
+      client.send(rig.get("web.test", "/", "Connection: close\r\n"))
+      #expect(try client.readToEnd().hasPrefix("HTTP/1.1 200 "))
+      #expect(try rig.records().filter { $0.event == "decision" }.map { $0.agent } == ["late"])
+      #expect(access(rig.directory + "/early", F_OK) != 0)
+    }
+
+    @Test("OPS-03: a policy that does not load, or a listener that cannot be had, changes nothing")
+    func badReload() throws {
+      let rig = try GateRig(
+        Self.policy.replacing(", tok: { token_sha256: \"\(Self.token)\" }", with: ""),
+        origin: OriginStub.echoes)
+      defer { rig.stop() }
+      let tunnel = try rig.tunnel(to: "raw.test")
+      for bad in [
+        "version: 1\nrules:\n  - { id: }\n",
+        "version: 1\nagents: { o: { listen: \"127.0.0.1:$ORIGIN\" } }\nrules: []\n", "",
+      ] {
+        #expect(throws: GaveUp.self) { try rig.reload(bad) }
+        tunnel.send("ping")
+        #expect(try tunnel.readExactly(4) == Array("ping".utf8))
+        #expect(try rig.ask("CONNECT evil.test:443 HTTP/1.1\r\n\r\n").contains("\"policy_generation\":1"))
+      }
+      #expect(try rig.records().count { $0.event == "policy" } == 4, "loaded once, refused three times")
+    }
+
     @Test("An agent that is gone, or whose token changed, loses what stands")
     func agentGone() throws {
       let rig = try GateRig(Self.policy, origin: OriginStub.echoes)

@@ -150,6 +150,32 @@ extension GateTests {
       try rig.awaitRest()
     }
 
+    @Test("A large body arrives whole, byte by byte what was sent")
+    func large() throws {
+      let size = 6 << 20
+      let rig = try GateRig(Self.web()) { connection, all in
+        if all.count == connection.latest.count {
+          connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+          let chunk = (0..<65536).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+          for _ in 0..<(size / 65536) {
+            connection.send(Array("10000\r\n".utf8) + chunk + Array("\r\n".utf8))
+          }
+          connection.send("0\r\n\r\n")
+        }
+      }
+      defer { rig.stop() }
+      let client = try rig.client()
+      client.send(
+        "GET http://web.test:\(rig.origin.port)/ HTTP/1.0\r\nHost: web.test:\(rig.origin.port)\r\n\r\n")
+      let answer = try client.bytesToEnd()
+      let body = answer.suffix(size)
+      #expect(answer.count > size && answer.count < size + 400)
+      let start = body.startIndex
+      #expect(
+        body.indices.allSatisfy { body[$0] == UInt8(truncatingIfNeeded: (($0 - start) & 0xffff) &* 31) })
+      #expect(try rig.awaitCloses(1) == ["finished"])
+    }
+
     @Test("A response may last as long as its rule says and no longer")
     func duration() throws {
       let rig = try GateRig(Self.web(", limits: { duration: 1s }")) { connection, _ in
