@@ -33,7 +33,7 @@ extension Gate {
     do { loaded = try configuration.loadPolicy(generation: snapshot.generation + 1) } catch {
       throw ReloadError(problems: error.diagnostics.map(\.description))
     }
-    try rebind(for: loaded.policy)
+    let fresh = try rebind(for: loaded.policy)
     var floor = snapshot.floor
     floor.listeners = listeners.endpoints
     let next = PolicySnapshot(
@@ -43,22 +43,28 @@ extension Gate {
     policyStatus = PolicyStatus(
       path: configuration.policyPath, mode: loaded.policy.mode, generation: loaded.policy.generation,
       loadedAt: .now(), rules: loaded.policy.rules.count)
-    publish(next) { [words] closed in
+    publish(next) { [self] closed in
+      // Not before: whoever comes by a new listener is judged by the policy that names it.
+      for (address, listener) in fresh where listeners.bound[address] === listener {
+        open(listener, at: address)
+      }
       for warning in loaded.warnings { words.warning("\(warning)") }
       words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
       completion(.reloaded(loaded.report(closed: closed)))
     }
   }
 
-  /// Opens the listeners the new policy adds, then closes those it drops.
-  private func rebind(for policy: Policy) throws(ReloadError) {
+  /// Binds the listeners the new policy adds, then closes those it drops.
+  ///
+  /// - Returns: What was bound and does not accept yet.
+  private func rebind(for policy: Policy) throws(ReloadError) -> [ListenAddress: Listener] {
     let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: policy.agents)
     let fresh: [ListenAddress: Listener]
     do { fresh = try listeners.bindMissing(of: wanted) } catch {
       throw ReloadError(problems: ["\(error)"])
     }
     listeners.adopt(fresh, wanted: wanted)
-    for (address, listener) in fresh { open(listener, at: address) }
+    return fresh
   }
 
   private func refuse(_ error: ReloadError, completion: (ReloadOutcome) -> Void) {

@@ -11,6 +11,8 @@ import Wire
 final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   /// The most that one read takes, in bytes: what may wait for a slow side.
   private static let readSize = 64 * 1024
+  /// Bytes moved in one turn, both ways together; the others of the loop come then.
+  private static let turnShare = 1 << 20
 
   private let head: RequestHead
   private let entrance: Entrance
@@ -19,6 +21,7 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   private var toUpstream = OutgoingBytes()
   private var toClient = OutgoingBytes()
   private var isPumping = false
+  private var isWaitingForTurn = false
   /// When the rule's time for one connection is over.
   private var until: MonotonicTime?
 
@@ -127,18 +130,31 @@ extension ExchangeDriver {
     handle(until.map { $0 <= shard.loop.now } ?? false ? .durationPassed : .deadline)
   }
 
-  /// Moves what can be moved, both ways, until neither side has more to give.
+  /// Moves what can be moved, both ways, until neither side has more to give or
+  /// the share of this turn is used up.
   private func pump() {
     guard !isPumping, session != nil else { return }
     isPumping = true
     defer { isPumping = false }
-    var moved = true
-    while moved, let session, !session.isFinished {
+    var moved = true, share = Self.turnShare
+    while moved, share > 0, session?.isFinished == false {
       guard flush() else { return }
       moved = readUpstream()
       moved = readClient() || moved
+      share -= Self.readSize
     }
-    if let session, !session.isFinished { setDeadline(session) }
+    guard let session, !session.isFinished else { return }
+    setDeadline(session)
+    if moved { continueLater() }
+  }
+
+  private func continueLater() {
+    guard !isWaitingForTurn else { return }
+    isWaitingForTurn = true
+    shard.loop.schedule(after: .zero) {
+      self.isWaitingForTurn = false
+      self.pump()
+    }
   }
 
   private func setDeadline(_ session: ExchangeSession) {
