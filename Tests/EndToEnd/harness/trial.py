@@ -100,10 +100,11 @@ class Trial:
 
     def opened(self, authority="allowed.test:443"):
         """A tunnel that stands and has not said a word yet."""
-        sock = self.agent.open()
+        seen, sock = self.far.mark(), self.agent.open()
         sock.sendall(connect(authority))
         reply = read_head(sock)
         assert reply.raw.startswith(OK), reply
+        self.far.wait_for(seen, Accepted)  # the kernel accepts before the origin does: none of its events come later
         return sock
 
     def first_flight(self, *segments, authority="allowed.test:443", gap=0.0):
