@@ -27,6 +27,27 @@ extension GateTests {
       #expect(!seen.wasReset && String(decoding: seen.bytes, as: UTF8.self).contains("private-address"))
     }
 
+    @Test("AUD-06: a client that went away during the lookup is recorded, dialled for in vain, and let go")
+    func goneEarly() throws {
+      let isGone = DispatchSemaphore(value: 0)
+      let rules = ["http", "tcp", "https"].map { kind in
+        "  - { id: \(kind), action: allow, to: [\(kind).test], protocol: \(kind), ports: [$ORIGIN], allow-loopback: true }\n"
+      }
+      let rig = try GateRig(
+        "version: 1\nrules:\n" + rules.joined(), origin: OriginStub.silent, beforeAnswer: { isGone.wait() })
+      defer { rig.stop() }
+      for (number, host) in ["http.test", "tcp.test", "https.test"].enumerated() {
+        let client = try rig.client()
+        let port = rig.origin.port
+        client.send(number == 0 ? rig.get(host) : "CONNECT \(host):\(port) HTTP/1.1\r\n\r\n")
+        try eventually("it is judged") { rig.flows == 1 }
+        client.reset()
+        isGone.signal()
+        try rig.awaitRest()
+      }
+      #expect(try rig.awaitCloses(3) == ["client-reset", "client-reset", "client-reset"])
+    }
+
     @Test("A gate that is full answers 503 and keeps no descriptor for it")
     func overload() throws {
       let rig = try GateRig(

@@ -68,16 +68,38 @@ final class GateRig: Sendable {
       }
       return [.init(bytes: reply.bytes(to: seen.query))]
     }
-    port = try Self.freePort()
-    let paths = (directory, origin.port, port)
-    try Self.write(Self.expand(policy, paths), to: directory + "/policy.yaml")
+    (gate, port) = try Self.start(policy, shared, loops, in: directory, origin.port, resolver.endpoint)
+  }
+
+  /// Starts a gate on a port that was free a moment ago; tries another when it is not any more.
+  private static func start(
+    _ policy: String, _ shared: [String], _ loops: Int, in directory: String, _ origin: Port,
+    _ resolver: Endpoint
+  ) throws -> (Gate, Port) {
+    for _ in 0..<8 {
+      let port = try freePort()
+      do {
+        return (try start(policy, shared, loops, resolver, (directory, origin, port)), port)
+      } catch let error as StartError where error.description.contains("in use") {
+        continue
+      }
+    }
+    throw GaveUp(description: "no port is free")
+  }
+
+  private static func start(
+    _ policy: String, _ shared: [String], _ loops: Int, _ resolver: Endpoint,
+    _ paths: (directory: String, origin: Port, listen: Port)
+  ) throws -> Gate {
+    let directory = paths.directory
+    try write(expand(policy, paths), to: directory + "/policy.yaml")
     let configuration = GateConfiguration(
       policyPath: directory + "/policy.yaml",
-      proxyListeners: shared.compactMap { ListenAddress(Self.expand($0, paths)) },
-      upstreams: [resolver.endpoint], auditLogPath: directory + "/log/audit.jsonl",
+      proxyListeners: shared.compactMap { ListenAddress(expand($0, paths)) },
+      upstreams: [resolver], auditLogPath: directory + "/log/audit.jsonl",
       controlPath: directory + "/control/control.sock", loops: loops, environment: [:],
       workingDirectory: directory, version: "test")
-    gate = try Gate.start(configuration, words: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    return try Gate.start(configuration, words: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 
   private static func expand(_ text: String, _ values: (directory: String, origin: Port, listen: Port))
