@@ -65,9 +65,7 @@ final class ClientConnection: ChannelDelegate {
   }
 
   func channelIsReady(_ channel: Channel) {
-    guard outgoing.flush(to: channel) else { return channel.close() }
-    // The next response must not overtake what is left of this one.
-    guard outgoing.isEmpty else { return }
+    guard flushOutgoing() else { return }
     takeHeld()
     while channel.delegate === self, !channel.isClosed {
       switch channel.read(into: shard.loop.scratch) {
@@ -83,6 +81,18 @@ final class ClientConnection: ChannelDelegate {
   func channelDeadlinePassed(_ channel: Channel) {
     guard outgoing.isEmpty, !buffer.isEmpty || socks != nil else { return channel.close() }
     reject(.headTimeout)
+  }
+
+  /// Sends what is left of the last response, which the next one must not
+  /// overtake; true when all of it is out.
+  private func flushOutgoing() -> Bool {
+    guard !outgoing.isEmpty else { return true }
+    guard outgoing.flush(to: channel) else {
+      channel.close()
+      return false
+    }
+    if outgoing.isEmpty { channel.deadline = shard.loop.now + Deadlines.betweenRequests }
+    return outgoing.isEmpty
   }
 
   private func takeHeld() {
