@@ -60,7 +60,7 @@ extension GateTests {
       var seen: [Reason] = []
       for bytes in TunnelSessionTests.flights.map(\.bytes) + [[22]] {
         var session = try TunnelSessionTests.session()
-        _ = session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)
+        _ = TunnelSessionTests.opened(&session)
         let effects =
           session.handle(.clientBytes(bytes[...]), in: .enforce, at: Bench.now)
           + session.handle(.helloDeadline, in: .enforce, at: Bench.now)

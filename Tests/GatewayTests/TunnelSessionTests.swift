@@ -47,11 +47,29 @@ struct TunnelSessionTests {
 
   static func words(_ effects: [TunnelSession.Effect]) -> [String] { effects.map(\.words) }
 
+  /// The upstream stands and the client was told.
+  static func opened(_ session: inout TunnelSession, in mode: Mode = .enforce) -> [String] {
+    words(
+      session.handle(.connected(Bench.endpoint), in: mode, at: Bench.now)
+        + session.handle(.accepted, in: mode, at: Bench.now))
+  }
+
+  @Test("A client that cannot be told is gone, and the upstream's connection has an end in the log")
+  func untold() throws {
+    for traffic in [TrafficProtocol.tcp, .https] {
+      var session = try Self.session(to: "a.test:22", traffic)
+      #expect(
+        Self.words(session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)) == ["accept"])
+      let ends = Self.words(session.handle(.clientClosed, in: .enforce, at: Bench.now))
+      #expect(ends == ["close client-reset 0/0", "cut"] && session.isFinished)
+    }
+  }
+
   @Test("An opaque tunnel is accepted and relayed; nobody looks inside")
   func opaque() throws {
     var session = try Self.session(to: "a.test:22", .tcp)
     #expect(
-      Self.words(session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)) == [
+      Self.opened(&session) == [
         "accept", "relay 0",
       ])
     #expect(session.isFinished && !session.wantsClientBytes)
@@ -110,7 +128,7 @@ struct TunnelSessionTests {
   func flight(_ c: Flight) throws {
     var session = try Self.session(to: c.host)
     #expect(
-      Self.words(session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)) == [
+      Self.opened(&session) == [
         "accept", "read",
       ])
     let effects = Self.words(session.handle(.clientBytes(c.bytes[...]), in: .enforce, at: Bench.now))
@@ -128,7 +146,7 @@ struct TunnelSessionTests {
   @Test("Audit mode lets every first flight pass, whole, and records what it would deny", arguments: flights)
   func audit(_ c: Flight) throws {
     var session = try Self.session(to: c.host)
-    _ = session.handle(.connected(Bench.endpoint), in: .audit, at: Bench.now)
+    _ = Self.opened(&session, in: .audit)
     let effects = Self.words(session.handle(.clientBytes(c.bytes[...]), in: .audit, at: Bench.now))
     let record = c.reason.map { ["allow \($0.rawValue) would-deny"] } ?? []
     #expect(effects == record + ["relay \(c.bytes.count)"])
@@ -139,7 +157,7 @@ struct TunnelSessionTests {
   func pieces(_ c: Flight) throws {
     for size in [1, 7, 1000] where c.bytes.count < 2000 || size > 1 {
       var session = try Self.session(to: c.host)
-      _ = session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)
+      _ = Self.opened(&session, in: .enforce)
       var last: [String] = []
       for start in stride(from: 0, to: c.bytes.count, by: size) where session.wantsClientBytes {
         let piece = c.bytes[start..<min(start + size, c.bytes.count)]
@@ -154,7 +172,7 @@ struct TunnelSessionTests {
   func records() throws {
     let bytes = Hello.with(Hello.serverName("evil.test"), size: 1)
     var session = try Self.session()
-    _ = session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)
+    _ = Self.opened(&session, in: .enforce)
     #expect(
       Self.words(session.handle(.clientBytes(bytes[...]), in: .enforce, at: Bench.now)).first
         == "deny sni-mismatch @11.11.0.10")
@@ -164,7 +182,7 @@ struct TunnelSessionTests {
   func early() throws {
     let bytes = Hello.with(Hello.serverName("a.test")) + Array("early".utf8)
     var session = try Self.session()
-    _ = session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)
+    _ = Self.opened(&session, in: .enforce)
     let effects = session.handle(.clientBytes(bytes[...]), in: .enforce, at: Bench.now)
     guard case .relay(let endpoint, let early)? = effects.last else { throw GaveUp(description: "no relay") }
     #expect(endpoint == Bench.endpoint && early == bytes)
@@ -178,7 +196,7 @@ struct TunnelSessionTests {
       (.audit, ["allow hello-timeout would-deny", "relay 20"]),
     ] {
       var session = try Self.session()
-      _ = session.handle(.connected(Bench.endpoint), in: mode, at: Bench.now)
+      _ = Self.opened(&session, in: mode)
       _ = session.handle(.clientBytes(part), in: mode, at: Bench.now)
       #expect(Self.words(session.handle(.helloDeadline, in: mode, at: Bench.now)) == expected)
     }
@@ -192,7 +210,7 @@ struct TunnelSessionTests {
   func ends() throws {
     for (event, record) in Self.endings {
       var session = try Self.session()
-      _ = session.handle(.connected(Bench.endpoint), in: .enforce, at: Bench.now)
+      _ = Self.opened(&session, in: .enforce)
       let effects = session.handle(event, in: .enforce, at: Bench.now)
       #expect(Self.words(effects) == [record, "cut"])
       guard case .record(.close(let close))? = effects.first else { throw GaveUp(description: "no record") }

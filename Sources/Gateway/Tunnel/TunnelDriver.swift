@@ -79,7 +79,7 @@ final class TunnelDriver: ApproachDriver, ChannelDelegate {
 
 extension TunnelDriver {
   private func accept() {
-    if !client.writeAll(dialect.acceptance) { handle(.clientClosed) }
+    handle(client.writeAll(dialect.acceptance) ? .accepted : .clientClosed)
   }
 
   private func awaitHello() {

@@ -11,6 +11,8 @@ import Wire
 struct TunnelSession {
   enum Event {
     case connected(Endpoint)
+    /// The client was told that its tunnel stands.
+    case accepted
     case clientBytes(ArraySlice<UInt8>)
     case helloDeadline
     case clientClosed
@@ -21,6 +23,7 @@ struct TunnelSession {
 
   enum Effect {
     case record(Record)
+    /// Tell the client that its tunnel stands, answer with `accepted`.
     case accept
     /// Read what the client has sent and answer with `clientBytes`.
     case readHello
@@ -32,6 +35,7 @@ struct TunnelSession {
 
   private enum Phase {
     case opening
+    case accepting(Endpoint)
     case greeting(Endpoint, ClientHelloReader, [UInt8])
     case finished
   }
@@ -57,7 +61,8 @@ struct TunnelSession {
 
   mutating func handle(_ event: Event, in mode: Mode, at now: Timestamp) -> [Effect] {
     switch (phase, event) {
-    case (.opening, .connected(let endpoint)): open(endpoint)
+    case (.opening, .connected(let endpoint)): advance(.accepting(endpoint), [.accept])
+    case (.accepting(let endpoint), .accepted): open(endpoint)
     case (.greeting, .clientBytes(let bytes)): greet(bytes, in: mode, at: now)
     case (.greeting, .helloDeadline): object(.helloTimeout, in: mode, at: now)
     case (.finished, _): []
@@ -69,10 +74,16 @@ struct TunnelSession {
   }
 
   private mutating func close(_ reason: CloseReason, at now: Timestamp) -> [Effect] {
-    var endpoint: Endpoint?
-    if case .greeting(let dialled, _, _) = phase { endpoint = dialled }
     let record = flow.closeRecord(reason, address: endpoint, bytesOut: 0, bytesIn: 0, at: now)
     return advance(.finished, [.record(record), .cut])
+  }
+
+  /// What was dialled.
+  private var endpoint: Endpoint? {
+    switch phase {
+    case .accepting(let endpoint), .greeting(let endpoint, _, _): endpoint
+    case .opening, .finished: nil
+    }
   }
 
   private mutating func advance(_ next: Phase, _ effects: [Effect]) -> [Effect] {
@@ -82,9 +93,9 @@ struct TunnelSession {
 
   private mutating func open(_ endpoint: Endpoint) -> [Effect] {
     guard flow.destination.traffic == .https else {
-      return advance(.finished, [.accept, .relay(endpoint, early: [])])
+      return advance(.finished, [.relay(endpoint, early: [])])
     }
-    return advance(.greeting(endpoint, ClientHelloReader(), []), [.accept, .readHello])
+    return advance(.greeting(endpoint, ClientHelloReader(), []), [.readHello])
   }
 }
 
