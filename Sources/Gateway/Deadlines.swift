@@ -9,6 +9,10 @@ enum Deadlines {
   /// A tunnel or a body on which no byte moves. SSH and database sessions rest
   /// for long; RFC 5382 REQ-5 asks 2 h 4 min of a NAT.
   static let idle = Duration.seconds(7440)
+  /// The whole body of a plain request, however steadily it trickles.
+  static let requestBody = Duration.seconds(3600)
+  /// The whole of a plain exchange, where its rule sets no `duration`.
+  static let exchange = Duration.seconds(86_400)
   /// An upstream that takes a request and does not answer.
   static let response = Duration.seconds(300)
   /// A client that is told no and does not go away.

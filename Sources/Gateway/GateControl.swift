@@ -197,6 +197,7 @@ extension Gate {
       guard !isDraining else { return }
       isDraining = true
       listeners.closeAll()
+      for shard in shards { shard.loop.submit { shard.endIdle() } }
       awaitQuiet(until: .now() + grace, completion: completion)
     }
   }

@@ -15,6 +15,9 @@ class LiveFlow {
 
   /// Ends it because the gate stops.
   func stop() {}
+
+  /// Whether it is a connection that waits for a request.
+  var isIdle: Bool { false }
 }
 
 /// The live flows of one loop.

@@ -11,6 +11,7 @@ final class RelayedFlow: LiveFlow {
   private let standing: Flow
   private let endpoint: Endpoint
   private let hold: FlowHold
+  private let carried: (out: UInt64, back: UInt64)
   private var relay: Relay?
   /// Why it is being cut; its record waits for the byte counts.
   private var cutReason: Reason?
@@ -20,11 +21,13 @@ final class RelayedFlow: LiveFlow {
   /// - Parameters:
   ///   - hold: What the flow has taken of limits and caps; given back at the end.
   ///   - early: What was read of the client and of the upstream already.
+  ///   - carried: Bytes that went each way before, for the record.
   static func start(
     _ flow: Flow, from client: Channel, to upstream: Channel, at endpoint: Endpoint, holding hold: FlowHold,
-    early: (toUpstream: [UInt8], toClient: [UInt8]), on shard: Shard
+    early: (toUpstream: [UInt8], toClient: [UInt8]), after carried: (out: UInt64, back: UInt64) = (0, 0),
+    on shard: Shard
   ) {
-    let relayed = RelayedFlow(flow, endpoint, hold, shard)
+    let relayed = RelayedFlow(flow, endpoint, hold, carried, shard)
     shard.insert(relayed)
     client.deadline = nil
     let limits = flow.decision.rule?.limits
@@ -36,8 +39,12 @@ final class RelayedFlow: LiveFlow {
     relay.start(earlyToUpstream: early.toUpstream, earlyToClient: early.toClient)
   }
 
-  private init(_ flow: Flow, _ endpoint: Endpoint, _ hold: FlowHold, _ shard: Shard) {
+  private init(
+    _ flow: Flow, _ endpoint: Endpoint, _ hold: FlowHold, _ carried: (out: UInt64, back: UInt64),
+    _ shard: Shard
+  ) {
     standing = flow
+    self.carried = carried
     self.endpoint = endpoint
     self.hold = hold
     self.shard = shard
@@ -58,8 +65,8 @@ final class RelayedFlow: LiveFlow {
     guard let relay else { return }
     shard.record(
       standing.closeRecord(
-        cutReason.map(CloseReason.cut) ?? CloseReason(end), address: endpoint, bytesOut: relay.bytesOut,
-        bytesIn: relay.bytesIn, at: .now()))
+        cutReason.map(CloseReason.cut) ?? CloseReason(end), address: endpoint,
+        bytesOut: carried.out + relay.bytesOut, bytesIn: carried.back + relay.bytesIn, at: .now()))
     self.relay = nil
     shard.remove(self)
   }

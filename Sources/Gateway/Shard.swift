@@ -21,6 +21,8 @@ final class Shard: @unchecked Sendable {
   private var hasRecorded = false
   /// The first record of the turn; what waits for the turn waits for all from there.
   private var firstMark = AppendMark.nothing
+  /// The turn's allows; they count once they are written, for only then they pass.
+  private var allowed: [Reason] = []
   private var awaitingCommit: [(Bool) -> Void] = []
   private var lastFlowID: UInt64
   private let flowIDStride: UInt64
@@ -48,7 +50,7 @@ final class Shard: @unchecked Sendable {
 
   /// Puts a record into the log; it is the kernel's at the end of the turn.
   func record(_ record: Record) {
-    counters.count(record)
+    if let reason = record.allowedReason { allowed.append(reason) } else { counters.count(record) }
     firstMark = min(firstMark, log.append(record))
     hasRecorded = true
   }
@@ -69,6 +71,8 @@ final class Shard: @unchecked Sendable {
       let waiting = awaitingCommit
       awaitingCommit = []
       let written = log.commit(since: mark)
+      if written { counters.countAllowed(allowed) }
+      allowed.removeAll(keepingCapacity: true)
       for work in waiting { work(written) }
     }
   }
@@ -91,6 +95,11 @@ final class Shard: @unchecked Sendable {
   /// Ends the flows whose rule has expired; called each second.
   func endExpired() {
     for flow in flows.expired(at: .now()) { flow.revoke(.expired) }
+  }
+
+  /// Closes the connections on which nothing is asked: the gate is stopping.
+  func endIdle() {
+    for flow in flows.flows where flow.isIdle { flow.stop() }
   }
 
   /// Ends everything: the gate is stopping.

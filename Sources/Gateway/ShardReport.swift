@@ -45,6 +45,10 @@ struct ShardCounters: Sendable {
     accepted += 1
   }
 
+  mutating func countAllowed(_ reasons: [Reason]) {
+    for reason in reasons { decisions[Verdict(verdict: .allow, reason: reason), default: 0] += 1 }
+  }
+
   mutating func count(_ record: Record) {
     switch record {
     case .decision(let decision):
@@ -68,5 +72,12 @@ struct ShardCounters: Sendable {
   var decisionCounts: [DecisionCount] {
     decisions.map { DecisionCount(verdict: $0.verdict, reason: $0.reason, count: $1) }
       .sorted { ($0.verdict.rawValue, $0.reason.rawValue) < ($1.verdict.rawValue, $1.reason.rawValue) }
+  }
+}
+
+extension Record {
+  /// Why this record lets something pass; nil for any other.
+  var allowedReason: Reason? {
+    if case .decision(let decision) = self, decision.verdict == .allow { decision.reason } else { nil }
   }
 }

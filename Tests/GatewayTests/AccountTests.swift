@@ -55,31 +55,39 @@ struct AccountTests {
 
   // MARK: - Places
 
-  @Test("Places are counted, booked to agents up to three quarters, and given back when nobody holds them")
-  func places() {
-    let admission = Admittance(capacity: 8)
-    var tickets = (0..<8).compactMap { _ in admission.enter() }
-    #expect(tickets.count == 8 && admission.enter() == nil && admission.open == 8)
-    let booked = tickets.map { $0.book(to: Self.a) }
-    #expect(booked.count { $0 } == 6, "3/4 of 8")
-    #expect(tickets[7].book(to: Self.b), "another agent still gets one")
-    tickets.removeFirst()
-    #expect(admission.open == 7)
-    #expect(tickets[5].book(to: Self.a), "the place of the first is free again")
-    tickets = []
-    #expect(admission.open == 0)
+  @Test("DOS-01: places are capped in all, for each agent, and for the newcomers of a listener")
+  func places() throws {
+    let admission = Admittance(capacity: 8),
+      shared = Admittance.Party.newcomer(try Self.listen("127.0.0.1:9"))
+    var newcomers = (0..<5).compactMap { _ in admission.enter(as: shared, owner: nil) }
+    #expect(newcomers.count == 4 && admission.open == 4, "half of 8")
+    #expect(newcomers.allSatisfy { $0.agent == nil && $0.book(to: Self.a) })
+    let others = (0..<5).compactMap { _ in admission.enter(as: .agent(Self.a), owner: Self.a) }
+    #expect(others.count == 2, "3/4 of 8, those that said who they are counted in")
+    #expect(admission.enter(as: .agent(Self.b), owner: Self.b) != nil, "another agent still gets one")
+    newcomers = []
+    #expect(admission.open == 2)
+    #expect(admission.enter(as: .agent(Self.a), owner: Self.a) != nil, "given back when nobody holds it")
+  }
+
+  @Test("A gate that is full is full for everybody")
+  func full() {
+    let admission = Admittance(capacity: 4)
+    let held = [Self.a, Self.a, Self.a, Self.b].compactMap { admission.enter(as: .agent($0), owner: $0) }
+    #expect(held.count == 4 && admission.enter(as: .agent(Self.b), owner: Self.b) == nil)
   }
 
   @Test("A connection that changes its agent holds one place, not two")
   func rebooking() throws {
-    let admission = Admittance(capacity: 8)
-    let ticket = try #require(admission.enter())
+    let admission = Admittance(capacity: 8),
+      shared = Admittance.Party.newcomer(try Self.listen("127.0.0.1:9"))
+    let ticket = try #require(admission.enter(as: shared, owner: nil))
     for _ in 0..<20 {
       #expect(ticket.book(to: Self.a) && ticket.agent == Self.a)
       #expect(ticket.book(to: Self.b) && ticket.agent == Self.b)
     }
-    let others = (0..<6).compactMap { _ in admission.enter() }
-    #expect(others.allSatisfy { $0.book(to: Self.a) })
+    let others = (0..<6).compactMap { _ in admission.enter(as: .agent(Self.a), owner: nil) }
+    #expect(others.count == 6)
     #expect(!ticket.book(to: Self.a) && ticket.agent == Self.b, "refused, it stays who it was")
   }
 

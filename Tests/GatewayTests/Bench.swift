@@ -102,7 +102,7 @@ extension ExchangeSession.Effect {
     case .record(let record): record.words
     case .toUpstream(let bytes): "up \(String(decoding: bytes, as: UTF8.self))"
     case .toClient(let bytes): "down \(String(decoding: bytes, as: UTF8.self))"
-    case .relay(_, let out, let back): "relay \(out.count)/\(back.count)"
+    case .relay(let handover): "relay \(handover.toUpstream.count)/\(handover.toClient.count)"
     case .refuse(let denial): "refuse \(denial.status) \(denial.reason.rawValue)"
     case .next(let bytes): "next \(String(decoding: bytes, as: UTF8.self))"
     case .close: "close"

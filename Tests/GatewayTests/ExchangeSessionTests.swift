@@ -282,11 +282,12 @@ struct ExchangeSessionTests {
     #expect(bench.connect().first?.contains("Upgrade: websocket\r\n") == true)
     let effects = bench.session.handle(
       .upstreamBytes(Array((Self.switching + "back").utf8)[...]), in: .enforce, at: Bench.now)
-    guard case .relay(let endpoint, let out, let back)? = effects.last, effects.count == 1 else {
+    guard case .relay(let handover)? = effects.last, effects.count == 1 else {
       throw GaveUp(description: "\(effects.map(\.words))")
     }
-    #expect(endpoint == Bench.endpoint && out == Array("early".utf8))
-    let answer = String(decoding: back, as: UTF8.self)
+    #expect(handover.endpoint == Bench.endpoint && handover.toUpstream == Array("early".utf8))
+    #expect(handover.bytesOut > 0 && handover.bytesIn == 0, "the head that went up is in the record")
+    let answer = String(decoding: handover.toClient, as: UTF8.self)
     #expect(answer.hasPrefix("HTTP/1.1 101 ") && answer.hasSuffix("\r\n\r\nback"))
     #expect(
       bench.session.isFinished && bench.on(.revoked(.revoked)) == [], "the relay is recorded by another")

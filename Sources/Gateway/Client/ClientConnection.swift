@@ -7,7 +7,7 @@ import Wire
 /// A client's connection until it is known what it wants: HTTP or SOCKS by its
 /// first byte, then CONNECT or a plain request by its head. From there a
 /// tunnel or an exchange takes over.
-final class ClientConnection: ChannelDelegate {
+final class ClientConnection: LiveFlow, ChannelDelegate {
   private unowned let shard: Shard
   private let channel: Channel
   private let entrance: Entrance
@@ -29,16 +29,26 @@ final class ClientConnection: ChannelDelegate {
     self.entrance = entrance
     self.shard = shard
     self.ticket = ticket
+    super.init()
   }
 
   /// Takes a new connection: counts it, or answers 503.
   func start() {
     shard.countAccepted()
     channel.delegate = self
-    ticket = shard.admission.enter()
+    shard.insert(self)
+    let owner = shard.snapshot.directory.owner(of: entrance.address)
+    ticket = shard.admission.enter(as: party(of: owner), owner: owner)
     guard ticket != nil else { return turnAway() }
     channel.deadline = shard.loop.now + Deadlines.head
     channelIsReady(channel)
+  }
+
+  /// On whose account the connection stands before its request was read.
+  private func party(of owner: AgentName?) -> Admittance.Party {
+    if let owner { return .agent(owner) }
+    let isShared = shard.snapshot.directory.needsToken(on: entrance.address)
+    return isShared ? .newcomer(entrance.address) : .agent(.default)
   }
 
   /// Answers 503 at once: a gate that is full has no descriptor left to linger
@@ -57,11 +67,24 @@ final class ClientConnection: ChannelDelegate {
     self.outgoing = outgoing
     held = bytes
     channel.delegate = self
+    shard.insert(self)
     channel.deadline = shard.loop.now + (outgoing.isEmpty ? Deadlines.betweenRequests : Deadlines.response)
     // Not at once: a client that pipelines would nest each request in the one before.
     shard.loop.schedule(after: .zero) {
       if self.channel.delegate === self { self.channelIsReady(self.channel) }
     }
+  }
+
+  /// Whether nothing of a request has come yet.
+  override var isIdle: Bool { buffer.isEmpty && held.isEmpty && outgoing.isEmpty && socks == nil }
+
+  override func stop() {
+    close()
+  }
+
+  private func close() {
+    shard.remove(self)
+    channel.close()
   }
 
   func channelIsReady(_ channel: Channel) {
@@ -71,7 +94,7 @@ final class ClientConnection: ChannelDelegate {
       switch channel.read(into: shard.loop.scratch) {
       case .bytes(let count): take(shard.loop.scratch[..<count])
       case .wouldBlock: return
-      case .end, .failed: return channel.close()
+      case .end, .failed: return close()
       }
     }
   }
@@ -79,7 +102,7 @@ final class ClientConnection: ChannelDelegate {
   /// A client that says nothing at all was no request; one that stopped in the
   /// middle of its head is told and recorded.
   func channelDeadlinePassed(_ channel: Channel) {
-    guard outgoing.isEmpty, !buffer.isEmpty || socks != nil else { return channel.close() }
+    guard outgoing.isEmpty, !buffer.isEmpty || socks != nil else { return close() }
     reject(.headTimeout)
   }
 
@@ -88,7 +111,7 @@ final class ClientConnection: ChannelDelegate {
   private func flushOutgoing() -> Bool {
     guard !outgoing.isEmpty else { return true }
     guard outgoing.flush(to: channel) else {
-      channel.close()
+      close()
       return false
     }
     if outgoing.isEmpty { channel.deadline = shard.loop.now + Deadlines.betweenRequests }
@@ -143,9 +166,12 @@ extension ClientConnection {
     }
   }
 
-  /// Finds the agent and books the connection to it, or answers 407 or 503.
+  /// Finds the agent and books the connection to it, or answers 407 or 503. A
+  /// connection whose listener changed hands is nobody's.
   private func identify(_ token: [UInt8]?) -> Bool {
-    guard let agent = shard.snapshot.directory.agent(on: entrance.address, token: token) else {
+    guard ticket?.owner == shard.snapshot.directory.owner(of: entrance.address),
+      let agent = shard.snapshot.directory.agent(on: entrance.address, token: token)
+    else {
       reject(.unknownAgent)
       return false
     }
@@ -158,6 +184,7 @@ extension ClientConnection {
   }
 
   private func startTunnel(to authority: Authority, layer: Layer, early: [UInt8], dialect: TunnelDialect) {
+    shard.remove(self)
     let approach = Approach(
       .tunnel, to: authority, from: origin(layer), id: shard.nextFlowID(), at: .now())
     TunnelDriver(
@@ -167,6 +194,7 @@ extension ClientConnection {
 
   private func startExchange(_ head: RequestHead, with authority: Authority, _ rest: [UInt8]) {
     if let upgrade = head.upgrade, upgrade != "websocket" { return reject(.upgrade) }
+    shard.remove(self)
     let facts = RequestFacts(method: head.method, path: head.path ?? "")
     let approach = Approach(
       .request(facts, upgrade: head.upgrade != nil), to: authority, from: origin(.http),
@@ -187,6 +215,7 @@ extension ClientConnection {
     _ reason: Reason, status: Int? = nil, detail: String? = nil, socksError: SOCKSError? = nil,
     lingers: Bool = true
   ) {
+    shard.remove(self)
     // A request that could not be read, or showed no token, still came by somebody's listener.
     if agent == .default { agent = shard.snapshot.directory.owner(of: entrance.address) ?? .default }
     let generation = shard.snapshot.generation
@@ -215,7 +244,7 @@ extension ClientConnection {
         socks = negotiation
         switch step {
         case .needsMore: return
-        case .reply(let bytes): guard channel.writeAll(bytes) else { return channel.close() }
+        case .reply(let bytes): guard channel.writeAll(bytes) else { return close() }
         case .request(let authority): return connect(to: authority, token: negotiation.token)
         }
       }
@@ -251,33 +280,5 @@ private struct Asked {
     case .absolute(let authority, _): destination = Destination(authority.host, authority.port, .http)
     }
     isHead = head.method == "HEAD"
-  }
-}
-
-/// The part of a malformed request that the log keeps: its target, so that
-/// neither a header nor a query nor userinfo is written. Where it is not sure
-/// to be one, nothing is kept.
-enum RawExcerpt {
-  /// The most that is kept, in bytes.
-  private static let limit = 256
-
-  static func of(_ request: [UInt8]) -> [UInt8]? {
-    let line = request.prefix { $0 != UInt8(ascii: "\n") }
-    let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: true)
-    guard words.count >= 2, words[0].allSatisfy(isLetter) else { return nil }
-    let target = words[1].prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
-    // An @ behind the cut: what stands before it may be a part of a password.
-    guard !words[1][target.endIndex...].contains(UInt8(ascii: "@")) else { return nil }
-    return Array(withoutUserinfo(target).prefix(limit))
-  }
-
-  /// Whether a byte may stand in a method, as all that are in use have it.
-  private static func isLetter(_ byte: UInt8) -> Bool {
-    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
-  }
-
-  private static func withoutUserinfo(_ target: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    guard let at = target.lastIndex(of: UInt8(ascii: "@")) else { return target }
-    return target[at...]
   }
 }

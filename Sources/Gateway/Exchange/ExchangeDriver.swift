@@ -22,8 +22,8 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   private var toClient = OutgoingBytes()
   private var isPumping = false
   private var isWaitingForTurn = false
-  /// When the rule's time for one connection is over.
-  private var until: MonotonicTime?
+  /// When the time for the whole exchange is over, and for the request's body.
+  private var until = MonotonicTime(nanoseconds: .max), bodyUntil = MonotonicTime(nanoseconds: .max)
 
   init(
     _ head: RequestHead, _ approach: Approach, behind: [UInt8], through entrance: Entrance, client: Channel,
@@ -60,7 +60,8 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
     openAccount()
     session = ExchangeSession(approach.flow, head, behind: behind, account: account)
     behind = []
-    until = approach.flow.decision.rule?.limits.duration.map { shard.loop.now + $0 }
+    until = shard.loop.now + (approach.flow.decision.rule?.limits.duration ?? Deadlines.exchange)
+    bodyUntil = shard.loop.now + Deadlines.requestBody
     upstream?.delegate = self
     handle(.connected(endpoint))
     pump()
@@ -87,7 +88,7 @@ extension ExchangeDriver {
     case .record(let record): shard.record(record)
     case .toUpstream(let bytes): toUpstream.append(bytes)
     case .toClient(let bytes): toClient.append(bytes)
-    case .relay(let endpoint, let out, let received): startRelay(to: endpoint, out, received)
+    case .relay(let handover): startRelay(handover)
     case .refuse(let denial):
       upstream?.reset()
       refuse(denial)
@@ -97,11 +98,15 @@ extension ExchangeDriver {
     }
   }
 
-  private func startRelay(to endpoint: Endpoint, _ earlyToUpstream: [UInt8], _ earlyToClient: [UInt8]) {
+  /// What the sockets have not taken yet goes first, and is counted by the relay.
+  private func startRelay(_ handover: ExchangeSession.Handover) {
     guard let upstream else { return }
-    let early = (toUpstream: toUpstream.unsent + earlyToUpstream, toClient: toClient.unsent + earlyToClient)
+    let out = toUpstream.unsent, back = toClient.unsent
     RelayedFlow.start(
-      approach.flow, from: client, to: upstream, at: endpoint, holding: handOver(), early: early, on: shard)
+      approach.flow, from: client, to: upstream, at: handover.endpoint, holding: handOver(),
+      early: (toUpstream: out + handover.toUpstream, toClient: back + handover.toClient),
+      after: (out: handover.bytesOut - UInt64(out.count), back: handover.bytesIn - UInt64(back.count)),
+      on: shard)
   }
 
   /// Hands the connection back for the next request, decided anew.
@@ -127,7 +132,7 @@ extension ExchangeDriver {
   }
 
   func channelDeadlinePassed(_ channel: Channel) {
-    handle(until.map { $0 <= shard.loop.now } ?? false ? .durationPassed : .deadline)
+    handle(until <= shard.loop.now ? .durationPassed : .deadline)
   }
 
   /// Moves what can be moved, both ways, until neither side has more to give or
@@ -161,7 +166,7 @@ extension ExchangeDriver {
     let patience =
       session.awaitsBody ? Deadlines.betweenRequests : session.hasBegun ? Deadlines.idle : Deadlines.response
     let next = shard.loop.now + patience
-    client.deadline = until.map { min($0, next) } ?? next
+    client.deadline = min(until, session.awaitsBody ? min(bodyUntil, next) : next)
   }
 
   private func flush() -> Bool {

@@ -36,7 +36,7 @@ struct ExchangeSession {
     case toClient([UInt8])
     /// The protocol was switched: everything from here on is relayed, and
     /// recorded, by another.
-    case relay(Endpoint, earlyToUpstream: [UInt8], earlyToClient: [UInt8])
+    case relay(Handover)
     /// Tell the client why not, then close; no response had begun.
     case refuse(Denial)
     /// The connection waits for the next request, of which these bytes are known.
@@ -45,6 +45,18 @@ struct ExchangeSession {
     case close
     /// Close both sides at once.
     case cut
+  }
+
+  /// What a relay goes on with when the protocol was switched.
+  struct Handover {
+    var endpoint: Endpoint
+    /// Read of the client already.
+    var toUpstream: [UInt8]
+    /// The head of the switch, and what was read behind it.
+    var toClient: [UInt8]
+    /// What was handed on before, in bytes.
+    var bytesOut: UInt64
+    var bytesIn: UInt64
   }
 
   private enum Response {
@@ -270,7 +282,12 @@ extension ExchangeSession {
     }
     isFinished = true
     let head = answer.downstreamBytes(framing: .none, keepAlive: true)
-    return [.relay(endpoint, earlyToUpstream: behind, earlyToClient: head + rest)]
+    return [
+      .relay(
+        Handover(
+          endpoint: endpoint, toUpstream: behind, toClient: head + rest, bytesOut: bytesOut, bytesIn: bytesIn)
+      )
+    ]
   }
 
   /// Whether something of the final response was passed on.
