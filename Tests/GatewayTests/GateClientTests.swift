@@ -110,6 +110,41 @@ extension GateTests {
       #expect(try other.read(until: "hello").hasPrefix("HTTP/1.1 200"), "the shared listener goes on")
     }
 
+    @Test("POL-31: a connection stays the agent's it came by, whoever gets the listener later")
+    func swapped() throws {
+      let rules =
+        "rules:\n  - { id: web, action: allow, agents: [b], to: [web.test], protocol: http, ports: [$ORIGIN], allow-loopback: true }\n"
+      let agents = { (a: String, b: String) in
+        "version: 1\nagents: { a: { listen: unix:$DIR/\(a) }, b: { listen: unix:$DIR/\(b) } }\n" + rules
+      }
+      let rig = try GateRig(agents("one", "two"))
+      defer { rig.stop() }
+      let kept = try ClientSocket(unix: rig.directory + "/one")
+      kept.send("GET http://web.test")
+      try rig.reload(agents("two", "one"))
+      kept.send(String(rig.get("web.test").dropFirst("GET http://web.test".count)))
+      #expect(String(decoding: kept.whateverComes().bytes, as: UTF8.self).hasPrefix("HTTP/1.1 407 "))
+      #expect(rig.origin.connections == 0)
+      let fresh = try ClientSocket(unix: rig.directory + "/one")
+      fresh.send(rig.get("web.test"))
+      #expect(try fresh.read(until: "hello").hasPrefix("HTTP/1.1 200"), "who comes now is b")
+    }
+
+    @Test("A connection on which nothing is asked does not hold the end of the gate")
+    func idleDrain() throws {
+      let rig = try GateRig(
+        "version: 1\nrules:\n  - { id: web, action: allow, to: [web.test], protocol: http, ports: [$ORIGIN], allow-loopback: true }\n"
+      )
+      defer { rig.finish() }
+      let kept = try rig.client(), silent = try rig.client()
+      kept.send(rig.get("web.test"))
+      _ = try kept.read(until: "hello")
+      let began = ContinuousClock.now
+      rig.drain(within: .seconds(20))
+      #expect(ContinuousClock.now - began < .seconds(10))
+      #expect(kept.whateverComes().bytes.isEmpty && silent.whateverComes().bytes.isEmpty)
+    }
+
     @Test(
       "A listener that a reload adds is its agent's from the first connection on, and one that it drops is closed"
     )
