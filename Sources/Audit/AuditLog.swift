@@ -84,7 +84,7 @@ public final class AuditLog: Sendable {
   @discardableResult
   public func append(_ record: Record) -> AppendMark {
     if case .decision(let decision) = record, decision.verdict == .deny,
-      !chatter.withLock({ $0.admit(decision) })
+      !chatter.withLock({ $0.admit(decision, at: clock.monotonic()) })
     {
       return .nothing
     }
@@ -123,12 +123,15 @@ public final class AuditLog: Sendable {
   public var isAvailable: Bool { available.load(ordering: .relaxed) }
 
   /// What the gate calls each second: writes roll-ups, a checkpoint when one is
-  /// due, looks whether the file is still in its place, and commits.
+  /// due, looks whether the file is still in its place, and commits. What is due
+  /// is asked of the monotonic clock.
+  ///
+  /// - Parameter now: The time of day, for the records.
   @discardableResult
   public func tick(_ now: Timestamp) -> Bool {
-    for rollUp in chatter.withLock({ $0.rollUps(at: now) }) { append(.rollUp(rollUp)) }
+    for rollUp in chatter.withLock({ $0.rollUps(at: clock.monotonic()) }) { append(.rollUp(rollUp)) }
     return writer.withLock { writer in
-      let isDue = now.milliseconds &- writer.lastCheckpoint.milliseconds >= Checkpoint.timeInterval
+      let isDue = clock.monotonic() >= writer.checkpointDue
       return commitInPlace(&writer, now, checkpoint: isDue && chain.withLock { $0.sinceCheckpoint > 0 })
     }
   }

@@ -8,25 +8,51 @@ struct Batch: Sendable {
   var records = 0
   /// What is lost if they cannot be written.
   var tally = Tally()
+  /// The flows that were allowed among them.
+  var allowed: [UInt64] = []
+  /// The flows that ended among them.
+  var ended: [UInt64] = []
   /// The records among them that are worth another try.
   var urgent: [Record] = []
   /// The last of them.
   var head = ChainHead.genesis
   /// Whether the last of them is a checkpoint.
   var endsInCheckpoint = false
+
+  /// Counts a record that was sealed.
+  mutating func count(_ record: Record) {
+    tally.count(record)
+    switch record {
+    case .decision(let decision) where decision.verdict == .allow: allowed.append(decision.flow)
+    case .close(let close): ended.append(close.flow)
+    default: break
+    }
+  }
+
+  /// What is lost with the batch: a flow whose allow was lost was never
+  /// opened, so its end was not that of a connection.
+  var loss: Tally {
+    var loss = tally
+    guard !allowed.isEmpty, !ended.isEmpty else { return loss }
+    let unopened = Set(allowed)
+    loss.closed &-= UInt64(ended.count { unopened.contains($0) })
+    return loss
+  }
 }
 
 /// Counts of records that were not written one by one.
 struct Tally: Hashable, Sendable {
   var denied: UInt64 = 0
   var held: UInt64 = 0
-  var allowed: UInt64 = 0
+  /// Allowed by the policy and refused all the same: the record of it was lost,
+  /// so nothing went out.
+  var refused: UInt64 = 0
   var closed: UInt64 = 0
   var bytesOut: UInt64 = 0
   var bytesIn: UInt64 = 0
   var other: UInt64 = 0
 
-  var total: UInt64 { denied &+ held &+ allowed &+ closed &+ other }
+  var total: UInt64 { denied &+ held &+ refused &+ closed &+ other }
 
   mutating func count(_ record: Record) {
     switch record {
@@ -34,11 +60,12 @@ struct Tally: Hashable, Sendable {
       switch decision.verdict {
       case .deny: denied &+= 1
       case .ask: held &+= 1
-      case .allow: allowed &+= 1
+      case .allow: refused &+= 1
       }
     case .rollUp(let rollUp): denied &+= rollUp.count
     case .close(let close):
-      closed &+= 1
+      // Refused for want of this log: no connection was opened.
+      if close.reason != .cut(.auditUnavailable) { closed &+= 1 }
       bytesOut &+= close.bytesOut
       bytesIn &+= close.bytesIn
     case .policy, .lifecycle, .control: other &+= 1
@@ -48,7 +75,7 @@ struct Tally: Hashable, Sendable {
   mutating func add(_ tally: Tally) {
     denied &+= tally.denied
     held &+= tally.held
-    allowed &+= tally.allowed
+    refused &+= tally.refused
     closed &+= tally.closed
     bytesOut &+= tally.bytesOut
     bytesIn &+= tally.bytesIn
@@ -95,7 +122,7 @@ struct ChainState: Sendable {
       return appended
     }
     seal(fields)
-    pending.tally.count(record)
+    pending.count(record)
     if record.isUrgent { pending.urgent.append(record) }
     return appended
   }
@@ -160,8 +187,9 @@ struct ChainState: Sendable {
   /// Hands out what is pending, and takes `spare` as the room for what follows.
   mutating func take(spare: inout Batch) -> Batch {
     spare.bytes.removeAll(keepingCapacity: true)
-    spare.urgent.removeAll()
-    var taken = Batch(bytes: spare.bytes, head: head)
+    spare.allowed.removeAll(keepingCapacity: true)
+    spare.ended.removeAll(keepingCapacity: true)
+    var taken = Batch(bytes: spare.bytes, allowed: spare.allowed, ended: spare.ended, head: head)
     spare = Batch()
     swap(&taken, &pending)
     return taken
@@ -182,7 +210,7 @@ struct ChainState: Sendable {
   private mutating func lose(_ batch: Batch) {
     let kept = batch.urgent.prefix(Self.deferredLimit - deferred.count)
     deferred.append(contentsOf: kept)
-    var tally = batch.tally
+    var tally = batch.loss
     tally.other &-= UInt64(kept.count)
     collapsed.add(tally)
   }
@@ -200,7 +228,7 @@ struct ChainState: Sendable {
     deferred = []
     for record in again {
       seal(Self.encode(record))
-      pending.tally.count(record)
+      pending.count(record)
       pending.urgent.append(record)
     }
   }
@@ -221,7 +249,7 @@ struct ChainState: Sendable {
 extension Tally {
   fileprivate var counts: [(String, UInt64)] {
     [
-      ("denied", denied), ("held", held), ("allowed", allowed), ("closed", closed), ("bytes_out", bytesOut),
+      ("denied", denied), ("held", held), ("refused", refused), ("closed", closed), ("bytes_out", bytesOut),
       ("bytes_in", bytesIn), ("other", other),
     ]
   }

@@ -2,13 +2,15 @@ import Addressing
 import Policy
 
 /// Counts identical denials, so that an agent that asks again and again fills
-/// neither the log nor the eye of who reads it. Pure: the records carry the time.
+/// neither the log nor the eye of who reads it. Pure: time is an argument.
 ///
 /// The first of a kind is written at once; those that follow within ten seconds
-/// are counted and written as one roll-up. Allows are never counted.
+/// are counted and written as one roll-up. Allows are never counted. The ten
+/// seconds are those of a monotonic clock, so that nothing is held back while
+/// the time of day is behind; the records keep the time of day.
 public struct Chatter: Sendable {
-  /// In milliseconds, between the roll-ups of one kind.
-  public static let period: Int64 = 10_000
+  /// In nanoseconds, between the roll-ups of one kind.
+  public static let period: UInt64 = 10_000_000_000
   /// The most kinds that are told apart for one agent; the rest share a bucket.
   public static let keysPerAgent = 512
   /// The most agents that have kinds of their own.
@@ -23,7 +25,10 @@ public struct Chatter: Sendable {
   }
 
   struct Entry: Sendable {
-    var opened: Timestamp
+    /// On the monotonic clock, in nanoseconds.
+    var opened: UInt64
+    /// When the last of them came, on the same clock.
+    var heard: UInt64
     var count: UInt64 = 0
     var first: Timestamp
     var last: Timestamp
@@ -31,15 +36,16 @@ public struct Chatter: Sendable {
     var layer: Layer
     var generation: UInt64
 
-    init(_ record: DecisionRecord) {
-      (opened, first, last) = (record.time, record.time, record.time)
+    init(_ record: DecisionRecord, at now: UInt64) {
+      (opened, heard, first, last) = (now, now, record.time, record.time)
       (reason, layer, generation) = (record.reason, record.layer, record.generation)
     }
 
-    mutating func add(_ record: DecisionRecord) {
-      if count == 0 { first = record.time }
+    mutating func add(_ record: DecisionRecord, at now: UInt64) {
+      if count == 0 { (first, last) = (record.time, record.time) }
       count += 1
-      last = max(last, record.time)
+      heard = max(heard, now)
+      (first, last) = (min(first, record.time), max(last, record.time))
       (reason, layer, generation) = (record.reason, record.layer, record.generation)
     }
   }
@@ -58,18 +64,20 @@ public struct Chatter: Sendable {
   public var count: Int { agents.values.reduce(0) { $0 + $1.entries.count } }
 
   /// Whether a record is to be written now; false: it was counted.
-  public mutating func admit(_ record: DecisionRecord) -> Bool {
+  ///
+  /// - Parameter now: In nanoseconds, on a clock that never goes back.
+  public mutating func admit(_ record: DecisionRecord, at now: UInt64) -> Bool {
     guard record.verdict == .deny else { return true }
     let isKnown = agents[record.agent] != nil
     let agent = isKnown || agents.count < Self.agentLimit ? record.agent : .default
-    return agents[agent, default: Bucket()].admit(record)
+    return agents[agent, default: Bucket()].admit(record, at: now)
   }
 
   /// What was counted for ten seconds or longer at `now`; quiet kinds are forgotten.
-  public mutating func rollUps(at now: Timestamp) -> [RollUpRecord] {
-    collect {
-      now.milliseconds.subtractingReportingOverflow($0.opened.milliseconds).partialValue >= Self.period
-    }
+  ///
+  /// - Parameter now: On the clock that `admit` was given.
+  public mutating func rollUps(at now: UInt64) -> [RollUpRecord] {
+    collect { now >= $0.opened && now - $0.opened >= Self.period }
   }
 
   /// Everything that was counted: for the end of the log.
@@ -90,22 +98,22 @@ public struct Chatter: Sendable {
 extension Chatter.Bucket {
   var isEmpty: Bool { entries.isEmpty && overflow == nil }
 
-  mutating func admit(_ record: DecisionRecord) -> Bool {
+  mutating func admit(_ record: DecisionRecord, at now: UInt64) -> Bool {
     let key = Chatter.Key(
       layer: record.layer, destination: record.destination, reason: record.reason, rule: record.rule)
     if entries[key] != nil {
-      entries[key]?.add(record)
+      entries[key]?.add(record, at: now)
       return false
     }
     if entries.count < Chatter.keysPerAgent {
-      entries[key] = Chatter.Entry(record)
+      entries[key] = Chatter.Entry(record, at: now)
       return true
     }
     guard overflow == nil else {
-      overflow?.add(record)
+      overflow?.add(record, at: now)
       return false
     }
-    overflow = Chatter.Entry(record)
+    overflow = Chatter.Entry(record, at: now)
     return true
   }
 
@@ -135,7 +143,7 @@ extension Chatter.Bucket {
   private func next(_ entry: Chatter.Entry) -> Chatter.Entry? {
     guard entry.count > 0 else { return nil }
     var next = entry
-    (next.count, next.opened) = (0, entry.last)
+    (next.count, next.opened) = (0, entry.heard)
     return next
   }
 }

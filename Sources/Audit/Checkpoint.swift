@@ -8,8 +8,8 @@ import Policy
 enum Checkpoint {
   /// How many records stand between two checkpoints.
   static let interval = 1000
-  /// In milliseconds; with fewer records one is written after this long.
-  static let timeInterval: Int64 = 60_000
+  /// In nanoseconds; with fewer records one is written after this long.
+  static let timeInterval: UInt64 = 60_000_000_000
 
   /// The members of a checkpoint record without its signature.
   static func fields(key: VerifyingKey, time: Timestamp) -> [UInt8] {

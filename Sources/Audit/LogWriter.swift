@@ -27,7 +27,8 @@ struct LogWriter: Sendable {
   var spare = Batch()
   var failure: Failure?
   var statistics = AuditStatistics()
-  var lastCheckpoint = Timestamp(milliseconds: 0)
+  /// When the next checkpoint is due, on the monotonic clock, in nanoseconds.
+  var checkpointDue: UInt64 = 0
   /// A checkpoint that the head file is to name once the disk has it.
   var headToPublish: (head: ChainHead, time: Timestamp)?
   var unsynced = 0
@@ -127,8 +128,8 @@ extension AuditLog {
     writer.statistics.lastSequence = batch.head.sequence
     if writer.failure != nil || chain.withLock({ $0.isCollapsing }) { recover(&writer) }
     if batch.endsInCheckpoint {
-      writer.lastCheckpoint = clock.wall()
-      writer.headToPublish = (batch.head, writer.lastCheckpoint)
+      writer.checkpointDue = clock.monotonic() &+ Checkpoint.timeInterval
+      writer.headToPublish = (batch.head, clock.wall())
     }
     writer.unsynced += batch.records
     requestSync(&writer, atOnce: !batch.urgent.isEmpty || batch.endsInCheckpoint)

@@ -47,9 +47,31 @@ struct DiskFullTests {
     let records = try scratch.records()
     #expect(records.compactMap { $0.event == "decision" ? $0.flow : nil } == ["1", "4"])
     let collapsed = try #require(records.first { $0.event == "collapsed" }?.json["unmapped"])
-    #expect(collapsed["denied"] == .integer(50) && collapsed["allowed"] == .integer(2))
+    #expect(collapsed["denied"] == .integer(50) && collapsed["refused"] == .integer(2))
+    #expect(collapsed["allowed"] == nil, "what cannot be recorded is not allowed")
     #expect(collapsed["closed"] == .integer(1) && collapsed["bytes_out"] == .integer(100))
     #expect(collapsed["detail"]?.text?.hasPrefix("cannot write:") == true)
+  }
+
+  @Test("AUD-05: an allow that was lost is counted as refused, and its close as no connection")
+  func refused() throws {
+    disk.set { $0.room = 0 }
+    for flow in 2...60 {
+      log.append(.decision(decision(flow: UInt64(flow))))
+      #expect(!log.commit())
+      log.append(.close(closing(flow: UInt64(flow), out: 0, in: 0, reason: .cut(.auditUnavailable))))
+    }
+    log.append(.decision(decision(flow: 61)))
+    log.append(.close(closing(flow: 61, out: 0, in: 0, reason: .cut(.dnsFailure))))
+    log.append(.close(closing(flow: 1, out: 100, in: 200)))
+    for index in 0..<10 { log.append(.decision(denial("n\(index).example.test"))) }
+    #expect(!log.commit())
+    disk.set { $0.room = .max }
+    clock.advance(milliseconds: 100)
+    #expect(log.commit())
+    let collapsed = try #require(try scratch.records().first { $0.event == "collapsed" }?.json["unmapped"])
+    #expect(collapsed["refused"] == .integer(60) && collapsed["denied"] == .integer(10))
+    #expect(collapsed["closed"] == .integer(1) && collapsed["bytes_out"] == .integer(100))
   }
 
   @Test("AUD-05: an allow that another thread's commit lost is not taken for written after the recovery")

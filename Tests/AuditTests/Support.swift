@@ -49,9 +49,16 @@ final class Scratch {
 /// A clock that moves when it is told to.
 final class ManualClock: Sendable {
   private let nanoseconds = Atomic<UInt64>(1_795_600_000_000_000_000)
+  /// In milliseconds, how far the wall clock is ahead of the monotonic one.
+  private let offset = Atomic<Int64>(0)
 
   func advance(milliseconds: UInt64) { nanoseconds.add(milliseconds * 1_000_000, ordering: .relaxed) }
-  var now: Timestamp { Timestamp(milliseconds: Int64(nanoseconds.load(ordering: .relaxed) / 1_000_000)) }
+  /// Sets the wall clock; the monotonic one knows nothing of it.
+  func setWall(aheadBy milliseconds: Int64) { offset.store(milliseconds, ordering: .relaxed) }
+  var now: Timestamp {
+    let elapsed = Int64(nanoseconds.load(ordering: .relaxed) / 1_000_000)
+    return Timestamp(milliseconds: elapsed + offset.load(ordering: .relaxed))
+  }
   var clock: AuditClock {
     AuditClock(wall: { self.now }, monotonic: { self.nanoseconds.load(ordering: .relaxed) })
   }
@@ -122,12 +129,13 @@ func denial(_ host: String, at time: Int64 = 1_795_600_000_000, agent: AgentName
 }
 
 func closing(
-  _ host: String = "api.example.test", flow: UInt64 = 1, out: UInt64 = 10, in received: UInt64 = 20
+  _ host: String = "api.example.test", flow: UInt64 = 1, out: UInt64 = 10, in received: UInt64 = 20,
+  reason: CloseReason = .finished
 ) -> CloseRecord {
   CloseRecord(
     time: Timestamp(milliseconds: 1_795_600_001_000), flow: flow, agent: .default, client: "127.0.0.1:50000",
     destination: (try? Host(host.utf8)).map { Destination($0, .https, .https) }, rule: RuleID("test/1"),
-    generation: 7, reason: .finished, address: IPAddress("192.0.2.7").map { Endpoint($0, .https) },
+    generation: 7, reason: reason, address: IPAddress("192.0.2.7").map { Endpoint($0, .https) },
     bytesOut: out,
     bytesIn: received, duration: .milliseconds(1500))
 }

@@ -52,7 +52,7 @@ def far(everywhere):
 
 @pytest.fixture(scope="module")
 def gate(bench, tmp_path_factory, request):
-    running = Gate(bench, tmp_path_factory.mktemp("gate"), getattr(request.module, "POLICY", BASE)).start()
+    running = Gate(bench, tmp_path_factory.mktemp("gate"), getattr(request.module, "POLICY", BASE), doubles=240).start()
     yield running
     running.stop()
 

@@ -11,15 +11,13 @@ ANSWER = b"FLIGHT " + GOOD.encode()
 
 
 def refused(trial, *segments, reason, gap=0.0):
-    """The tunnel ends, and not a byte of the first flight reaches the origin."""
+    """The tunnel ends, not a byte of the first flight reaches the origin, and one record says why."""
+    client, name = trial.stranger()
     seen, written = trial.far.mark(), trial.gate.log.mark()
-    reply = trial.first_flight(*segments, gap=gap)
+    reply = trial.first_flight(*segments, gap=gap, client=client)
     assert reply.raw == b"" and reply.ended in ("closed", "reset"), reply
     assert not trial.far.since(seen, Received), "bytes reached the origin"
-    wanted = {"verdict": "deny", "layer": "sni", "reason": reason, "agent": "a1"}
-    if not any(entry.matches(wanted) for entry in trial.gate.log.entries()[:written]):
-        record, = trial.gate.log.wait_for(written, **wanted)
-        assert record.host == "allowed.test" and record.rule == "tunnel"
+    trial.recorded(written, name, layer="sni", reason=reason, host="allowed.test", port=443, rule="tunnel")
     assert trial.gate.is_alive
 
 

@@ -2,6 +2,7 @@
 import json, os, pathlib, resource, signal, subprocess, threading, time
 
 from .audit import AuditLog
+from .doubles import Doubles
 from .namespaces import GATE, RESOLVER
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -28,12 +29,13 @@ def exitgate(*arguments, text=None, timeout=20, env=None, cwd=None):
 
 class Gate:
     def __init__(self, bench, directory, policy=BASE, *, extra=(), env=None, nofile=None, audit=None,
-                 upstream=(RESOLVER,), listen=(f"{GATE}:{SHARED}",)):
+                 upstream=(RESOLVER,), listen=(f"{GATE}:{SHARED}",), doubles=24):
         self.bench, self.directory, self.extra, self.env, self.nofile = bench, directory, extra, env or {}, nofile
         self.policy, self.control = directory / "policy.yaml", directory / "control.sock"
         self.upstream, self.listen = upstream, listen
         self.log = AuditLog(audit or directory / "audit.jsonl")
-        self.policy.write_text(policy)
+        self.doubles = Doubles(bench, policy, doubles)
+        self.write(policy)
         self.said, self.process, self._heard = [], None, threading.Condition()
 
     def command(self):
@@ -88,14 +90,19 @@ class Gate:
         """A command to the running gate over its control socket."""
         return exitgate(*arguments, "--control", self.control, **options)
 
+    def write(self, policy):
+        """Writes a policy, in which the doubles of a1 have their part, to be loaded later."""
+        self.policy.write_text(self.doubles.joined_to(policy))
+
     def reload(self, policy):
         """Writes a policy and reloads it; returns the finished command."""
-        self.policy.write_text(policy)
+        self.write(policy)
         return self.tell("reload")
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(5)
+        self.doubles.refused.clear()  # what was counted and not written yet died with it
 
     def stop(self, seconds=12):
         if self.is_alive:
@@ -105,6 +112,7 @@ class Gate:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError(f"the gate did not end in {seconds} s after SIGTERM; it said {self.said[-5:]}") from None
+            self.doubles.were_each_counted_once(self.log)
         return self.process.returncode
 
 

@@ -3,6 +3,7 @@ import time
 
 from .client import Agent, client_hello, connect, drain, get, read_head
 from .far import Accepted, Asked, Received
+from .gate import A1
 from .namespaces import GOOD
 
 OK, FLIGHT = b"HTTP/1.1 200", b"FLIGHT "
@@ -32,28 +33,37 @@ class Trial:
 
     def malformed(self, *segments, status=400, reason=None, **options):
         """BAD: no request at all; the connection ends and nothing behind it is read."""
-        return self.refused(*segments, status=status, reason=reason, host=None, **options)
+        return self.refused(*segments, status=status, reason=reason, **options)
 
     def refused(self, *segments, status, reason=None, resolves=False, dials=False, agent=None, **wanted):
+        client, name = self.stranger()
         seen, written = self.far.mark(), self.gate.log.mark()
-        reply = self.agent.send(*segments)
+        reply = client.send(*segments)
         expected = status if isinstance(status, (tuple, set)) else (status,)
         assert reply.status in expected, f"{status} expected for {segments!r}, got {reply}"
         assert reply.ended == "closed", f"the connection stays {reply.ended} after {reply.status}: {segments!r}"
         assert reply.raw.count(b"HTTP/1.1 ") == 1, f"something behind the refusal was answered: {reply.raw!r}"
         self.nothing_reached_the_far_side(seen, resolves=resolves, dials=dials)
-        self.recorded(written, agent=agent or self.name, **({"reason": reason} if reason else {}), **wanted)
+        record = self.recorded(written, agent or name, **({"reason": reason} if reason else {}), **wanted)
+        assert record.host is None or record.host.encode() in b"".join(segments).lower(), f"{record} is not about {segments!r}"
         assert self.gate.is_alive, f"the gate died of {segments!r}: {self.gate.said[-5:]}"
         return reply
 
-    def recorded(self, written, **wanted):
-        """A record of the denial, or one of the same kind before it, into whose roll-up it goes.
+    def stranger(self):
+        """Who sends what is to be refused, and the name it has in the log: for a1 a double of it, where there is one.
 
-        That each is counted exactly once is AUD-06's to prove.
+        Of identical denials within ten seconds the log writes the first and counts the rest, agent by agent; so each
+        denial has a record of its own. That nothing was counted beside it, the doubles prove when the gate ends.
         """
-        wanted["verdict"] = "deny"
-        if not any(entry.matches(wanted) for entry in self.gate.log.entries()):
-            self.gate.log.wait_for(written, **wanted)
+        return self.gate.doubles.take() if self.agent.port == A1 and self.gate.doubles else (self.agent, self.name)
+
+    def recorded(self, written, agent, **wanted):
+        """The one record that this agent was denied something after the mark."""
+        self.gate.log.wait_for(written, agent=agent, verdict="deny")
+        denials = [entry for entry in self.gate.log.entries(written) if entry.agent == agent and entry.verdict == "deny"]
+        assert len(denials) == 1 and denials[0].event == "decision", f"one record of one denial expected, got {denials}"
+        assert denials[0].matches(wanted), f"{wanted} expected, got {denials}"
+        return denials[0]
 
     def nothing_reached_the_far_side(self, seen, resolves=False, dials=False):
         events = self.far.since(seen)
@@ -98,18 +108,18 @@ class Trial:
         self.gate.log.wait_for(written, verdict="allow", agent=self.name, rule=rule)
         return reply, b"".join(event.data for event in self.far.since(seen, Received))
 
-    def opened(self, authority="allowed.test:443"):
+    def opened(self, authority="allowed.test:443", client=None):
         """A tunnel that stands and has not said a word yet."""
-        seen, sock = self.far.mark(), self.agent.open()
+        seen, sock = self.far.mark(), (client or self.agent).open()
         sock.sendall(connect(authority))
         reply = read_head(sock)
         assert reply.raw.startswith(OK), reply
         self.far.wait_for(seen, Accepted)  # the kernel accepts before the origin does: none of its events come later
         return sock
 
-    def first_flight(self, *segments, authority="allowed.test:443", gap=0.0):
+    def first_flight(self, *segments, authority="allowed.test:443", gap=0.0, client=None):
         """Opens a tunnel, sends these bytes, and reads what comes of it."""
-        with self.opened(authority) as sock:
+        with self.opened(authority, client) as sock:
             for segment in segments:
                 try:
                     sock.sendall(segment)
