@@ -113,7 +113,7 @@ struct ChainState: Sendable {
   /// Seals a record and answers how many were appended so far.
   mutating func append(_ record: Record, fields: [UInt8]) -> UInt64 {
     appended += 1
-    if isCollapsing, record.isCollapsible {
+    if isCollapsing, record.isCollapsible, !endsPendingFlow(record) {
       collapsed.count(record)
       return appended
     }
@@ -125,6 +125,13 @@ struct ChainState: Sendable {
     pending.count(record)
     if record.isUrgent { pending.urgent.append(record) }
     return appended
+  }
+
+  /// Whether it ends a flow whose allow waits for the next write: the two are
+  /// written together or lost together.
+  private func endsPendingFlow(_ record: Record) -> Bool {
+    guard case .close(let close) = record else { return false }
+    return pending.allowed.contains(close.flow)
   }
 
   private mutating func lose(_ record: Record) {

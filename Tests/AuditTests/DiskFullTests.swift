@@ -123,6 +123,7 @@ struct DiskFullTests {
 
   @Test("AUD-05: a disk that fails to take the data counts as a log that cannot be written")
   func failingSync() throws {
+    log.sync()
     disk.set { $0.failsToSync = true }
     log.append(.decision(decision()))
     #expect(log.commit())
