@@ -37,8 +37,13 @@ extension Floor {
       if addressClass == .loopback { return .specialAddress }
       if isLocal(address) { return .selfAddress }
     }
-    let isPrivate = addressClass == .privateUse || addressClass == .reserved
-    return isPrivate && !leave.private ? .privateAddress : nil
+    guard !leave.private else { return nil }
+    switch addressClass {
+    case .privateUse: return .privateAddress
+    // Reserved for its form alone: the IPv4 address inside is a public one.
+    case .reserved: return address.unwrapped.addressClass == .global ? .specialAddress : .privateAddress
+    case .metadata, .loopback, .unspecified, .multicast, .broadcast, .global: return nil
+    }
   }
 
   /// Whether the gate itself listens or resolves there. A resolver is spared on

@@ -12,7 +12,8 @@ extension Reason {
 
   private var addressExplanation: String? {
     switch self {
-    case .specialAddress: "The address is a metadata service, loopback or of a kind that is never reached"
+    case .specialAddress:
+      "The address is a metadata service, loopback, IPv4 inside IPv6, or of a kind that is never reached"
     case .selfAddress: "The address belongs to this machine, or to the gate itself"
     case .privateAddress: "The address is private or reserved, and no matching rule says allow-private"
     case .cnameDenied: "The name is an alias of a name that a rule denies"

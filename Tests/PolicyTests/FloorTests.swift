@@ -70,8 +70,12 @@ struct FloorTests {
     Case("198.18.0.1:443", .privateAddress, .allowed, .privateAddress, .allowed, "benchmarking"),
     Case("[2001:db8::1]:443", .privateAddress, .allowed, .privateAddress, .allowed, "documentation"),
     Case(
-      "[::ffff:11.0.0.1]:443", .privateAddress, .allowed, .privateAddress, .allowed,
-      "a public address in disguise"),
+      "[::ffff:11.0.0.1]:443", .specialAddress, .allowed, .specialAddress, .allowed,
+      "POL-17: a public address in disguise"),
+    Case("[64:ff9b::b0b:a]:443", .specialAddress, .allowed, .specialAddress, .allowed, "the same by NAT64"),
+    Case("[::ffff:10.0.0.5]:443", .privateAddress, .allowed, .privateAddress, .allowed, "RFC 1918, mapped"),
+    Case(
+      "[::ffff:192.0.2.1]:443", .privateAddress, .allowed, .privateAddress, .allowed, "documentation, mapped"),
     Case("127.0.0.1:443", .specialAddress, .specialAddress, .allowed, .allowed, "loopback"),
     Case("127.9.9.9:443", .specialAddress, .specialAddress, .allowed, .allowed, "all of 127.0.0.0/8"),
     Case("[::1]:443", .specialAddress, .specialAddress, .allowed, .allowed, "loopback"),
@@ -84,7 +88,7 @@ struct FloorTests {
       "10.66.0.1:443", .selfAddress, .selfAddress, .privateAddress, .allowed, "an interface's private address"
     ),
     Case(
-      "[64:ff9b::b0b:1]:443", .selfAddress, .selfAddress, .privateAddress, .allowed, "an interface by NAT64"),
+      "[64:ff9b::b0b:1]:443", .selfAddress, .selfAddress, .specialAddress, .allowed, "an interface by NAT64"),
     Case(
       "10.66.0.1:3128", .selfAddress, .selfAddress, .selfAddress, .selfAddress,
       "POL-23: the gate's own listener"),
@@ -159,7 +163,8 @@ struct FloorTests {
       try Policy(rules: [open]).decide("https://[64:ff9b::b42:42]:443").reason == .allowed, "the control")
     let v4 = try rule("v4", to: ["11.66.0.0/16"], allowPrivate: true)
     let unopened = try Policy(rules: [v4]).decide("https://[64:ff9b::b42:42]:443")
-    #expect(unopened == Decision(answer: .deny, reason: .privateAddress, isFloor: true))
+    #expect(unopened == Decision(answer: .deny, reason: .specialAddress, isFloor: true))
+    #expect(Reason.specialAddress.explanation.contains("IPv4 inside IPv6"))
   }
 }
 

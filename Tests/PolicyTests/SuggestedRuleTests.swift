@@ -42,6 +42,7 @@ struct SuggestedRuleTests {
     ("https://a.test:443", .noRule, true), ("https://a.test:443", .noApprover, true),
     ("https://a.test:443", .denyRule, false), ("https://a.test:443", .specialAddress, false),
     ("https://a.test:443", .dnsFailure, false), ("https://10.0.0.5:443", .privateAddress, true),
+    ("https://[::ffff:11.0.0.5]:443", .specialAddress, true),
     ("https://169.254.169.254:443", .specialAddress, false), ("https://127.0.0.1:443", .specialAddress, true),
     ("https://11.11.0.1:443", .selfAddress, false),
   ]

@@ -88,8 +88,9 @@ extension Answer {
   private var floor: Text {
     let decision = explanation.decision
     if let addressClass = explanation.addressClass {
-      guard decision.isFloor else { return "a literal address, \(addressClass.rawValue): left to the rules" }
-      return "a literal address, \(addressClass.rawValue): \(Text("denied", .bad)), whatever the mode"
+      let kind = addressClass.rawValue + disguise
+      guard decision.isFloor else { return "a literal address, \(kind): left to the rules" }
+      return "a literal address, \(kind): \(Text("denied", .bad)), whatever the mode"
     }
     guard !samples.isEmpty else { return "a name; it is not let through, so it would not be resolved" }
     let refused = samples.filter { $0.refused != nil }.map(\.sample.addressClass.rawValue)
@@ -98,6 +99,14 @@ extension Answer {
       a name, not resolved here; its addresses may be \(admitted.joined(separator: ", ")), never \
       \(refused.joined(separator: ", "))
       """
+  }
+
+  /// The IPv4 address that an IPv6 one leads to, which is what is judged.
+  private var disguise: String {
+    guard case .address(let address) = explanation.destination.host, let inner = address.embeddedIPv4 else {
+      return ""
+    }
+    return " (\(IPAddress.v4(inner)) inside IPv6)"
   }
 
   private func row(_ considered: Explanation.Consideration) -> [Text] {
