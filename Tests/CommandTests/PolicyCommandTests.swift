@@ -48,6 +48,30 @@ struct CheckTests {
 
 @Suite("explain", .timeLimit(.minutes(2)))
 struct ExplainTests {
+  static let strangers: [(name: String, says: String?)] = [
+    ("none", "'none' is no agent of this policy. Write ci, review or default."),
+    ("rewiev", "'rewiev' is no agent of this policy. Did you mean 'review'?"),
+    ("ci", nil), ("default", nil),
+  ]
+
+  @Test("an agent that the policy does not declare has no verdict", arguments: strangers)
+  func stranger(_ name: String, _ says: String?) throws {
+    let scratch = try Scratch()
+    let path = try scratch.write(
+      "policy.yaml",
+      """
+      version: 1
+      agents: { review: { listen: 127.0.0.1:3130 }, ci: { listen: 127.0.0.1:3129 } }
+      rules:
+        - { id: r, action: allow, to: [a.example] }
+
+      """)
+    let run = try Binary.run("explain", "--agent", name, "--policy", path, "a.example:443")
+    #expect(run.status == (says == nil ? 0 : 64))
+    if let says { #expect(run.err.contains(says), "\(run.err)") }
+    #expect(run.out.isEmpty == (says != nil))
+  }
+
   struct Case: Sendable, CustomTestStringConvertible {
     var question: [String], status: Int32, says: [String], because: String
     var testDescription: String { "\(question.joined(separator: " ")): \(because)" }
@@ -84,6 +108,10 @@ struct ExplainTests {
     Case(
       question: ["169.254.169.254:80"], status: 1, says: ["special-address", "metadata"],
       because: "the floor, for a literal"),
+    Case(
+      question: ["[::ffff:11.11.0.10]:443"], status: 1,
+      says: ["special-address", "IPv4 inside IPv6", "11.11.0.10 inside IPv6"],
+      because: "a public IPv4 address in disguise"),
     Case(
       question: ["[::ffff:169.254.169.254]:80"], status: 1, says: ["special-address"],
       because: "the floor, unwrapped"),

@@ -60,6 +60,7 @@ struct Explain: Verb {
     let target: Target
     do { target = try Target(destination) } catch { return try report(error, on: here.console) }
     let loaded = try load(in: here)
+    try checkAgent(in: loaded.policy)
     let question = question(target, under: loaded.policy)
     let answer = Answer(question, under: loaded.policy, floor: floor(of: loaded.policy), at: wallClock())
     if json {
@@ -98,6 +99,17 @@ struct Explain: Verb {
       for diagnostic in error.diagnostics.dropLast() { here.console.say("\(diagnostic)") }
       throw Failure(.policy, error.diagnostics.last.map { "\($0)" } ?? "the policy cannot be read.")
     }
+  }
+
+  /// A verdict for an agent that nobody can be would mislead: a slip in the name
+  /// looks like a missing rule.
+  private func checkAgent(in policy: Policy) throws(Failure) {
+    let names = policy.agents.map(\.name.text).sorted() + [AgentName.default.text]
+    guard !names.contains(agent.text) else { return }
+    let remedy =
+      nearest(to: agent.text, among: names).map { "Did you mean '\($0)'?" }
+      ?? "Write \(names.dropLast().joined(separator: ", "))\(names.count > 1 ? " or " : "")default."
+    throw Failure(.usage, "'\(agent)' is no agent of this policy. \(remedy)")
   }
 
   private func question(_ target: Target, under policy: Policy) -> Question {
