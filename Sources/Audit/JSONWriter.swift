@@ -56,12 +56,16 @@ public struct JSONWriter: Sendable {
     separate()
     bytes.append(UInt8(ascii: "\""))
     var text = text
-    let isPlain = text.withUTF8 { utf8 in
-      guard utf8.allSatisfy(isPlainByte) else { return false }
-      bytes.append(contentsOf: utf8)
+    let isASCII = text.withUTF8 { utf8 in
+      if utf8.allSatisfy(isPlainByte) {
+        bytes.append(contentsOf: utf8)
+        return true
+      }
+      guard utf8.allSatisfy({ $0 < 0x80 }) else { return false }
+      for byte in utf8 { escape(unit: UInt16(byte)) }
       return true
     }
-    if !isPlain { escape(text) }
+    if !isASCII { escape(text) }
     bytes.append(UInt8(ascii: "\""))
     needsComma = true
   }
