@@ -58,7 +58,10 @@ def test_POL_07_nul_splits_matcher_and_resolver(trial):
 def test_POL_07_nul_in_a_socks_name_is_refused(trial):
     seen = trial.far.mark()
     for name in (b"evil.test\0.wild.test", b"allowed.test\0", b"allowed.test\r\nX: y", b"allowed.test%00", b"allowed.test:443"):
-        reply = trial.agent.send(*socks(name, 443))
+        client, agent = trial.stranger()
+        written = trial.gate.log.mark()
+        reply = client.send(*socks(name, 443))
+        trial.recorded(written, agent, layer="socks", reason="malformed-request", host=None)
         assert reply.raw[:2] == b"\x05\x00" and reply.raw[2:4] not in (b"", b"\x05\x00") and reply.ended == "closed", reply
     trial.nothing_reached_the_far_side(seen)
     assert trial.gate.is_alive
@@ -71,9 +74,7 @@ def test_POL_07_nul_in_a_socks_name_is_refused(trial):
     b"allowed.test\r\nX-A: b:443", b"allowed.test\t:443", b"127.0.0.1 .allowed.test:443", b"allowed.test\x0b:443",
     b"allowed.test\x7f:443", b"allowed.test\x85:443", b"allowed.test\n:443", b"allowed.test\x1b[2J:443", b" allowed.test:443"])
 def test_POL_08_control_bytes_and_spaces_in_the_authority(trial, authority):
-    written = trial.gate.log.mark()
     trial.malformed(connect(authority), status={400, 505})
-    assert len([entry for entry in trial.gate.log.entries(written) if entry.verdict == "deny"]) <= 1, "one record of one event"
     trial.passes()
 
 
@@ -97,7 +98,7 @@ def test_POL_10_userinfo_is_refused_and_never_logged(trial):
     "http:///plain.test/", "http:plain.test", "//plain.test/", "http:\\\\plain.test/", "http://plain.test#/", "http://", "http://:80/"])
 def test_POL_11_delimiters_that_end_the_authority_early(trial, target):
     # `?` does end an authority (RFC 3986 §3.2): that one is a request to evil.test, and denied as such.
-    trial.refused(get(target), status={400, 403}, agent=trial.name)
+    trial.refused(get(target), status={400, 403})
     trial.passes()
 
 

@@ -1,5 +1,5 @@
 """What an attack has to come to, asserted whole: the answer, the log, and a far side that saw nothing."""
-import time
+import contextlib, ipaddress, re, time
 
 from .client import Agent, client_hello, connect, drain, get, read_head
 from .far import Accepted, Asked, Received
@@ -35,8 +35,9 @@ class Trial:
         """BAD: no request at all; the connection ends and nothing behind it is read."""
         return self.refused(*segments, status=status, reason=reason, **options)
 
-    def refused(self, *segments, status, reason=None, resolves=False, dials=False, agent=None, **wanted):
-        client, name = self.stranger()
+    def refused(self, *segments, status, reason=None, resolves=False, dials=False, agent=None, itself=False, **wanted):
+        """`itself`: not by a double, since what the agent did before is what it is refused for."""
+        client, name = (self.agent, self.name) if itself else self.stranger()
         seen, written = self.far.mark(), self.gate.log.mark()
         reply = client.send(*segments)
         expected = status if isinstance(status, (tuple, set)) else (status,)
@@ -45,7 +46,7 @@ class Trial:
         assert reply.raw.count(b"HTTP/1.1 ") == 1, f"something behind the refusal was answered: {reply.raw!r}"
         self.nothing_reached_the_far_side(seen, resolves=resolves, dials=dials)
         record = self.recorded(written, agent or name, **({"reason": reason} if reason else {}), **wanted)
-        assert record.host is None or record.host.encode() in b"".join(segments).lower(), f"{record} is not about {segments!r}"
+        assert record.host is None or speaks_of(b"".join(segments), record.host), f"{record} is not about {segments!r}"
         assert self.gate.is_alive, f"the gate died of {segments!r}: {self.gate.said[-5:]}"
         return reply
 
@@ -126,3 +127,14 @@ class Trial:
                 except OSError:
                     break
             return drain(sock)
+
+
+def speaks_of(request, host):
+    """Whether the request names this host, also where an address is spelt in another way than the canonical one."""
+    if ":" not in host:
+        return host.encode() in request.lower()
+    literals = []
+    for literal in re.findall(rb"\[([0-9a-fA-F:.]+)\]", request):
+        with contextlib.suppress(ValueError):
+            literals.append(ipaddress.ip_address(literal.decode()))
+    return ipaddress.ip_address(host) in literals
