@@ -18,7 +18,8 @@ import Policy
   private static func rule(_ number: Int) throws -> Rule {
     let pattern: HostPattern =
       number % 2 == 0
-      ? .exact(try Hostname("host\(number).service.example")) : .subdomains(of: try Hostname("zone\(number).example"))
+      ? .exact(try Hostname("host\(number).service.example"))
+      : .subdomains(of: try Hostname("zone\(number).example"))
     guard let id = RuleID("rule-\(number)") else { throw HostnameError.emptyLabel }
     return Rule(id: id, action: .allow, to: [pattern], ports: [PortRange(.https, .https)])
   }
