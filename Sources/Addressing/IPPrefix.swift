@@ -16,6 +16,7 @@ public struct IPPrefix: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Reads `ADDRESS/LENGTH`, or an address alone as the block of just itself.
+  /// The length is in decimal digits without a leading zero.
   public init?(_ text: String) {
     let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     guard let first = parts.first, let address = IPAddress(first), parts.count <= 2 else { return nil }
@@ -23,7 +24,9 @@ public struct IPPrefix: Hashable, Sendable, CustomStringConvertible {
       self.init(address, length: address.isV4 ? 32 : 128)
       return
     }
-    guard let length = decimal(parts[1], below: 129) else { return nil }
+    guard let length = decimal(parts[1], below: 129),
+      parts[1].first != UInt8(ascii: "0") || parts[1].count == 1
+    else { return nil }
     self.init(address, length: length)
   }
 

@@ -122,6 +122,47 @@ import Testing
     }
   }
 
+  @Test(
+    "POL-29: nothing of a file that is no policy is shown",
+    arguments: [
+      "s3cret:x:0:0:s3cret:/s3cret:/bin/sh\nnext:x:1:1::/:/bin/sh\n", "- s3cret\n", "s3cret\n",
+      "s3cret: 1\ns3cret: 2\n", "token: s3cret\n", "# s3cret\n", "[s3cret", "s3cret: [1, \"x\n", "%s3cret\n",
+      "token: s3cret\nrules: [s3cret]\nmode: s3cret\n", "\"s3cret\u{1}\"\n", "&s3cret *s3cret !s3cret x\n",
+    ])
+  func notAPolicy(_ text: String) throws {
+    try directory.write("main.yaml", "version: 1\ninclude: [file:other]\n" + rule("own"))
+    try directory.write("other", text)
+    let said = load("main.yaml").errors
+    #expect(!said.isEmpty && said.allSatisfy { $0.hasPrefix("other:") && !$0.contains("s3cret") }, "\(said)")
+  }
+
+  @Test("of an included policy plain words are shown, so that a slip can be found, and nothing else")
+  func includedTypos() throws {
+    try directory.write("main.yaml", "version: 1\ninclude: [file:part.yaml]\n" + rule("own"))
+    try directory.write(
+      "part.yaml",
+      """
+      version: 1
+      include: [builtin:npn, "builtin:s3 cret", "file:s3 cret", "s3 cret"]
+      rulez: []
+      "pass word": x
+      rules:
+        - { id: a, action: alow, to: [a.example] }
+        - { id: b, action: "my s3cret", to: ["my s3cret"], ports: ["my s3cret"], expires: "my s3cret" }
+        - { id: "\(String(repeating: "s3cret", count: 11))", action: allow, to: [b.example], agents: ["s3 cret"] }
+
+      """)
+    let said = load("main.yaml").errors
+    #expect(said.count == 12)
+    #expect(said.contains { $0.contains("there is no built-in list 'npn'. Write 'npm'") })
+    #expect(said.contains { $0.contains("'rulez' is not a key of a policy. Write 'rules'") })
+    #expect(said.contains { $0.contains("'action' cannot be 'alow'. Write 'allow'") })
+    #expect(said.contains { $0.contains("part.yaml:4:1: '…' is not a key of a policy") })
+    #expect(
+      !said.contains { $0.contains("s3cret") || $0.contains("pass word") || $0.contains("s3 cret") },
+      "\(said)")
+  }
+
   @Test("a diagnostic names the file as it was named")
   func naming() throws {
     let error = #expect(throws: PolicyFileError.self) {

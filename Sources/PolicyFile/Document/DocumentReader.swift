@@ -31,8 +31,8 @@ struct DocumentReader {
   private func checkVersion(_ fields: Fields) {
     guard let node = fields.required("version", of: "the policy", example: "version: 1") else { return }
     switch node.scalar {
-    case .integer(1): return
-    case .integer:
+    case .integer(1) where node.isPlainDecimal: return
+    case .integer(let number) where number != 1:
       scope.error(node.mark, "this exitgate reads version 1 alone, not \(found(node))", "Write 'version: 1'")
     default: scope.wrongType(node, "'version'", "1")
     }

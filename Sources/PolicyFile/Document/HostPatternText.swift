@@ -23,7 +23,7 @@ private func parsePrefix(_ text: String) throws(HostPatternError) -> IPPrefix? {
   if let prefix = IPPrefix(text) { return prefix }
   let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
   guard parts.count == 2, let address = IPAddress(parts[0]) else { return nil }
-  guard let length = Int(Substring(parts[1])), (0...(address.isV4 ? 32 : 128)).contains(length) else {
+  guard let length = prefixLength(parts[1]), length <= (address.isV4 ? 32 : 128) else {
     throw HostPatternError(
       cause: "\(quoted(text)) has no valid prefix length",
       remedy: "Write a length from 0 to \(address.isV4 ? 32 : 128) behind the slash")
@@ -31,6 +31,14 @@ private func parsePrefix(_ text: String) throws(HostPatternError) -> IPPrefix? {
   throw HostPatternError(
     cause: "\(quoted(text)) has address bits behind its prefix length",
     remedy: "Write \(firstAddress(of: address, length: length))/\(length), or \(address) for the one address")
+}
+
+/// A number of at most three decimal digits, without a leading zero.
+private func prefixLength(_ digits: Substring.UTF8View) -> Int? {
+  guard (1...3).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }),
+    digits.first != UInt8(ascii: "0") || digits.count == 1
+  else { return nil }
+  return Int(Substring(digits))
 }
 
 /// The address with all bits behind the first `length` cleared.

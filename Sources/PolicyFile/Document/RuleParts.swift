@@ -45,7 +45,9 @@ struct RuleParts {
     let example = "a number from 1 to 65535, or a range such as \"8081-8083\""
     switch node.scalar {
     case .integer(let number?):
-      if let small = UInt16(exactly: number), let port = Port(small) { return PortRange(port) }
+      if let small = UInt16(exactly: number), let port = Port(small) {
+        return scope.plainDecimal(port, node, "a port").map { PortRange($0) }
+      }
     case .text(let text):
       let ends: [Port?] = text.split(separator: "-", omittingEmptySubsequences: false).map { Port($0.utf8) }
       if ends.count == 2, let lower = ends[0], let upper = ends[1], lower <= upper {

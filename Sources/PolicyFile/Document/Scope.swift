@@ -3,15 +3,22 @@ struct Scope {
   /// How diagnostics name the file.
   let file: String
   let sink: DiagnosticSink
+  /// What is not to be shown of the file.
+  var veil = Veil.none
 
   func error(_ mark: Mark, _ cause: String, _ remedy: String) {
-    sink.add(Diagnostic(file: file, line: mark.line, column: mark.column, cause: cause, remedy: remedy))
+    report(mark, cause, remedy, isWarning: false)
   }
 
   func warn(_ mark: Mark, _ cause: String, _ remedy: String) {
+    report(mark, cause, remedy, isWarning: true)
+  }
+
+  private func report(_ mark: Mark, _ cause: String, _ remedy: String, isWarning: Bool) {
     sink.add(
       Diagnostic(
-        file: file, line: mark.line, column: mark.column, cause: cause, remedy: remedy, isWarning: true))
+        file: file, line: mark.line, column: mark.column, cause: veil.cover(cause, at: mark),
+        remedy: veil.cover(remedy, at: mark), isWarning: isWarning))
   }
 
   /// Reports that `node` has the wrong type; `example` is what to write.
@@ -33,12 +40,21 @@ struct Scope {
 
   /// A whole number in `range`, or nil after a report.
   func integer(_ node: Node, _ what: String, in range: ClosedRange<Int>) -> Int? {
-    if case .integer(let number?) = node.scalar, range.contains(number) { return number }
+    if case .integer(let number?) = node.scalar, range.contains(number) {
+      return plainDecimal(number, node, what)
+    }
     if case .text(let text) = node.scalar, let number = Int(text), range.contains(number) {
       wrongType(node, what, "\(number) without quotes")
     } else {
       wrongType(node, what, "a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
+    return nil
+  }
+
+  /// A number that is spelled in decimal digits alone, or nil after a report.
+  func plainDecimal<Number>(_ number: Number, _ node: Node, _ what: String) -> Number? {
+    if node.isPlainDecimal { return number }
+    wrongType(node, what, "\(number), in decimal digits alone, if that is meant")
     return nil
   }
 

@@ -41,8 +41,20 @@ final class LoadRun {
 
   /// Reads one document by itself.
   func parse(_ bytes: [UInt8], named: String, origin: DocumentOrigin) -> Document? {
-    guard let root = Composer(file: named, sink: sink).compose(bytes) else { return nil }
-    let scope = Scope(file: named, sink: sink)
+    let isIncluded = origin == .file
+    guard let root = Composer(file: named, sink: sink, showsKeys: !isIncluded).compose(bytes) else {
+      return nil
+    }
+    var scope = Scope(file: named, sink: sink)
+    if isIncluded {
+      guard root.hasKey("version") else {
+        scope.error(
+          .start, "the file is not a policy: it has no 'version'", "Name a file that begins with 'version: 1'"
+        )
+        return nil
+      }
+      scope.veil = Veil(over: root)
+    }
     return DocumentReader(scope: scope, origin: origin, enforcement: loader.enforcement).read(root)
   }
 
@@ -88,20 +100,27 @@ final class LoadRun {
   private func isNew(_ identity: DocumentIdentity, _ inclusion: Inclusion, _ scope: Scope) -> Bool {
     if stack.contains(identity) {
       scope.error(
-        inclusion.mark, "'\(inclusion.kind.rawValue):\(quotedName(inclusion))' includes itself in the end",
+        inclusion.mark,
+        "'\(inclusion.kind.rawValue):\(quotedName(inclusion, scope))' includes itself in the end",
         "Remove one of the includes")
     }
     return !seen.contains(identity)
   }
 
-  private func quotedName(_ inclusion: Inclusion) -> String {
-    String(quoted(inclusion.name).dropFirst().dropLast())
+  private func quotedName(_ inclusion: Inclusion, _ scope: Scope) -> String {
+    String(shown(inclusion.name, inclusion, scope).dropFirst().dropLast())
+  }
+
+  /// A part of an entry of `include`, as far as its file may be shown.
+  private func shown(_ part: String, _ inclusion: Inclusion, _ scope: Scope) -> String {
+    scope.veil.isDrawn(at: inclusion.mark) ? "'…'" : quoted(part)
   }
 
   private func includeBuiltin(_ inclusion: Inclusion, _ scope: Scope) {
     let name = inclusion.name
     guard let text = BuiltinAllowlists.text(named: name) else {
-      scope.error(inclusion.mark, "there is no built-in list \(quoted(name))", remedy(forList: name))
+      scope.error(
+        inclusion.mark, "there is no built-in list \(shown(name, inclusion, scope))", remedy(forList: name))
       return
     }
     guard isNew(.builtin(name), inclusion, scope) else { return }
@@ -114,7 +133,7 @@ final class LoadRun {
     let scope = document.scope, name = inclusion.name
     guard let kind = SystemListName(rawValue: name) else {
       scope.error(
-        inclusion.mark, "there is no system list \(quoted(name))",
+        inclusion.mark, "there is no system list \(shown(name, inclusion, scope))",
         "Write \(suggestion(for: name, from: SystemLists.names))")
       return
     }
@@ -137,15 +156,17 @@ final class LoadRun {
       return
     case .main, .file: break
     }
+    let path = directory.pushing(FilePath(inclusion.name)).lexicallyNormalized()
     do {
-      let path = directory.pushing(FilePath(inclusion.name)).lexicallyNormalized()
       let file = try SafeFile.read(path.string)
       guard isNew(.file(file.identity), inclusion, scope) else { return }
       read(
         file.bytes, named: path.string, origin: .file, identity: .file(file.identity),
         directory: path.removingLastComponent())
     } catch {
-      scope.error(inclusion.mark, error.cause, error.remedy)
+      let cause = error.cause.replacing(
+        quoted(path.string), with: shown(path.string, inclusion, scope))
+      scope.error(inclusion.mark, cause, error.remedy)
     }
   }
 }

@@ -8,6 +8,8 @@ struct Composer {
 
   let file: String
   let sink: DiagnosticSink
+  /// Whether keys may be shown; until a file is known to be a policy they may not.
+  var showsKeys = true
 
   /// Reads `bytes`.
   ///
@@ -173,9 +175,9 @@ private struct Reading {
         continue
       }
       if let line = firstLines[text] {
+        let name = composer.showsKeys ? "the key \(quoted(text))" : "this key"
         composer.report(
-          key.mark, "the key \(quoted(text)) stands here a second time, after line \(line)",
-          "Keep one of the two")
+          key.mark, "\(name) stands here a second time, after line \(line)", "Keep one of the two")
         continue
       }
       firstLines[text] = key.mark.line

@@ -21,6 +21,14 @@ struct Node: Sendable {
   }
 }
 
+extension Node {
+  /// Whether it is a mapping with this key.
+  func hasKey(_ key: String) -> Bool {
+    guard case .mapping(let entries) = content else { return false }
+    return entries.contains { $0.key == key }
+  }
+}
+
 /// One `key: value` of a mapping.
 struct Entry: Sendable {
   var key: String
@@ -48,6 +56,15 @@ extension Node {
   var scalar: ScalarValue? {
     guard case .scalar(let text, let isPlain) = content else { return nil }
     return isPlain ? resolve(plain: text) : .text(text)
+  }
+}
+
+extension Node {
+  /// Whether it is a number in decimal digits alone. `0120` and `0x50` are 120
+  /// and 80 in YAML 1.2, 80 and 80 elsewhere: nobody should have to know.
+  var isPlainDecimal: Bool {
+    guard case .scalar(let text, isPlain: true) = content, let first = text.utf8.first else { return false }
+    return text.utf8.allSatisfy { isDigit($0, radix: 10) } && (first != UInt8(ascii: "0") || text == "0")
   }
 }
 
