@@ -3,10 +3,11 @@ import contextlib, os, random, socket, struct, threading, time
 
 import pytest
 
-from harness.client import client_hello, connect, drain, get
+from harness.client import Agent, client_hello, connect, drain, get, read_head
 from harness.far import Received
-from harness.gate import BASE, eventually
+from harness.gate import A2, BASE, eventually
 from harness.namespaces import BLACKHOLE, GOOD
+from harness.trial import Trial
 
 
 def reset(sock):
@@ -193,6 +194,51 @@ def test_DOS_05_a_fast_sender_and_a_slow_reader_cost_no_memory(trial, direction)
     assert poured > 1 << 20, "the sender did fill the buffers"
     assert grown < 8 * 512, f"{grown} KiB for 8 tunnels"
     trial.far.script = None
+    trial.passes()
+
+
+def test_DOS_06_a_flood_of_names_leaves_the_others_their_lookups(fresh):
+    trial = fresh(BASE + '  - { id: other, agents: [a2], action: allow, to: ["*.other.test"] }\n')
+    other = Trial(trial.bench, trial.far, trial.gate, Agent(trial.bench, port=A2), "a2")
+    for number in range(10000):
+        for kind in ("A", "AAAA"):
+            trial.far.zone[f"flood{number}.wild.test {kind}"] = ["silence"]
+    for number in range(40):
+        trial.far.answers(f"n{number}.other.test", GOOD)
+    names, told, stop = iter(range(10000)), [], threading.Event()
+
+    def flood():
+        held = []
+        with contextlib.suppress(OSError):
+            while not stop.is_set() and len(held) < 600:
+                held.append(trial.agent.open(10))
+                held[-1].sendall(connect(f"flood{next(names)}.wild.test:443"))
+        for sock in held:
+            told.append(drain(sock))
+            sock.close()
+
+    other.tunnels("n0.other.test:443", "n0.other.test", rule="other")
+    before, flooders = trial.gate.descriptors, [threading.Thread(target=flood) for _ in range(4)]
+    for thread in flooders:
+        thread.start()
+    eventually(lambda: next(names) > 1000, 10)
+    most = 0
+    try:
+        for number in range(1, 40):
+            with other.agent.open() as sock:
+                sock.sendall(connect(f"n{number}.other.test:443"))
+                reply = read_head(sock)
+            assert reply.raw.startswith(b"HTTP/1.1 200"), f"another agent's name is refused: {reply}"
+            most = max(most, trial.gate.descriptors - before)
+    finally:
+        stop.set()
+        for thread in flooders:
+            thread.join()
+    full = [reply for reply in told if reply.status == 503]
+    assert full and {reply.json["reason"] for reply in full} == {"overload"}, set(map(str, told))
+    assert {reply.json["reason"] for reply in told if reply.status == 504} == {"dns-timeout"}
+    assert most < 1500, f"{most} descriptors held"
+    eventually(lambda: trial.gate.descriptors <= before + 2, 10, "descriptors are left over")
     trial.passes()
 
 
