@@ -65,7 +65,11 @@ extension CloseReason {
 
 extension ResolveFailure {
   var reason: Reason {
-    self == .timeout ? .dnsTimeout : .dnsFailure
+    switch self {
+    case .timeout: .dnsTimeout
+    case .overload: .overload
+    default: .dnsFailure
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import Addressing
 import EventLoop
 import Glibc
+import Policy
 import Testing
 import Wire
 
@@ -21,7 +22,7 @@ struct ResolverDriverTests {
 
   static func resolve(_ name: String, _ rig: LoopRig<Resolver>) async throws -> Outcome {
     let host = try Hostname(name)
-    return await rig.call { resolver, done in resolver.resolve(host) { done($0) } }
+    return await rig.call { resolver, done in resolver.resolve(host, for: .default) { done($0) } }
   }
 
   static func address(_ text: String) throws -> Outcome {
@@ -107,7 +108,9 @@ struct ResolverDriverTests {
     let host = try Hostname("www.test")
     let told: (outcome: Outcome, after: Duration, timeouts: UInt64) = await rig.call { resolver, done in
       let start = MonotonicTime.now()
-      resolver.resolve(host) { done(($0, MonotonicTime.now() - start, resolver.statistics.timeouts)) }
+      resolver.resolve(host, for: .default) {
+        done(($0, MonotonicTime.now() - start, resolver.statistics.timeouts))
+      }
     }
     #expect(try told.outcome == Self.address("11.11.0.10"))
     #expect(told.after >= .milliseconds(50))
@@ -141,6 +144,23 @@ struct ResolverDriverTests {
     let rig = try Self.rig([stub.endpoint])
     defer { rig.stop(); stub.stop() }
     #expect(try await Self.resolve("www.test", rig) == .failure(.serverFailure))
+  }
+
+  @Test("DOS-06: who waits no longer is not called, and the sockets of its lookup are closed")
+  func cancelled() async throws {
+    let stub = try ResolverStub { _ in [] }
+    let rig = try Self.rig([stub.endpoint], ipv6: true)
+    defer { rig.stop(); stub.stop() }
+    let host = try Hostname("www.test")
+    let left: (Int, Int) = await rig.call { resolver, done in
+      let token = resolver.resolve(host, for: .default) { _ in Issue.record("called") }
+      let other = resolver.resolve(host, for: .default) { _ in Issue.record("called") }
+      if let token { resolver.cancel(token) }
+      let before = resolver.lookupsInFlight
+      if let other { resolver.cancel(other) }
+      done((before, resolver.lookupsInFlight + resolver.openSockets))
+    }
+    #expect(left == (1, 0))
   }
 
   @Test("A changed hosts file is read again; without an upstream it is all there is")

@@ -1,5 +1,6 @@
 import Addressing
 import EventLoop
+import Policy
 import Testing
 import Wire
 
@@ -70,33 +71,44 @@ struct ResolverBench {
   var open: [Query] = []
   /// All that was ever sent.
   var sent: [Query] = []
+  /// All who had to wait, in the order in which they asked.
+  var waiters: [ResolveToken] = []
+  /// All who were told later.
+  var told: [ResolveToken] = []
   var results: [Hostname: [Result<Resolution, ResolveFailure>]] = [:]
   var alarms: [Hostname: MonotonicTime] = [:]
 
   init(
     upstreams: [String] = ["11.11.0.53"], hosts: String = "", ipv6: Bool = false, cachedNames: Int = 100,
-    lookupsInFlight: Int = 100
+    lookupsInFlight: Int = 256
   ) throws {
     let endpoints = try upstreams.map { Endpoint(try #require(IPAddress($0)), .domain) }
     let configuration = ResolverConfiguration(
-      upstreams: endpoints, hosts: HostsFile.parse(Array(hosts.utf8)), ipv6: ipv6)
+      upstreams: endpoints, hosts: HostsFile.parse(Array(hosts.utf8)), ipv6: ipv6,
+      lookupsInFlight: lookupsInFlight)
     core = ResolverCore(
-      configuration, cachedNames: cachedNames, lookupsInFlight: lookupsInFlight,
+      configuration, cachedNames: cachedNames,
       random: { UInt64.random(in: .min ... .max) })
   }
 
   /// Asks, and returns the answer if it is known at once.
   @discardableResult
-  mutating func ask(_ name: String) throws -> Result<Resolution, ResolveFailure>? {
+  mutating func ask(_ name: String, for agent: String = "a1") throws -> Result<Resolution, ResolveFailure>? {
     let host = try Hostname(name)
-    switch core.ask(host, at: now) {
+    switch core.ask(host, for: try #require(AgentName(agent)), at: now) {
     case .known(let result):
       results[host, default: []].append(result)
       return result
-    case .later(let effects):
+    case .later(let token, let effects):
+      waiters.append(token)
       try perform(effects)
       return nil
     }
+  }
+
+  /// Whoever asked in this place, counted from the first, waits no longer.
+  mutating func cancel(_ place: Int) throws {
+    try perform(core.cancel(waiters[place]))
   }
 
   mutating func handle(_ event: ResolverCore.Event) throws {
@@ -137,7 +149,9 @@ struct ResolverBench {
       case .sendMessage(let token, let upstream, let bytes): try note(token, upstream, bytes, .stream)
       case .close(let token): open.removeAll { $0.token == token }
       case .alarm(let name, let time): alarms[name] = time
-      case .finish(let name, let result): results[name, default: []].append(result)
+      case .finish(let name, let result, let tokens):
+        results[name, default: []].append(result)
+        told += tokens
       }
     }
   }

@@ -11,6 +11,8 @@ class ApproachDriver: LiveFlow {
   let ticket: ConnectionTicket?
   var approach: Approach
   private(set) var upstream: Channel?
+  /// The lookup under way; ended with the flow, so that it holds no socket for nobody.
+  private var lookup: ResolveToken?
   /// The dial under way; ended with the flow, so that no further address is tried.
   private var dialer: Dialer?
   private var holdsConnection = false
@@ -49,7 +51,7 @@ class ApproachDriver: LiveFlow {
     switch effect {
     case .record(let record): shard.record(record)
     case .reserve: reserve()
-    case .resolve(let name): shard.resolver.resolve(name) { self.approach(.resolved($0)) }
+    case .resolve(let name): resolve(name)
     case .commit: shard.afterCommit { self.approach(.recorded($0)) }
     case .dial(let addresses, let port): dial(addresses, port)
     case .connected(let endpoint): connected(to: endpoint)
@@ -66,6 +68,8 @@ class ApproachDriver: LiveFlow {
   /// Leaves the registry and gives back what was reserved; harmless twice.
   func finish() {
     shard.remove(self)
+    if let lookup { shard.resolver.cancel(lookup) }
+    lookup = nil
     dialer?.cancel()
     dialer = nil
     if holdsConnection { account?.returnConnection() }
@@ -97,6 +101,13 @@ extension ApproachDriver {
   func openAccount() {
     if account == nil {
       account = shard.ledger.account(of: approach.flow.origin.agent, under: approach.flow.decision.rule)
+    }
+  }
+
+  private func resolve(_ name: Hostname) {
+    lookup = shard.resolver.resolve(name, for: approach.flow.origin.agent) { result in
+      self.lookup = nil
+      self.approach(.resolved(result))
     }
   }
 

@@ -24,9 +24,11 @@ public enum ResolveFailure: Error, Hashable, Sendable {
   case nameDoesNotExist
   /// The name exists, but has no address of a family that can be reached.
   case noAddresses
-  /// Every upstream refused or failed, there is none, or too many names are
-  /// being resolved already.
+  /// Every upstream refused or failed, or there is none.
   case serverFailure
+  /// The agent has as many names in flight as it may: the gate's own limit,
+  /// which says nothing about the name.
+  case overload
   /// No upstream answered in time.
   case timeout
   /// What the upstreams answered is no answer to the question.

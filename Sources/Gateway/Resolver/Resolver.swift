@@ -1,5 +1,6 @@
 import Addressing
 import EventLoop
+import Policy
 
 /// Resolves names for the sessions of one loop, and is confined to it.
 ///
@@ -13,7 +14,7 @@ public final class Resolver {
   private let loop: EventLoop
   private let hostsPath: String?
   private var core: ResolverCore
-  private var waiting: [Hostname: [Completion]] = [:]
+  private var waiting: [ResolveToken: Completion] = [:]
   private var alarms: [Hostname: TimerID] = [:]
   private var exchanges: [ResolverCore.QueryToken: any UpstreamExchange] = [:]
   /// Attempts whose socket could not be opened, for the end of `perform`.
@@ -35,17 +36,34 @@ public final class Resolver {
 
   /// Resolves an absolute name.
   ///
-  /// - Parameter completion: Called once, on the loop; before this returns when
-  ///   the answer is known already.
-  public func resolve(_ name: Hostname, _ completion: @escaping Completion) {
+  /// - Parameters:
+  ///   - agent: On whose account; one that has too many names in flight gets
+  ///     `.overload`, and the others what they ask for.
+  ///   - completion: Called once, on the loop; before this returns when the
+  ///     answer is known already.
+  /// - Returns: For `cancel`; nil when `completion` was called.
+  @discardableResult
+  public func resolve(
+    _ name: Hostname, for agent: AgentName, _ completion: @escaping Completion
+  ) -> ResolveToken? {
     let now = loop.now
     if now >= nextHostsCheck { reloadHostsIfChanged() }
-    switch core.ask(name, at: now) {
-    case .known(let result): completion(result)
-    case .later(let effects):
-      waiting[name, default: []].append(completion)
+    switch core.ask(name, for: agent, at: now) {
+    case .known(let result):
+      completion(result)
+      return nil
+    case .later(let token, let effects):
+      waiting[token] = completion
       perform(effects)
+      return waiting[token] == nil ? nil : token
     }
+  }
+
+  /// Waits no longer: the completion is not called any more, and the sockets of
+  /// a lookup that nobody else waits for are closed. Harmless once it was called.
+  public func cancel(_ token: ResolveToken) {
+    guard waiting.removeValue(forKey: token) != nil else { return }
+    perform(core.cancel(token))
   }
 
   /// Reads the hosts file again if it is not the one that was read: for a reload.
@@ -65,6 +83,8 @@ public final class Resolver {
   public var statistics: ResolverStatistics { core.statistics }
   /// The number of names being resolved.
   public var lookupsInFlight: Int { core.lookupsInFlight }
+  /// The number of sockets that lookups hold.
+  public var openSockets: Int { exchanges.count }
   /// The number of names remembered.
   public var cachedNames: Int { core.cachedNames }
 
@@ -86,8 +106,8 @@ public final class Resolver {
       open(token) { try StreamExchange($0, bytes, to: upstream, on: self.loop) }
     case .close(let token): exchanges.removeValue(forKey: token)?.close()
     case .alarm(let name, let time): setAlarm(name, at: time)
-    case .finish(let name, let result):
-      for completion in waiting.removeValue(forKey: name) ?? [] { completion(result) }
+    case .finish(_, let result, let tokens):
+      for token in tokens { waiting.removeValue(forKey: token)?(result) }
     }
   }
 }

@@ -10,12 +10,17 @@ public struct ResolverConfiguration: Sendable {
   public var hostsPath: String?
   /// Whether there is an IPv6 way out; without one no AAAA is asked.
   public var ipv6: Bool
+  /// Names being resolved at one time, each on two sockets at most; 256 if not said otherwise.
+  public var lookupsInFlight: Int
 
   /// Makes a configuration.
-  public init(upstreams: [Endpoint], hosts: HostsFile, ipv6: Bool, hostsPath: String? = nil) {
+  public init(
+    upstreams: [Endpoint], hosts: HostsFile, ipv6: Bool, hostsPath: String? = nil, lookupsInFlight: Int? = nil
+  ) {
     self.upstreams = upstreams
     self.hosts = hosts
     self.ipv6 = ipv6
+    self.lookupsInFlight = lookupsInFlight ?? ResolverLimit.lookupsInFlight
     self.hostsPath = hostsPath
   }
 }
@@ -40,8 +45,19 @@ enum ResolverLimit {
   static let timeToLive: ClosedRange<UInt32> = 5...3600
   /// How long it is remembered that the upstreams failed (RFC 9520 §3.2: at least 1 s).
   static let failureMemory: Duration = .seconds(1)
-  /// Names being resolved at one time.
-  static let lookupsInFlight = 1000
+  /// Names being resolved at one time on one loop: at 10 ms an answer, 25,000 a
+  /// second, and 512 sockets when every upstream is silent.
+  static let lookupsInFlight = 256
+  /// Sockets of one lookup: one for each address family, of which TCP takes the place of UDP.
+  static let socketsPerLookup = 2
+  /// How many of `lookups` one agent may hold: a quarter, so that a flood of
+  /// names is its own trouble, and 8 where that is more, which one page asks for.
+  static func lookupsPerAgent(of lookups: Int) -> Int { max(lookups / 4, 8) }
+  /// Who waits on one loop; some 200 bytes each, and no descriptor.
+  static let waiters = 4096
+  /// The same of one agent, most of them for one name: a client that opens 1000
+  /// connections to it at once.
+  static let waitersPerAgent = 1024
   /// Names remembered; with 64 addresses each, some 20 MiB.
   static let cachedNames = 10_000
 }

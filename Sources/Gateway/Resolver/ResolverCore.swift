@@ -1,5 +1,6 @@
 import Addressing
 import EventLoop
+import Policy
 import Wire
 
 /// What a resolver decides, without sockets and clock: events go in, effects
@@ -34,16 +35,16 @@ struct ResolverCore {
     case close(QueryToken)
     /// Ring for a name at a time, instead of any earlier appointment; nil: never.
     case alarm(Hostname, at: MonotonicTime?)
-    /// Tell everyone who waits for the name.
-    case finish(Hostname, Result<Resolution, ResolveFailure>)
+    /// Tell everyone who waits for the name, in the order in which they asked.
+    case finish(Hostname, Result<Resolution, ResolveFailure>, [ResolveToken])
   }
 
   /// What `ask` says.
   enum Reply: Sendable {
     /// It is known.
     case known(Result<Resolution, ResolveFailure>)
-    /// It will be a `.finish` effect.
-    case later([Effect])
+    /// It will be a `.finish` effect, unless the token is cancelled before.
+    case later(ResolveToken, [Effect])
   }
 
   private(set) var hosts: HostsFile
@@ -52,16 +53,22 @@ struct ResolverCore {
   private var cache: ResolverCache
   private var lookups: [Hostname: Lookup] = [:]
   private let maximumLookups: Int
+  /// The lookups that somebody waits for, by who began them.
+  private var lookupStock: FairStock
+  private var waiterStock = FairStock(total: ResolverLimit.waiters, each: ResolverLimit.waitersPerAgent)
+  private var lastToken: UInt64 = 0
 
   init(
     _ configuration: ResolverConfiguration, cachedNames: Int = ResolverLimit.cachedNames,
-    lookupsInFlight: Int = ResolverLimit.lookupsInFlight, random: @escaping @Sendable () -> UInt64
+    random: @escaping @Sendable () -> UInt64
   ) {
     hosts = configuration.hosts
     types = configuration.ipv6 ? [.aaaa, .a] : [.a]
     resources = InquiryResources(upstreams: configuration.upstreams, random: random)
     cache = ResolverCache(capacity: cachedNames)
-    maximumLookups = lookupsInFlight
+    maximumLookups = configuration.lookupsInFlight
+    lookupStock = FairStock(
+      total: maximumLookups, each: ResolverLimit.lookupsPerAgent(of: maximumLookups))
   }
 
   var statistics: ResolverStatistics { resources.statistics }
@@ -80,19 +87,38 @@ struct ResolverCore {
   }
 
   /// Asks for the addresses of a name.
-  mutating func ask(_ name: Hostname, at now: MonotonicTime) -> Reply {
+  ///
+  /// - Parameter agent: Who is charged with a lookup that this begins.
+  mutating func ask(_ name: Hostname, for agent: AgentName, at now: MonotonicTime) -> Reply {
     if let result = cache.result(for: name, at: now) {
       resources.statistics.cacheHits += 1
       return .known(result)
     }
     if let result = localResult(for: name) { return .known(result) }
-    if lookups[name]?.isAwaited == true { return .later([]) }
     guard !resources.upstreams.isEmpty else { return .known(.failure(.serverFailure)) }
-    guard lookups[name] != nil || lookups.count < maximumLookups else {
-      resources.statistics.overflows += 1
-      return .known(.failure(.serverFailure))
+    guard waiterStock.take(for: agent) else { return overflow() }
+    lastToken += 1
+    let token = ResolveToken(name: name, serial: lastToken)
+    if lookups[name]?.isAwaited == true {
+      lookups[name]?.waiters.append((token, agent))
+      return .later(token, [])
     }
-    return .later(start(name, at: now))
+    guard lookupStock.take(for: agent) else {
+      waiterStock.give(of: agent)
+      return overflow()
+    }
+    let room = makeRoom(for: name)
+    return .later(token, room + start(name, for: agent, token, at: now))
+  }
+
+  /// Takes somebody off the list of those who wait. A lookup that nobody waits
+  /// for any more ends: it would hold its sockets and its agent's part for nothing.
+  mutating func cancel(_ token: ResolveToken) -> [Effect] {
+    guard let place = lookups[token.name]?.waiters.firstIndex(where: { $0.token == token }),
+      let waiter = lookups[token.name]?.waiters.remove(at: place)
+    else { return [] }
+    waiterStock.give(of: waiter.agent)
+    return lookups[token.name]?.isAwaited == true ? [] : drop(token.name)
   }
 
   /// Takes an event. One that concerns no attempt under way has no effect.
@@ -125,10 +151,37 @@ struct ResolverCore {
     }
   }
 
-  private mutating func start(_ name: Hostname, at now: MonotonicTime) -> [Effect] {
+  private mutating func overflow() -> Reply {
+    resources.statistics.overflows += 1
+    return .known(.failure(.overload))
+  }
+
+  /// Ends a lookup that nobody waits for, where there is no room for `name`
+  /// beside it. There is one then: those that somebody waits for never fill it.
+  private mutating func makeRoom(for name: Hostname) -> [Effect] {
+    guard lookups[name] == nil, lookups.count >= maximumLookups,
+      let idle = lookups.first(where: { !$0.value.isAwaited })
+    else { return [] }
+    return drop(idle.key)
+  }
+
+  private mutating func drop(_ name: Hostname) -> [Effect] {
+    guard let lookup = lookups.removeValue(forKey: name) else { return [] }
+    if let owner = lookup.owner { lookupStock.give(of: owner) }
+    let alarm: [Effect] = lookup.alarm == nil ? [] : [.alarm(name, at: nil)]
+    return alarm
+      + lookup.inquiries.map {
+        .close(QueryToken(name: name, type: $0.type, serial: $0.attempt.serial))
+      }
+  }
+
+  private mutating func start(
+    _ name: Hostname, for agent: AgentName, _ token: ResolveToken, at now: MonotonicTime
+  ) -> [Effect] {
     resources.statistics.lookups += 1
     var lookup = lookups.removeValue(forKey: name) ?? Lookup(answers: cache.answers(for: name, at: now))
-    lookup.isAwaited = true
+    lookup.waiters = [(token, agent)]
+    lookup.owner = agent
     lookup.patience = nil
     var effects: [Effect] = []
     for type in types
@@ -186,8 +239,7 @@ struct ResolverCore {
     let isComplete = lookup.inquiries.isEmpty
     if let combined = lookup.answers.combined, isComplete || lookup.isReady(combined.result, at: now) {
       remember(lookup.answers, for: name, at: now)
-      if lookup.isAwaited { effects.append(.finish(name, combined.result)) }
-      lookup.isAwaited = false
+      if lookup.isAwaited { effects.append(.finish(name, combined.result, release(&lookup))) }
       lookup.patience = nil
     }
     let alarm = (lookup.inquiries.map(\.attempt.deadline) + [lookup.patience].compactMap { $0 }).min()
@@ -195,6 +247,14 @@ struct ResolverCore {
     lookup.alarm = alarm
     if !isComplete { lookups[name] = lookup }
     return effects
+  }
+
+  /// Gives back what those who wait hold. Returns their tokens.
+  private mutating func release(_ lookup: inout Lookup) -> [ResolveToken] {
+    for waiter in lookup.waiters { waiterStock.give(of: waiter.agent) }
+    if let owner = lookup.owner { lookupStock.give(of: owner) }
+    defer { (lookup.waiters, lookup.owner) = ([], nil) }
+    return lookup.waiters.map(\.token)
   }
 
   /// The cache is looked at first, so it must not hold a name that the hosts
@@ -210,26 +270,5 @@ struct ResolverCore {
     case .datagram: .sendDatagram(token, to: attempt.upstream, attempt.query.encoded)
     case .stream: .sendMessage(token, to: attempt.upstream, attempt.query.encoded)
     }
-  }
-}
-
-/// A name that is being resolved.
-private struct Lookup {
-  var answers: FamilyAnswers
-  var inquiries: [Inquiry] = []
-  /// False once those who waited have been told, while one family is still out.
-  var isAwaited = true
-  /// When those who wait are told, though one family is still out.
-  var patience: MonotonicTime?
-  var alarm: MonotonicTime?
-
-  /// Whether one family is enough now: there are addresses, and the other has
-  /// had its resolution delay, or nobody waits.
-  mutating func isReady(_ result: Result<Resolution, ResolveFailure>, at now: MonotonicTime) -> Bool {
-    guard isAwaited else { return true }
-    guard case .success = result else { return false }
-    let end = patience ?? now + ResolverLimit.resolutionDelay
-    patience = end
-    return now >= end
   }
 }
