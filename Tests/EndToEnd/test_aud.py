@@ -1,11 +1,12 @@
 """AUD: what the log says, what it never says, and what happens when it cannot be written."""
-import random, re, subprocess, threading, time
+import collections, hashlib, itertools, json, random, re, subprocess, threading
 
 import pytest
 
-from harness.client import client_hello, connect, get, read_head
-from harness.far import Accepted
-from harness.gate import BINARY, eventually, exitgate
+from harness.client import client_hello, connect, drain, get, read_head
+from harness.far import Accepted, Received
+from harness.gate import BINARY, SHARED, eventually, exitgate
+from harness.namespaces import GOOD
 
 HOSTILE = [b"\x1b]52;c;ZXZpbA==\x07.evil.test", b"evil\x9b2J.test", b"a\r\n{\"verdict\":\"allow\"}.test", b"\xe2\x80\xaegnp.test", b"\xe2\x80\xa8.test",
            b"\xff\xfe.test", b"\xc0\xaf.test", b"%n%s%25s.test", b"=cmd|'/c'!A1.test", b"\"},{\"a\":\"b.test", b"\x08\x08\x08.test", b"\\u0000.test", b"\x7f.test"]
@@ -137,63 +138,101 @@ def test_AUD_06_every_refusal_is_counted_and_every_allow_recorded(fresh):
 
 
 def test_AUD_07_what_reached_the_origin_was_recorded_before_and_a_kill_loses_nothing_of_it(fresh):
-    """`kill -9` under load: each accept at the origin has its record, and the next start mends the tail."""
+    """`kill -9` under load: each accept at the origin has its record, and the next start mends the tail.
+
+    Round by round, and each connection by a name that nobody else asks for, so that no record can stand for another.
+    """
     trial = fresh()
-    stop = threading.Event()
-
-    def load():
-        while not stop.is_set():
-            try:
-                with trial.agent.open(2) as sock:
-                    sock.sendall(connect("allowed.test:443"))
-                    read_head(sock)
-            except OSError:
-                return
-
     for round_ in range(3):
+        stop, names = threading.Event(), itertools.count()
         if round_:
             trial.gate.start()
-        seen = trial.far.mark()
+
+        def load():
+            while not stop.is_set():
+                name = f"r{round_}n{next(names)}.wild.test"
+                trial.far.answers(name, GOOD)
+                try:
+                    with trial.agent.open(2) as sock:
+                        sock.sendall(connect(f"{name}:443") + client_hello(name))
+                        read_head(sock)
+                except OSError:
+                    return
+
+        seen, written = trial.far.mark(), trial.gate.log.mark()
         workers = [threading.Thread(target=load) for _ in range(8)]
         for worker in workers:
             worker.start()
         trial.far.wait_for(seen, Accepted, 30 + random.randrange(60), 10)
         trial.gate.kill()
+        stop.set()
         for worker in workers:
             worker.join()
-        time.sleep(0.1)
-        raw = trial.gate.log.path.read_bytes()
-        whole = raw[:raw.rfind(b"\n") + 1].count(b'"verdict":"allow"') - sum(raw[:raw.rfind(b"\n") + 1].count(word) for word in (b'"would_deny":true',))
-        accepts = len(trial.far.since(0, Accepted))
-        assert whole >= accepts, f"{accepts} connections reached the origin, {whole} are on record"
+        trial.settles()
+        arrived = collections.Counter(re.search(rb"r\dn\d+\.wild\.test", event.data).group().decode() for event in trial.far.since(seen, Received))
+        allowed = collections.Counter(entry.host for entry in trial.gate.log.entries(written) if entry.event == "decision" and entry.verdict == "allow")
+        assert arrived and set(arrived.values()) == set(allowed.values()) == {1}, (arrived, allowed)
+        assert not arrived - allowed, f"round {round_}: reached the origin and are not on record: {arrived - allowed}"
+        accepts = len(trial.far.since(seen, Accepted))
+        assert accepts <= allowed.total(), f"round {round_}: {accepts} connections were accepted, {allowed.total()} are on record"
     trial.gate.start()
     trial.passes()
     trial.gate.stop()
     done = exitgate("log", "verify", "--audit-log", trial.gate.log.path)
     assert done.returncode == 0, done
-    assert [entry for entry in trial.gate.log.entries() if entry.event == "recovered"], "the start after a kill says so"
+    assert [entry.event for entry in trial.gate.log.entries()].count("recovered") == 3, "each start after a kill says so"
 
 
 def test_AUD_08_tampering_is_found_and_the_record_named(fresh):
     trial = fresh()
+    path = trial.gate.log.path
     for number in range(12):
         trial.agent.send(connect(f"n{number}.evil.test:443"))
     trial.passes()
     trial.gate.stop()
-    path = trial.gate.log.path
+    older = path.read_bytes()
+    trial.gate.start()
+    trial.passes()
+    trial.gate.stop()
     good = path.read_bytes()
     lines = good.splitlines(keepends=True)
+    last = len(lines)
+    assert [entry.seq for entry in trial.gate.log.entries()] == list(range(1, last + 1)) and b"evil" in lines[5]
     assert exitgate("log", "verify", "--audit-log", path).returncode == 0
-    flipped = lines[:5] + [lines[5].replace(b"evil", b"evil"[::-1], 1)] + lines[6:]
-    changed = {"a byte changed": flipped, "a line removed": lines[:5] + lines[6:], "two lines swapped": lines[:4] + [lines[5], lines[4]] + lines[6:],
-               "a line repeated": lines[:5] + [lines[4]] + lines[5:], "a line made up": lines[:5] + [lines[4].replace(b'"seq":', b'"seq":1')] + lines[5:]}
-    for name, forged in changed.items():
+    tamperings = {  # the file, then line, record and fault of the first finding
+        "a byte changed": (lines[:5] + [lines[5].replace(b"evil", b"live", 1)] + lines[6:], 6, 6, "its hash is wrong"),
+        "a byte of the hash changed": (lines[:5] + [lines[5][:-4] + (b"0" if lines[5][-4:-3] != b"0" else b"1") + lines[5][-3:]] + lines[6:], 6, 6, "its hash is wrong"),
+        "a line removed": (lines[:5] + lines[6:], 6, 7, "record 6 is missing before it"),
+        "two lines removed": (lines[:5] + lines[7:], 6, 8, "records 6 to 7 are missing before it"),
+        "the first line removed": (lines[1:], 1, 2, "record 1 is missing before it"),
+        "two lines swapped": (lines[:4] + [lines[5], lines[4]] + lines[6:], 5, 6, "record 5 is missing before it"),
+        "a line repeated": (lines[:5] + [lines[4]] + lines[5:], 6, 5, "out of order (6 belongs here)"),
+        "a line made up": (lines[:5] + [lines[4].replace(b'"seq":5,', b'"seq":6,', 1)] + lines[5:], 6, 6, "its 'prev' does not fit"),
+        "a line that is none": (lines[:5] + [b"{}\n"] + lines[5:], 6, None, "not a record"),
+        "the last line removed": (lines[:-1], None, last - 1, f"record {last} was signed and is not here"),
+        "the end removed": (lines[:6], None, 6, f"record {last} was signed and is not here"),
+        "an older copy put back": ([older], None, older.count(b"\n"), f"record {last} was signed and is not here")}
+    for name, (forged, line, record, fault) in tamperings.items():
         path.write_bytes(b"".join(forged))
-        done = exitgate("log", "verify", "--audit-log", path)
-        assert done.returncode not in (0, 64), f"{name}: not found: {done}"
-        assert re.search(r"\b\d+\b", done.stdout + done.stderr), f"{name}: names the record: {done}"
+        done = exitgate("log", "verify", "--json", "--audit-log", path)
+        first = json.loads(done.stdout)["findings"][0]
+        assert done.returncode == 1 and (first["line"], first["seq"]) == (line, record) and fault in first["problem"], (name, done.stdout)
+        said = exitgate("log", "verify", "--audit-log", path)
+        place = f"{path}:{line}: " if line else f"{path}: "
+        named = f"record {record}: " if record else ""
+        assert said.returncode == 1 and said.stdout.startswith(place + named) and "NOT INTACT" in said.stdout, (name, said)
     path.write_bytes(good)
     assert exitgate("log", "verify", "--audit-log", path).returncode == 0
+
+
+def unwritten(trial, *secrets):
+    """None of these stands in the log, in what the gate said, or in what the commands make of the log."""
+    texts = {"the log": trial.gate.log.path.read_text(), "what the gate said": "\n".join(trial.gate.said)}
+    for command in (("log", "tail"), ("log", "blocked"), ("log", "stats"), ("log", "blocked", "--json")):
+        texts[" ".join(command)] = exitgate(*command, "--audit-log", trial.gate.log.path).stdout
+    for place, text in texts.items():
+        for secret in secrets:
+            assert secret.lower() not in text.lower(), f"{secret!r} stands in {place}"
 
 
 def test_AUD_09_nothing_secret_is_written(trial):
@@ -205,12 +244,57 @@ def test_AUD_09_nothing_secret_is_written(trial):
     trial.agent.send(get(f"http://user:{secret}@plain.test/"))
     trial.agent.send(connect(f"user:{secret}@allowed.test:443"))
     trial.agent.send(connect("allowed.test:443", fields=fields), timeout=0.3)
-    for part in ("log", "said"):
-        text = trial.gate.log.path.read_text() if part == "log" else "\n".join(trial.gate.said)
-        assert secret not in text, f"the secret stands in {part}"
-    for command in (("log", "tail"), ("log", "blocked")):
-        assert secret not in exitgate(*command, "--audit-log", trial.gate.log.path).stdout
+    unwritten(trial, secret, "token=")
     trial.passes()
+
+
+NO_REQUESTS = {  # what is no request of the gate's, and the parts of it that are nobody's business
+    "a POP3 password": (b"PASS hunter2secret\r\n\r\n", "hunter2secret"),
+    "a Redis password": (b"AUTH s3cr3tredis\r\n\r\n", "s3cr3tredis"),
+    "a Redis password with a user": (b"AUTH default s3cr3tredis\r\n\r\n", "s3cr3tredis"),
+    "a word and a token": (b"password ghp_SECRET\r\n\r\n", "ghp_SECRET"),
+    "an SMTP login": (b"AUTH PLAIN AGJvYgBzM2NyM3Q=\r\n\r\n", "AGJvYgBzM2NyM3Q"),
+    "an IMAP login": (b"a1 LOGIN bob s3cr3timap\r\n\r\n", "s3cr3timap"),
+    "userinfo with a space": (b"GET http://user:pa ss@plain.test/ HTTP/1.1\r\n\r\n", "user:", ":pa"),
+    "userinfo with an @": (b"GET http://user:p@ss@plain.test/ HTTP/1.1\r\n\r\n", "user:", "p@ss", "ss@"),
+    "userinfo with a slash": (b"GET http://user:pa/s3cr3t@plain.test/ HTTP/1.1\r\n\r\n", "user:", "s3cr3t"),
+    "userinfo with a question mark": (b"GET http://user:pa?s3cr3t@plain.test/ HTTP/1.1\r\n\r\n", "user:", "s3cr3t"),
+    "userinfo in CONNECT": (b"CONNECT user:s3cr3t@allowed.test:443 HTTP/1.1\r\n\r\n", "user:", "s3cr3t"),
+    "a path that is a secret": (b"GET http://plain.test/services/T00/B00/webhooksecret HTTP/1.1\r\nBad Header\r\n\r\n", "services", "T00/", "webhooksecret"),
+    "a path in origin form": (b"GET /services/webhooksecret HTTP/1.1\r\nHost: plain.test\r\n\r\n", "services", "webhooksecret"),
+    "a query": (b"GET http://plain.test?key=s3cr3tquery HTTP/1.1\r\nBad Header\r\n\r\n", "key=", "s3cr3tquery"),
+    "a method that is a secret": (b"ghp_SECRET http://plain.test/ HTTP/1.1\r\nBad Header\r\n\r\n", "ghp_SECRET"),
+    "a version that is a secret": (b"GET http://plain.test/ ghp_SECRET\r\nHost: plain.test\r\n\r\n", "ghp_SECRET"),
+    "a field without a name": (b"GET http://plain.test/ HTTP/1.1\r\nghp_SECRET\r\n\r\n", "ghp_SECRET"),
+    "a cookie without a request": (b"Cookie: session=s3cr3tcookie\r\n\r\n", "session", "s3cr3tcookie"),
+    "a body without a head": (b'{"password": "s3cr3tbody"}\r\n\r\n', "password", "s3cr3tbody"),
+}
+
+
+@pytest.mark.parametrize("name", NO_REQUESTS)
+def test_AUD_09_what_is_no_request_leaves_nothing_of_itself(trial, name):
+    sent, *secrets = NO_REQUESTS[name]
+    trial.malformed(sent, status={400, 501, 505})
+    unwritten(trial, *secrets)
+    trial.passes()
+
+
+def test_AUD_09_a_token_sent_to_socks_is_not_written(fresh):
+    trial = fresh(f"""version: 1
+agents: {{ t1: {{ token_sha256: "{hashlib.sha256(b'right-token').hexdigest()}" }} }}
+rules:
+  - {{ id: tunnel, agents: [t1], action: allow, to: [allowed.test] }}
+""", name="t1", port=SHARED)
+    for password in (b"wrong-token", b"right-token"):
+        with trial.agent.open() as sock:
+            sock.sendall(b"\x05\x01\x02")
+            assert sock.recv(2) == b"\x05\x02"
+            sock.sendall(b"\x01\x09user-name" + bytes([len(password)]) + password + b"\x05\x01\x00\x03\x0callowed.test\x01\xbb")
+            sock.settimeout(0.3)
+            drain(sock)
+    trial.gate.log.wait_for(verdict="allow", agent="t1")
+    trial.gate.log.wait_for(verdict="deny", reason="unknown-agent")
+    unwritten(trial, "wrong-token", "right-token", "user-name")
 
 
 def test_AUD_10_a_second_writer_and_loose_files_are_refused(fresh, tmp_path):
