@@ -10,6 +10,7 @@ let strict: [SwiftSetting] = [
 ]
 
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
@@ -44,7 +45,7 @@ let package = Package(
       name: "Gateway",
       dependencies: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", crypto, systemPackage,
-        .product(name: "Logging", package: "swift-log"),
+        logging,
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -52,7 +53,7 @@ let package = Package(
       dependencies: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Control", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
+        logging,
       ],
       swiftSettings: strict),
 
@@ -65,7 +66,10 @@ let package = Package(
     tests("ControlTests", ["Control", "Gateway", "EventLoop", "Policy", "Addressing", systemPackage]),
     tests(
       "GatewayTests",
-      ["Gateway", "EventLoop", "Audit", "PolicyFile", "Policy", "Wire", "Addressing", systemPackage]),
+      [
+        "Gateway", "Control", "EventLoop", "Audit", "PolicyFile", "Policy", "Wire", "Addressing", crypto, logging,
+        systemPackage,
+      ]),
     tests("CommandTests", ["exitgate", "Policy", "Addressing"]),
     tests("HouseTests", ["exitgate"]),
   ]
