@@ -84,6 +84,47 @@ def read_head(sock):
     return Reply(raw, "open")
 
 
+class Stream:
+    """A connection whose answers are read one by one, each by its own framing (RFC 9112 §6.3)."""
+
+    def __init__(self, sock):
+        self.sock, self.rest = sock, b""
+
+    def _until(self, enough):
+        while not enough():
+            data = self.sock.recv(65536)
+            if not data:
+                raise EOFError(self.rest)
+            self.rest += data
+
+    def _line(self):
+        self._until(lambda: b"\r\n" in self.rest)
+        line, _, self.rest = self.rest.partition(b"\r\n")
+        return line
+
+    def _take(self, count):
+        self._until(lambda: len(self.rest) >= count)
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
+
+    def answer(self, method="GET"):
+        """The next final answer: status, fields by lower-case name, body."""
+        status = int(self._line().removeprefix(b"HTTP/1.1 ")[:3])
+        lines = iter(self._line, b"")
+        fields = {name.lower(): value.strip() for name, _, value in (line.decode("latin-1").partition(":") for line in lines)}
+        if 100 <= status < 200:
+            return self.answer(method)
+        if method == "HEAD" or status in (204, 304):
+            return status, fields, b""
+        if fields.get("transfer-encoding") == "chunked":
+            body = b""
+            while size := int(self._line(), 16):
+                body += self._take(size + 2)[:-2]
+            assert self._line() == b"", "no trailers"
+            return status, fields, body
+        return status, fields, self._take(int(fields["content-length"]))
+
+
 def latin(text):
     return text.encode("latin-1") if isinstance(text, str) else text
 
