@@ -67,7 +67,8 @@ let package = Package(
     tests(
       "GatewayTests",
       [
-        "Gateway", "Control", "EventLoop", "Audit", "PolicyFile", "Policy", "Wire", "Addressing", crypto, logging,
+        "Gateway", "Control", "EventLoop", "Audit", "PolicyFile", "Policy", "Wire", "Addressing", crypto,
+        logging,
         systemPackage,
       ]),
     tests("CommandTests", ["exitgate", "Policy", "Addressing"]),
