@@ -9,6 +9,7 @@ GATE, GATE6 = "10.66.0.1", "fd66::1"  # on the agent's link
 GOOD, GOOD6 = "11.11.0.10", "2a0e:b107:11::10"  # public addresses on purpose: documentation ranges are on the floor
 RESOLVER, EVIL, EVIL6 = "11.11.0.53", "11.66.0.66", "2a0e:b107:66::66"
 BLACKHOLE = "11.99.99.99"  # swallows packets: neither answer nor reset
+BLACKHOLES = tuple(f"11.99.99.{number}" for number in range(1, 9))  # so do these
 CLONE_NEWNET = 0x40000000  # <sched.h>
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -23,7 +24,7 @@ ROUTES = {  # what `ip` and then `ip -6` are told, a command a line
            "route add default via 2a0e:b107:11::10\n"),
     "out": ("link set lo up\nlink set o0 up\naddr add 11.11.0.10/16 dev o0\naddr add 11.11.0.53/16 dev o0\n"
             "rule add iif o0 lookup 100\nroute add local default dev lo table 100\n"
-            f"route add blackhole {BLACKHOLE} table 100\n",
+            "route add blackhole 11.99.99.0/24 table 100\n",
             "addr add 2a0e:b107:11::10/64 dev o0 nodad\nrule add iif o0 lookup 100\n"
             "route add local default dev lo table 100\n"),
 }
