@@ -13,17 +13,19 @@ final class AcceptingPort: LoopService {
   /// Nil once closed.
   private var socket: ListeningSocket?
   let loop: EventLoop
+  private let mayUseReserve: Bool
   private let accept: (Channel) -> Void
   private let notice: (ListenerNotice) -> Void
   private var key: UInt64?
   private var isInEpisode = false
 
   init(
-    socket: ListeningSocket, loop: EventLoop, accept: @escaping (Channel) -> Void,
-    notice: @escaping (ListenerNotice) -> Void
+    socket: ListeningSocket, loop: EventLoop, mayUseReserve: Bool,
+    accept: @escaping (Channel) -> Void, notice: @escaping (ListenerNotice) -> Void
   ) {
     self.socket = socket
     self.loop = loop
+    self.mayUseReserve = mayUseReserve
     self.accept = accept
     self.notice = notice
   }
@@ -59,10 +61,18 @@ final class AcceptingPort: LoopService {
     var address = SocketAddress()
     let fd = address.withMutablePointer { linux_accept(socket.fd, $0, $1) }
     guard fd >= 0 else { return isWorthRetrying(lastError()) }
+    guard mayUseReserve || fd < loop.descriptorCeiling else { return refuse(fd) }
     if isInEpisode { endEpisode() }
     let state: Channel.State = socket.isTCP ? [.mayRead, .mayWrite, .isTCP] : [.mayRead, .mayWrite]
     accept(loop.open(fd, state: state, peer: socket.isTCP ? address.endpoint : nil))
     return true
+  }
+
+  /// What is above the ceiling ends at once; the next ones wait in the kernel.
+  private func refuse(_ fd: Int32) -> Bool {
+    _ = Glibc.close(fd)
+    pause(.tooManyOpenFiles)
+    return false
   }
 
   /// A connection that died in the queue, or that the firewall forbids, says

@@ -24,6 +24,12 @@ public final class EventLoop: @unchecked Sendable {
 
   let poller: any FDPoller
   let pipes = PipePool()
+  /// Connections and pipes get no descriptor from this number on. The kernel
+  /// gives the lowest that is free (open(2)), so the last ones of the process
+  /// are kept for those who may use them. To be set before there are any.
+  public var descriptorCeiling: Int32 = .max {
+    didSet { pipes.descriptorCeiling = descriptorCeiling }
+  }
   var channels = SlotTable()
   private var services: [UInt64: any LoopService] = [:]
   private var lastService: UInt64 = 0
@@ -142,13 +148,19 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Starts to connect over TCP. Ready events follow; `finishConnecting` tells what became of it.
   ///
-  /// - Throws: What socket(2), connect(2) or epoll_ctl(2) says at once.
-  public func connect(to endpoint: Endpoint) throws(Errno) -> Channel {
+  /// - Parameter mayUseReserve: Whether `descriptorCeiling` is not meant for it.
+  /// - Throws: What socket(2), connect(2) or epoll_ctl(2) says at once;
+  ///   `tooManyOpenFiles` also at the ceiling.
+  public func connect(to endpoint: Endpoint, mayUseReserve: Bool = false) throws(Errno) -> Channel {
     assertOnLoop()
     guard !isShutDown else { throw .canceled }
     let address = SocketAddress(endpoint)
     let fd = linux_stream_socket(address.family)
     guard fd >= 0 else { throw lastError() }
+    guard mayUseReserve || fd < descriptorCeiling else {
+      _ = Glibc.close(fd)
+      throw .tooManyOpenFiles
+    }
     _ = linux_set_flag(fd, Int32(IPPROTO_TCP), TCP_NODELAY)
     guard address.withPointer({ Glibc.connect(fd, $0, $1) }) == 0 || errno == EINPROGRESS else {
       let error = lastError()

@@ -82,16 +82,18 @@ public final class Listener: Sendable {
   /// Starts to accept on each of `loops`; a connection stays on the loop that took it.
   ///
   /// - Parameters:
+  ///   - mayUseReserve: Whether `EventLoop.descriptorCeiling` is not meant for its connections.
   ///   - accept: Called on that loop.
   ///   - notice: Called on any of the loops.
   public func start(
-    on loops: [EventLoop],
+    on loops: [EventLoop], mayUseReserve: Bool = false,
     accept: @escaping @Sendable (Channel) -> Void,
     notice: @escaping @Sendable (ListenerNotice) -> Void = { _ in }
   ) {
     for loop in loops {
       loop.submit { [socket, ports] in
-        let port = AcceptingPort(socket: socket, loop: loop, accept: accept, notice: notice)
+        let port = AcceptingPort(
+          socket: socket, loop: loop, mayUseReserve: mayUseReserve, accept: accept, notice: notice)
         if ports.add(port) { port.open() }
       }
     }

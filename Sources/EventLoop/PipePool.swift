@@ -40,6 +40,8 @@ final class PipePool {
   /// How many requests are refused after the kernel refused one, before it is asked again.
   private static let patience = 256
 
+  /// See `EventLoop.descriptorCeiling`.
+  var descriptorCeiling: Int32 = .max
   private var free: [Pipe] = []
   private var made = 0
   private var refusals = 0
@@ -52,7 +54,7 @@ final class PipePool {
       refusals -= 1
       return nil
     }
-    guard let pipe = Pipe() else {
+    guard let pipe = Pipe(), max(pipe.readEnd, pipe.writeEnd) < descriptorCeiling else {
       refusals = Self.patience
       return nil
     }

@@ -67,7 +67,7 @@ public final class ControlSocket: Sendable {
   public func start(on loop: EventLoop, handler: @escaping Handler, notice: @escaping Notice) {
     let room = ControlRoom(loop: loop, handler: handler, notice: notice)
     let ownUser = geteuid()
-    listener.start(on: [loop], accept: { room.admit($0, ownUser: ownUser) })
+    listener.start(on: [loop], mayUseReserve: true, accept: { room.admit($0, ownUser: ownUser) })
   }
 
   /// Stops accepting and removes the socket from the file system.

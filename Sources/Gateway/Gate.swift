@@ -42,7 +42,7 @@ public final class Gate: @unchecked Sendable {
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(),
       rules: policy.rules.count)
-    admission = Admittance(capacity: parts.connectionCapacity)
+    admission = Admittance(capacity: parts.descriptors.connections)
     shards = try Self.makeShards(parts, snapshot: snapshot, log: log, admission: admission)
   }
 
@@ -56,6 +56,7 @@ public final class Gate: @unchecked Sendable {
       do { loop = try EventLoop(label: "exitgate.loop.\(number)") } catch {
         throw .host("cannot make an event loop: \(error). Raise the limit of open files (ulimit -n).")
       }
+      loop.queue.sync { loop.descriptorCeiling = Int32(clamping: parts.descriptors.ceiling) }
       shards.append(
         Shard(
           loop: loop, number: number, of: parts.loopCount, log: log,

@@ -13,28 +13,26 @@ struct StartParts {
   var configuration: GateConfiguration
   var loaded: LoadedPolicy
   var upstreams: [Endpoint]
-  var descriptors: UInt64
+  let descriptors: DescriptorBudget
 
   /// Reads the policy and the resolvers; touches nothing.
   init(_ configuration: GateConfiguration) throws(StartError) {
     self.configuration = configuration
     do { loaded = try configuration.loadPolicy(generation: 1) } catch { throw .policy(error) }
     upstreams = try configuration.resolvers()
-    descriptors = raiseDescriptorLimit().soft
+    descriptors = DescriptorBudget(
+      limit: Int(clamping: raiseDescriptorLimit().soft), loops: configuration.loopCount,
+      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count)
   }
 
-  var loopCount: Int { max(1, configuration.loops ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
-
-  /// A tunnel holds two descriptors, and bulk ones a pipe; 64 are kept back
-  /// for the log, the control socket, the resolver and a reload.
-  var connectionCapacity: Int { max(16, Int(clamping: descriptors) / 2 - 64) }
+  var loopCount: Int { configuration.loopCount }
 
   var resolver: ResolverConfiguration {
     let addresses = localAddresses()
     return ResolverConfiguration(
       upstreams: upstreams, hosts: HostsFile.load(),
       ipv6: addresses.contains { !$0.isV4 && ($0.addressClass == .global || $0.addressClass == .privateUse) },
-      hostsPath: "/etc/hosts")
+      hostsPath: "/etc/hosts", lookupsInFlight: descriptors.lookupsPerLoop)
   }
 
   func floor(_ listeners: ListenerSet) -> Floor {
@@ -43,6 +41,8 @@ struct StartParts {
 }
 
 extension GateConfiguration {
+  fileprivate var loopCount: Int { max(1, loops ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
   /// Reads the policy file as generation `generation`.
   func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
     let loader = PolicyLoader(

@@ -144,6 +144,37 @@ extension EventLoopTests {
       listener.close()
     }
 
+    @Test(
+      "DOS-03: at the ceiling no connection is accepted or made, save by those who may use what is kept back")
+    func ceiling() throws {
+      let rig = try Rig(.nestedEpoll)
+      rig.run { $0.descriptorCeiling = 0 }
+      let listener = try Listener.bind(.anyPort(loopback4)), control = try Listener.bind(.anyPort(loopback4))
+      let notices = Waiter<ListenerNotice>(), served = Waiter<Void>()
+      listener.start(on: [rig.loop], accept: { $0.close() }, notice: { notices.give($0) })
+      control.start(
+        on: [rig.loop], mayUseReserve: true,
+        accept: { channel in
+          served.give(()); echoOnce(channel)
+        })
+      let endpoint = try #require(listener.boundEndpoint), reserved = try #require(control.boundEndpoint)
+      let refused = try dial(endpoint)
+      #expect(try notices.wait("notice") == .paused(.tooManyOpenFiles))
+      #expect(refused.receiveUntilBroken() == [])
+      _ = try dial(reserved)
+      try served.wait("a connection of the control socket")
+      rig.run { loop in
+        #expect(throws: Errno.tooManyOpenFiles) { try loop.connect(to: reserved) }
+        #expect(throws: Never.self) { try loop.connect(to: reserved, mayUseReserve: true).close() }
+        #expect(loop.pipes.take() == nil)
+      }
+      rig.run { $0.descriptorCeiling = .max }
+      _ = try dial(endpoint)
+      #expect(try notices.wait("notice") == .resumed)
+      listener.close()
+      control.close()
+    }
+
     @Test("five thousand connections come and go without a descriptor or a channel left behind")
     func churn() async {
       await #expect(processExitsWith: .success) {

@@ -47,7 +47,7 @@ final class StreamExchange: UpstreamExchange, ChannelDelegate {
     self.loop = loop
     let length = UInt16(truncatingIfNeeded: query.count)
     outgoing = [UInt8(truncatingIfNeeded: length >> 8), UInt8(truncatingIfNeeded: length)] + query[...]
-    channel = try loop.connect(to: upstream)
+    channel = try loop.connect(to: upstream, mayUseReserve: true)
     channel.delegate = self
   }
 
