@@ -4,8 +4,9 @@ import datetime, os, signal, socket, subprocess, threading, time
 import pytest
 
 from harness.client import client_hello, connect, drain, get
+from harness.clock import Clock
 from harness.far import Accepted, Asked
-from harness.gate import BASE, BINARY, eventually
+from harness.gate import BASE, BINARY, eventually, exitgate
 from harness.namespaces import GOOD, RESOLVER
 
 
@@ -178,6 +179,70 @@ def test_OPS_06_a_rule_that_runs_out_ends_its_flows_and_denies(fresh):
     trial.gate.log.wait_for(written, event="close", rule="brief", reason="expired")
     trial.denied(connect("brief.test:443"), reason="no-rule")
     trial.passes()
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_OPS_06_a_clock_that_is_ten_years_off_changes_no_verdict(fresh, tmp_path, years):
+    """The time of day jumps under a running gate, and back; what counts seconds does not follow it."""
+    clock = Clock(tmp_path)
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=5 * 365)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    policy = (BASE + f"  - {{ id: brief, agents: [a1], action: allow, to: [brief.test], expires: {soon} }}\n"
+              + "  - { id: hour, agents: [a1], action: allow, protocol: tcp, to: [hour.test], ports: [5432], limits: { duration: 1h } }\n")
+    trial = fresh(policy, env=clock.environment)
+    trial.far.answers("brief.test", GOOD), trial.far.answers("hour.test", GOOD)
+    log = trial.gate.log
+
+    def verdicts(brief):
+        trial.passes()
+        trial.denied(connect("evil.test:443"), reason="no-rule")
+        trial.denied(get("http://evil.test/", "evil.test"), reason="no-rule")
+        trial.denied(connect("bad.wild.test:443"), reason="deny-rule", rule="bad")
+        trial.denied(connect("169.254.169.254:443"), reason="special-address")
+        trial.denied(connect("10.0.0.5:443"), reason="private-address")
+        trial.malformed(connect("0x7f.1:443"))
+        if brief:
+            trial.tunnels("brief.test:443", "brief.test", rule="brief")
+        else:
+            trial.denied(connect("brief.test:443"), reason="no-rule")
+
+    def speaks(sock, words=b"still here"):
+        sock.sendall(words)
+        assert sock.recv(100).startswith(b"FLIGHT"), "a tunnel that stands goes on"
+
+    verdicts(brief=True)
+    with trial.opened() as standing, trial.opened("hour.test:5432") as timed:
+        speaks(standing, client_hello()), speaks(timed)
+        for _ in range(3):
+            trial.agent.send(connect("again.evil.test:443"))
+        written = log.mark()
+        clock.turn(years * 365.25 * 86400)
+        eventually(lambda: exitgate_year(trial) == datetime.date.today().year + years, 3, "the gate's clock did not jump")
+        verdicts(brief=years < 0)
+        trial.agent.send(connect("again.evil.test:443"))
+        assert not [entry for entry in log.entries(written) if entry.event == "rollup"], "ten years are not ten seconds"
+        clock.elapse(12)
+        rolled, = [entry for entry in log.wait_for(written, event="rollup", agent="a1") if entry.host == "again.evil.test"]
+        assert rolled.count == 3 and rolled.reason == "no-rule", "the first stands for itself, the others are counted"
+        clock.elapse(80)
+        log.wait_for(written, event="checkpoint")
+        speaks(standing), speaks(timed)
+        clock.turn(0)
+        verdicts(brief=True)
+        speaks(standing), speaks(timed)
+        clock.elapse(3700)
+        timed.settimeout(5)
+        assert drain(timed).ended != "open", "an hour is an hour by any clock"
+        log.wait_for(written, event="close", rule="hour", reason="duration-limit")
+        speaks(standing)
+    trial.gate.stop()
+    log.verify()
+    assert exitgate("log", "verify", "--audit-log", log.path).returncode == 0
+
+
+def exitgate_year(trial):
+    """The year in which the gate believes to be, as its last record has it."""
+    trial.passes()
+    return datetime.datetime.fromtimestamp(trial.gate.log.entries()[-1].fields["time"] / 1000, datetime.timezone.utc).year
 
 
 @pytest.mark.parametrize("trouble", ["SERVFAIL", "FORMERR", "REFUSED", "NXDOMAIN", "garbage"])
