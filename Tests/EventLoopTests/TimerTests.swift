@@ -105,7 +105,7 @@ extension EventLoopTests {
         }
         #expect(try peer.receive().isEmpty)
       }
-      try eventually("descriptors are back") { openDescriptors() <= before }
+      try eventually("descriptors are back") { openDescriptors() <= before + dispatchDescriptors }
     }
   }
 
