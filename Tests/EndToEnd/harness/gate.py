@@ -75,8 +75,19 @@ class Gate:
     @property
     def resident(self):
         """Resident memory in KiB."""
+        return self._memory("VmRSS")
+
+    @property
+    def peak(self):
+        """The most that was ever resident since `forget_peak`, in KiB."""
+        return self._memory("VmHWM")
+
+    def forget_peak(self):
+        pathlib.Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # proc_pid_clear_refs(5)
+
+    def _memory(self, kind):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+        return int(next(line for line in status.splitlines() if line.startswith(kind)).split()[1])
 
     @property
     def descriptors(self):
