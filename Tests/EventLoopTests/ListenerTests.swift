@@ -200,7 +200,9 @@ extension EventLoopTests {
           setsockopt(peer.fd, SOL_SOCKET, SO_LINGER, &zero, socklen_t(MemoryLayout<linger>.size))
         }
       }
-      try eventually("all are gone") { rig.run { $0.openChannels == 0 } && openDescriptors() <= before + dispatchDescriptors }
+      try eventually("all are gone") {
+        rig.run { $0.openChannels == 0 } && openDescriptors() <= before + dispatchDescriptors
+      }
       listener.close()
     }
   }
