@@ -16,9 +16,9 @@ SOURCE = r"""
 #include <time.h>
 #include <unistd.h>
 
-enum { WALL, RUNNING };
-static const volatile long none[2];
-static const volatile long *shift = none; /* seconds: the time of day, the time since the boot */
+enum { WALL, RUNNING, STOPPED };
+static const volatile long none[3];
+static const volatile long *shift = none; /* seconds: the time of day, the time since the boot; ms: the time of day that stands still */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct { char is_known, is_wall; int flags; struct itimerspec wanted; } timers[1024]; /* by descriptor */
@@ -74,6 +74,8 @@ static long of(clockid_t clock) {
 int clock_gettime(clockid_t clock, struct timespec *now) {
   if (syscall(SYS_clock_gettime, clock, now) != 0) return -1;
   now->tv_sec += of(clock);
+  if (shift[STOPPED] && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+    *now = (struct timespec){shift[STOPPED] / 1000, shift[STOPPED] % 1000 * 1000000};
   return 0;
 }
 
@@ -127,12 +129,22 @@ class Clock:
         file = os.open(page, os.O_RDWR)
         self._page = mmap.mmap(file, 4096)
         os.close(file)
+        self._passed = 0
         self.environment = {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(page)}
 
     def turn(self, seconds):
         """Somebody sets the time of day this far from what it is."""
         self._page[0:8] = struct.pack("q", int(seconds))
 
+    def stop(self, milliseconds):
+        """The time of day is this, since 1970, and stays so."""
+        self._page[16:24] = struct.pack("q", milliseconds)
+
     def elapse(self, seconds):
-        """This much time passes, in all, for those who do not ask for the time of day."""
-        self._page[8:16] = struct.pack("q", int(seconds))
+        """This much time has passed in all for those who do not ask for the time of day."""
+        self._passed = int(seconds)
+        self._page[8:16] = struct.pack("q", self._passed)
+
+    def skip(self, seconds):
+        """This much more time passes."""
+        self.elapse(self._passed + seconds)
