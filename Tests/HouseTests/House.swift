@@ -20,6 +20,15 @@ enum House {
 
   static let sources = files(in: "Sources", ["swift"])
 
+  /// The binary beside the test bundle, or the one that the environment names.
+  static var binary: URL? {
+    if let path = ProcessInfo.processInfo.environment["EXITGATE_BINARY"] { return URL(filePath: path) }
+    let executable = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+    let candidates = [executable.deletingLastPathComponent(), root.appending(path: ".build/debug")]
+      .map { $0.appending(path: "exitgate") }
+    return candidates.first { FileManager.default.isExecutableFile(atPath: $0.path()) }
+  }
+
   /// The target a source file belongs to.
   static func target(of path: String) -> String {
     String(path.split(separator: "/")[1])

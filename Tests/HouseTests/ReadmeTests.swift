@@ -17,6 +17,39 @@ import Testing
     }
   }
 
+  @Test("what a target may import is what the layering allows it")
+  func mayImport() throws {
+    let rows = try House.text("README.md").matches(of: /(?m)^\| `([A-Za-z]+)` \|[^|]*\| ([^|]*) \|$/)
+      .map { (target: String($0.1), column: String($0.2)) }
+    let allowed = Dictionary(uniqueKeysWithValues: LayeringTests.targets.map { ($0.name, $0.imports) })
+    var above: Set<String> = []
+    for row in rows where allowed[row.target] != nil || row.target == "CLinux" {
+      let told = Self.modules(row.column, above: above)
+      let real = allowed[row.target]?.subtracting(LayeringTests.system) ?? ["Glibc"]
+      #expect(told == real, "\(row.target): README says \(told.sorted()), the layering \(real.sorted())")
+      above.insert(row.target)
+    }
+    #expect(above == Set(allowed.keys).union(["CLinux"]))
+  }
+
+  /// The modules that a cell of the column speaks of.
+  private static func modules(_ cell: String, above: Set<String>) -> Set<String> {
+    let names = [
+      "libyaml": "CYAML", "libpsl": "CPSL", "libidn2": "CIDN2", "libc": "Glibc", "swift-crypto": "Crypto",
+      "swift-log": "Logging", "swift-argument-parser": "ArgumentParser",
+    ]
+    var result: Set<String> = []
+    for word in cell.replacing("nothing", with: "").split(separator: ", ").map(String.init) {
+      let parts = word.split(separator: " but ").map(String.init)
+      if parts[0] == "all above" {
+        result.formUnion(above.subtracting(parts.dropFirst()))
+      } else {
+        result.insert(names[word] ?? word)
+      }
+    }
+    return result
+  }
+
   @Test("every path it names exists")
   func paths() throws {
     let readme = try House.text("README.md")
@@ -48,7 +81,7 @@ import Testing
   /// Runs the binary beside the test bundle.
   private func run(_ arguments: [String]) throws -> (Int32, String) {
     let process = Process(), pipe = Pipe()
-    let executable: URL = try #require(binary)
+    let executable: URL = try #require(House.binary)
     process.executableURL = executable
     process.arguments = arguments
     process.standardOutput = pipe
@@ -57,13 +90,5 @@ import Testing
     let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
     return (process.terminationStatus, output)
-  }
-
-  private var binary: URL? {
-    if let path = ProcessInfo.processInfo.environment["EXITGATE_BINARY"] { return URL(filePath: path) }
-    let executable = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    let candidates = [executable.deletingLastPathComponent(), House.root.appending(path: ".build/debug")]
-      .map { $0.appending(path: "exitgate") }
-    return candidates.first { FileManager.default.isExecutableFile(atPath: $0.path()) }
   }
 }
