@@ -5,7 +5,7 @@ import Synchronization
 
 /// Setting the file aside, and noticing that somebody else did.
 extension AuditLog {
-  /// Begins a new file: after SIGHUP, or because the file was moved away.
+  /// Begins a new file: on demand of whoever holds the log, or because the file was moved away.
   public func reopenOrRotate() {
     writer.withLock { writer in
       if isInPlace(writer) { rotate(&writer) }
