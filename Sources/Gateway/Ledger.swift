@@ -27,6 +27,12 @@ final class Ledger: Sendable {
       return false
     }
 
+    /// Why nothing can pass any more; nil while both budgets have something left.
+    var spentBudget: Reason? {
+      if out.remaining == 0 { return .bytesOutLimit }
+      return `in`.remaining == 0 ? .bytesInLimit : nil
+    }
+
     func returnConnection() {
       open.subtract(1, ordering: .relaxed)
     }
@@ -56,5 +62,5 @@ final class Ledger: Sendable {
 
 extension Limits {
   /// Whether something is counted across connections.
-  fileprivate var isCounted: Bool { connections != nil || bytesOut != nil || bytesIn != nil }
+  var isCounted: Bool { connections != nil || bytesOut != nil || bytesIn != nil }
 }

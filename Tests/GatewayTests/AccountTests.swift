@@ -93,6 +93,15 @@ struct AccountTests {
 
   // MARK: - Limits
 
+  @Test("An account says which of its budgets is used up")
+  func spentBudget() throws {
+    let rule = try Self.rule(Limits(bytesOut: 10, bytesIn: 10))
+    let account = try #require(Ledger().account(of: Self.a, under: rule))
+    #expect(account.spentBudget == nil)
+    #expect(account.in.spend(10) && account.spentBudget == .bytesInLimit)
+    #expect(account.out.spend(10) && account.spentBudget == .bytesOutLimit)
+  }
+
   static func rule(_ limits: Limits) throws -> Rule {
     Rule(id: try #require(RuleID("r")), action: .allow, to: [], ports: [], limits: limits)
   }

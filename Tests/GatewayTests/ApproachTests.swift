@@ -102,6 +102,16 @@ struct ApproachTests {
     #expect(second.on(.reserved(true)) == [])
   }
 
+  @Test(
+    "A rule whose bytes are used up asks nobody and dials nobody",
+    arguments: [Reason.bytesOutLimit, .bytesInLimit])
+  func spent(_ reason: Reason) throws {
+    let rule = "  - { id: l, action: allow, to: [a.test], limits: { bytes-out: 10B, bytes-in: 10B } }"
+    var bench = try ApproachBench(to: "a.test", under: rule)
+    #expect(bench.on(.begin) == ["reserve"])
+    #expect(bench.on(.spent(reason)) == ["deny \(reason.rawValue)", "refuse 403 \(reason.rawValue)"])
+  }
+
   static let failures: [(ResolveFailure, String)] = [
     (.nameDoesNotExist, "502 dns-error"), (.noAddresses, "502 dns-error"), (.serverFailure, "502 dns-error"),
     (.timeout, "504 dns-timeout"), (.badResponse, "502 dns-error"), (.chainTooLong, "502 dns-error"),

@@ -13,6 +13,8 @@ struct Approach {
   enum Event {
     case begin
     case reserved(Bool)
+    /// A byte budget of the rule is used up: nothing could pass.
+    case spent(Reason)
     case resolved(Result<Resolution, ResolveFailure>)
     case recorded(Bool)
     case dialed(Result<Endpoint, DialFailure>, toSelf: Bool)
@@ -24,7 +26,7 @@ struct Approach {
 
   enum Effect {
     case record(Record)
-    /// Take one of the rule's connections, answer with `reserved`.
+    /// Take one of the rule's connections, answer with `reserved` or `spent`.
     case reserve
     case resolve(Hostname)
     /// Hand the records to the kernel, answer with `recorded`.
@@ -71,6 +73,7 @@ struct Approach {
     case (.judging, .begin): judge(under: snapshot, at: now)
     case (.reserving, .reserved(true)): find()
     case (.reserving, .reserved(false)): deny(.connectionLimit, at: now)
+    case (.reserving, .spent(let reason)): deny(reason, at: now)
     case (.resolving, .resolved(.success(let found))): admit(found, under: snapshot, at: now)
     case (.resolving, .resolved(.failure(let failure))): fail(failure.reason, at: now)
     case (.recording(let addresses), .recorded(true)):
@@ -103,7 +106,7 @@ extension Approach {
     switch decision.verdict(in: snapshot.policy.mode) {
     case .deny: return deny(decision.reason, at: now)
     case .ask: return deny(.noApprover, at: now)
-    case .allow where decision.rule?.limits.connections != nil: return advance(.reserving, [.reserve])
+    case .allow where decision.rule?.limits.isCounted == true: return advance(.reserving, [.reserve])
     case .allow: return find()
     }
   }

@@ -93,6 +93,7 @@ class ApproachDriver: LiveFlow {
 extension ApproachDriver {
   private func reserve() {
     openAccount()
+    if let reason = account?.spentBudget { return approach(.spent(reason)) }
     holdsConnection = account?.takeConnection() ?? true
     approach(.reserved(holdsConnection))
   }
