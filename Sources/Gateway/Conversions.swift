@@ -6,16 +6,8 @@ import Policy
 import Wire
 
 extension Timestamp {
-  /// When the process first asked, by both clocks.
-  private static let origin = (wall: wallClock(), monotonic: MonotonicTime.now())
-
-  /// The wall clock's time, but never less than what has passed since the
-  /// process first asked: a clock that is set back brings no expired rule back.
+  /// The wall clock's time.
   public static func now() -> Timestamp {
-    max(wallClock(), origin.wall + (MonotonicTime.now() - origin.monotonic))
-  }
-
-  private static func wallClock() -> Timestamp {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
