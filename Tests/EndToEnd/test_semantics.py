@@ -452,7 +452,9 @@ def test_row_12_bytes_are_a_budget_over_connections_and_cut_mid_stream(stage, li
     assert pour(one, 5) == (5 * 8192, "finished"), "within the budget"
     through, reason = pour(one, 20)
     assert reason == f"bytes-{direction}-limit" and through <= limit - 5 * 8192, (through, reason)
-    assert pour(one, 1) == (0, f"bytes-{direction}-limit"), "of a budget that is spent nothing is left"
+    arrived.clear()
+    one.denied(connect(f"{direction}.test:8443"), reason=f"bytes-{direction}-limit", rule=rule, itself=True)
+    assert not arrived, "of a budget that is spent nothing is left, and nobody is dialled"
     assert pour(two, 5) == (5 * 8192, "finished"), "another agent has its own"
     stage.far.script = None
 
