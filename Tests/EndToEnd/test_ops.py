@@ -305,7 +305,10 @@ def test_OPS_06_a_clock_that_is_ten_years_off_changes_no_verdict(fresh, tmp_path
         log.wait_for(written, event="checkpoint")
         speaks(standing), speaks(timed)
         clock.turn(0)
-        verdicts(brief=True)
+        verdicts(brief=years < 0)  # what has run out once stays so
+        done = trial.gate.reload(policy)
+        assert done.returncode == 0, done
+        verdicts(brief=True)  # a reload is how a person says that the clock is right again
         speaks(standing), speaks(timed)
         clock.elapse(3700)
         timed.settimeout(5)
@@ -315,6 +318,26 @@ def test_OPS_06_a_clock_that_is_ten_years_off_changes_no_verdict(fresh, tmp_path
     trial.gate.stop()
     log.verify()
     assert exitgate("log", "verify", "--audit-log", log.path).returncode == 0
+
+
+def test_OPS_06_a_clock_set_back_keeps_no_rule_alive(fresh, tmp_path):
+    """A rule has the hours it was given when it was loaded, whatever the time of day says afterwards."""
+    clock = Clock(tmp_path)
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    trial = fresh(BASE + f"  - {{ id: brief, agents: [a1], action: allow, to: [brief.test], expires: {soon} }}\n", env=clock.environment)
+    trial.far.answers("brief.test", GOOD)
+    clock.turn(-10 * 365.25 * 86400)
+    eventually(lambda: exitgate_year(trial) == datetime.date.today().year - 10, 3, "the gate's clock did not jump")
+    trial.tunnels("brief.test:443", "brief.test", rule="brief")
+    written = trial.gate.log.mark()
+    with trial.opened("brief.test:443") as sock:
+        sock.sendall(client_hello("brief.test"))
+        assert sock.recv(100).startswith(b"FLIGHT")
+        clock.elapse(3601)
+        assert drain(sock).ended != "open", "its flows end when its hour is over"
+    trial.gate.log.wait_for(written, event="close", rule="brief", reason="expired")
+    trial.denied(connect("brief.test:443"), reason="no-rule")
+    trial.passes()
 
 
 def exitgate_year(trial):

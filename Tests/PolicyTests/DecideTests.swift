@@ -110,7 +110,9 @@ struct DecideTests {
   func clocks() throws {
     let policy = Policy(rules: [try rule("old", to: ["old.test"], expires: now)])
     let target = try destination("https://old.test:443")
-    for (time, answer) in [(Int64.min, Action.allow), (now.milliseconds, .deny), (Int64.max, .deny)] {
+    for (time, answer) in [
+      (Int64.min, Action.allow), (now.milliseconds - 1, .allow), (now.milliseconds, .deny), (.max, .deny),
+    ] {
       let decision = policy.decide(
         target, agent: .default, floor: Floor(), at: Timestamp(milliseconds: time))
       #expect(decision.answer == answer, "\(time)")
