@@ -53,7 +53,7 @@ struct FlowRegistry {
     }
   }
 
-  /// The flows whose rule has expired by now.
+  /// The flows whose rule has expired by now, on the rules' clock.
   func expired(at now: Timestamp) -> [LiveFlow] {
     flows.filter { live in live.flow?.decision.rule?.expires.map { $0 <= now } ?? false }
   }

@@ -10,18 +10,25 @@ public final class PolicySnapshot: Sendable {
   public let floor: Floor
   /// Who is who.
   public let directory: AgentDirectory
+  /// What its rules run out by; as old as the policy.
+  let clock: RuleClock
 
-  /// Makes a snapshot.
-  public init(policy: Policy, floor: Floor, directory: AgentDirectory) {
+  /// Makes the snapshot of a policy that was loaded just now.
+  public convenience init(policy: Policy, floor: Floor, directory: AgentDirectory) {
+    self.init(policy: policy, floor: floor, directory: directory, clock: RuleClock())
+  }
+
+  private init(policy: Policy, floor: Floor, directory: AgentDirectory, clock: RuleClock) {
     self.policy = policy
     self.floor = floor
     self.directory = directory
+    self.clock = clock
   }
 
   var generation: UInt64 { policy.generation }
 
   /// The same policy over another floor: a local address came or went.
   func replacingFloor(_ floor: Floor) -> PolicySnapshot {
-    PolicySnapshot(policy: policy, floor: floor, directory: directory)
+    PolicySnapshot(policy: policy, floor: floor, directory: directory, clock: clock)
   }
 }

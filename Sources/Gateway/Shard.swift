@@ -87,14 +87,14 @@ final class Shard: @unchecked Sendable {
   func adopt(_ snapshot: PolicySnapshot) -> Int {
     let strangers = snapshot.directory.strangers(since: self.snapshot.directory)
     self.snapshot = snapshot
-    let outdated = flows.outdated(under: snapshot, strangers: strangers, at: .now())
+    let outdated = flows.outdated(under: snapshot, strangers: strangers, at: snapshot.clock.now().rules)
     for (flow, reason) in outdated { flow.revoke(reason) }
     return outdated.count
   }
 
   /// Ends the flows whose rule has expired; called each second.
   func endExpired() {
-    for flow in flows.expired(at: .now()) { flow.revoke(.expired) }
+    for flow in flows.expired(at: snapshot.clock.now().rules) { flow.revoke(.expired) }
   }
 
   /// Closes the connections on which nothing is asked: the gate is stopping.

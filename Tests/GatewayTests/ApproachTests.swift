@@ -19,7 +19,7 @@ struct ApproachBench {
   }
 
   mutating func on(_ event: Approach.Event) -> [String] {
-    approach.handle(event, under: snapshot, at: Bench.now).map(\.words)
+    approach.handle(event, under: snapshot, at: Bench.moment).map(\.words)
   }
 
   /// The name resolves to these.

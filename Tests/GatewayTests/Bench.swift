@@ -12,6 +12,7 @@ import Wire
 /// reads like a conversation.
 enum Bench {
   static let now = Timestamp(milliseconds: 1_795_514_400_000)
+  static let moment = Moment(wall: now, rules: now)
   static let agent = AgentName("ci") ?? .default
   static let origin = Origin(
     agent: agent, client: "10.0.0.9:4711", listener: "127.0.0.1:3128", layer: .connect)

@@ -26,7 +26,7 @@ extension GateTests {
       func run(_ bench: ApproachBench, _ events: [Approach.Event]) {
         var approach = bench.approach
         for event in events {
-          let effects = approach.handle(event, under: bench.snapshot, at: Bench.now)
+          let effects = approach.handle(event, under: bench.snapshot, at: Bench.moment)
           seen += reasons(effects.compactMap { if case .record(let record) = $0 { record } else { nil } })
         }
       }

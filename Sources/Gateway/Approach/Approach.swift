@@ -68,7 +68,7 @@ struct Approach {
       decision: .undecided, generation: 0, startedAt: now)
   }
 
-  mutating func handle(_ event: Event, under snapshot: PolicySnapshot, at now: Timestamp) -> [Effect] {
+  mutating func handle(_ event: Event, under snapshot: PolicySnapshot, at now: Moment) -> [Effect] {
     switch (phase, event) {
     case (.judging, .begin): judge(under: snapshot, at: now)
     case (.reserving, .reserved(true)): find()
@@ -99,7 +99,7 @@ struct Approach {
 // MARK: - Decide
 
 extension Approach {
-  private mutating func judge(under snapshot: PolicySnapshot, at now: Timestamp) -> [Effect] {
+  private mutating func judge(under snapshot: PolicySnapshot, at now: Moment) -> [Effect] {
     decide(under: snapshot, at: now)
     flow.generation = snapshot.generation
     let decision = flow.decision
@@ -111,26 +111,27 @@ extension Approach {
     }
   }
 
-  private mutating func decide(under snapshot: PolicySnapshot, at now: Timestamp) {
+  private mutating func decide(under snapshot: PolicySnapshot, at now: Moment) {
     let policy = snapshot.policy, agent = flow.origin.agent
     switch subject {
     case .tunnel:
       (flow.decision, flow.destination.traffic) = policy.decideTunnel(
-        host: flow.destination.host, port: flow.destination.port, agent: agent, floor: snapshot.floor, at: now
+        host: flow.destination.host, port: flow.destination.port, agent: agent, floor: snapshot.floor,
+        at: now.rules
       )
     case .request(let facts, let upgrade):
       flow.decision = policy.decide(
-        flow.destination, agent: agent, request: facts, floor: snapshot.floor, at: now)
+        flow.destination, agent: agent, request: facts, floor: snapshot.floor, at: now.rules)
       if upgrade, flow.decision.answer != .allow { decideUpgrade(under: snapshot, at: now) }
     }
   }
 
   /// An upgraded connection is opaque, so a `tcp` rule may carry it as well.
-  private mutating func decideUpgrade(under snapshot: PolicySnapshot, at now: Timestamp) {
+  private mutating func decideUpgrade(under snapshot: PolicySnapshot, at now: Moment) {
     var opaque = flow.destination
     opaque.traffic = .tcp
     let decision = snapshot.policy.decide(
-      opaque, agent: flow.origin.agent, floor: snapshot.floor, at: now)
+      opaque, agent: flow.origin.agent, floor: snapshot.floor, at: now.rules)
     guard decision.answer == .allow, flow.decision.reason == .noRule else { return }
     flow.decision = decision
     flow.destination = opaque
@@ -144,7 +145,7 @@ extension Approach {
   }
 
   /// Asks the policy about the addresses; those it admits are the ones dialled.
-  private mutating func admit(_ found: Resolution, under snapshot: PolicySnapshot, at now: Timestamp)
+  private mutating func admit(_ found: Resolution, under snapshot: PolicySnapshot, at now: Moment)
     -> [Effect]
   {
     let policy = snapshot.policy
@@ -160,9 +161,9 @@ extension Approach {
     return deny(refused.reason, address: refused.address, at: now)
   }
 
-  private func deniedLink(of chain: [Hostname], under policy: Policy, at now: Timestamp) -> Rule? {
+  private func deniedLink(of chain: [Hostname], under policy: Policy, at now: Moment) -> Rule? {
     for name in chain {
-      if let rule = policy.deniesName(name, agent: flow.origin.agent, at: now) { return rule }
+      if let rule = policy.deniesName(name, agent: flow.origin.agent, at: now.rules) { return rule }
     }
     return nil
   }
@@ -199,7 +200,7 @@ extension Approach {
 
   /// The address is one of this machine's, whether or not it was known: it is
   /// judged once more, as such.
-  private mutating func arriveHere(_ endpoint: Endpoint, under snapshot: PolicySnapshot, at now: Timestamp)
+  private mutating func arriveHere(_ endpoint: Endpoint, under snapshot: PolicySnapshot, at now: Moment)
     -> [Effect]
   {
     var floor = snapshot.floor
@@ -211,18 +212,18 @@ extension Approach {
   }
 
   /// Records a denial and tells the client.
-  private mutating func deny(_ reason: Reason, address: IPAddress? = nil, at now: Timestamp) -> [Effect] {
-    let record = flow.decisionRecord(.deny, reason, address: address, method: method, at: now)
+  private mutating func deny(_ reason: Reason, address: IPAddress? = nil, at now: Moment) -> [Effect] {
+    let record = flow.decisionRecord(.deny, reason, address: address, method: method, at: now.wall)
     return [.record(record)] + refuse(reason, at: now)
   }
 
   /// Tells the client of trouble that is not the policy's: it had allowed it.
-  private mutating func fail(_ reason: Reason, at now: Timestamp) -> [Effect] {
+  private mutating func fail(_ reason: Reason, at now: Moment) -> [Effect] {
     let first = isRecorded ? [] : [Effect.record(allowed(nil))]
     return first + refuse(reason, at: now)
   }
 
-  private mutating func refuse(_ reason: Reason, at now: Timestamp) -> [Effect] {
+  private mutating func refuse(_ reason: Reason, at now: Moment) -> [Effect] {
     let denial = Denial(
       reason, destination: flow.destination, rule: flow.decision.rule?.id, generation: flow.generation,
       agent: flow.origin.agent, nearMiss: flow.decision.nearMiss)
@@ -230,13 +231,13 @@ extension Approach {
   }
 
   /// Ends without an answer. What was not recorded yet had been allowed so far.
-  private mutating func abandon(_ reason: CloseReason, at now: Timestamp) -> [Effect] {
+  private mutating func abandon(_ reason: CloseReason, at now: Moment) -> [Effect] {
     let first = isRecorded ? [] : [Effect.record(allowed(nil))]
     return advance(.finished, first + closing(reason, at: now) + [.abandon])
   }
 
-  private func closing(_ reason: CloseReason, at now: Timestamp) -> [Effect] {
+  private func closing(_ reason: CloseReason, at now: Moment) -> [Effect] {
     guard isRecorded else { return [] }
-    return [.record(flow.closeRecord(reason, address: nil, bytesOut: 0, bytesIn: 0, at: now))]
+    return [.record(flow.closeRecord(reason, address: nil, bytesOut: 0, bytesIn: 0, at: now.wall))]
   }
 }

@@ -44,7 +44,8 @@ class ApproachDriver: LiveFlow {
   }
 
   func approach(_ event: Approach.Event) {
-    for effect in approach.handle(event, under: shard.snapshot, at: .now()) { perform(effect) }
+    let snapshot = shard.snapshot
+    for effect in approach.handle(event, under: snapshot, at: snapshot.clock.now()) { perform(effect) }
   }
 
   private func perform(_ effect: Approach.Effect) {
