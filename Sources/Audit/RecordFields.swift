@@ -33,9 +33,11 @@ extension JSONWriter {
   }
 
   private func severity(of reason: Reason, verdict: Action, wouldDeny: Bool) -> OCSF.Severity {
+    // A budget that is exceeded is an alert, also while it lets the question pass.
+    if reason == .dnsBudget { return .medium }
     if verdict == .allow, !wouldDeny { return .informational }
     switch reason {
-    case .specialAddress, .selfAddress, .sniMismatch, .hostMismatch, .cnameDenied: return .medium
+    case .specialAddress, .selfAddress, .sniMismatch, .hostMismatch, .cnameDenied, .rebinding: return .medium
     case .internalError, .auditUnavailable: return .high
     default: return .low
     }

@@ -40,6 +40,16 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case unknownAgent = "unknown-agent"
   /// The name is an alias of one that a deny rule matches.
   case cnameDenied = "cname-denied"
+  /// Every address that the name resolved to was one that the floor refuses.
+  case rebinding
+  /// Too much of the names asked under one registered domain was never asked before.
+  case dnsBudget = "dns-budget"
+  /// A name that may be resolved, with the resolver's search suffix behind it.
+  case searchSuffix = "search-suffix"
+  /// A type of DNS record that no rule lets through.
+  case recordType = "record-type"
+  /// Every synthetic address is taken or rests.
+  case syntheticExhausted = "synthetic-exhausted"
   /// Too many connections under the rule.
   case connectionLimit = "connection-limit"
   /// The rule's budget of bytes to upstream is spent.

@@ -5,10 +5,10 @@ extension Reason {
   public var proxyError: String? {
     switch self {
     case .allowed: nil
-    case .specialAddress, .selfAddress, .privateAddress: "destination_ip_prohibited"
+    case .specialAddress, .selfAddress, .privateAddress, .rebinding: "destination_ip_prohibited"
     case .malformed, .hostMismatch, .method, .headTimeout: "http_request_error"
     case .sniMalformed, .notTLS, .helloTimeout, .helloTooLarge: "tls_protocol_error"
-    case .connectionLimit, .overload: "connection_limit_reached"
+    case .connectionLimit, .overload, .syntheticExhausted: "connection_limit_reached"
     case .auditUnavailable, .internalError: "proxy_internal_error"
     case .dnsFailure: "dns_error"
     case .dnsTimeout: "dns_timeout"
@@ -17,7 +17,8 @@ extension Reason {
     case .connectFailed: "destination_unavailable"
     case .badUpstream: "http_protocol_error"
     case .denyRule, .askRule, .noRule, .sniMismatch, .sniMissing, .encryptedHello, .upgrade, .unknownAgent,
-      .cnameDenied, .bytesOutLimit, .bytesInLimit, .durationLimit, .noApprover, .revoked, .expired:
+      .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
+      .noApprover, .revoked, .expired:
       "http_request_denied"
     }
   }
@@ -34,13 +35,13 @@ extension Reason {
     case .unknownAgent: 407
     case .headTimeout, .helloTimeout: 408
     case .internalError: 500
-    case .connectionLimit, .overload, .auditUnavailable: 503
+    case .connectionLimit, .overload, .auditUnavailable, .syntheticExhausted: 503
     case .dnsFailure, .connectRefused, .connectFailed, .badUpstream: 502
     case .dnsTimeout, .connectTimeout: 504
-    case .denyRule, .askRule, .noRule, .specialAddress, .selfAddress, .privateAddress, .sniMismatch,
-      .sniMissing,
-      .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge, .upgrade, .cnameDenied, .bytesOutLimit,
-      .bytesInLimit, .durationLimit, .noApprover, .revoked, .expired:
+    case .denyRule, .askRule, .noRule, .specialAddress, .selfAddress, .privateAddress, .rebinding,
+      .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge, .upgrade,
+      .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
+      .noApprover, .revoked, .expired:
       403
     }
   }

@@ -6,7 +6,9 @@ extension Reason {
     case .denyRule: "A rule denies it"
     case .askRule: "A person has to approve it first"
     case .noRule: "No rule allows it"
-    default: addressExplanation ?? handshakeExplanation ?? limitExplanation ?? failureExplanation
+    default:
+      addressExplanation ?? questionExplanation ?? handshakeExplanation ?? limitExplanation
+        ?? failureExplanation
     }
   }
 
@@ -17,6 +19,17 @@ extension Reason {
     case .selfAddress: "The address belongs to this machine, or to the gate itself"
     case .privateAddress: "The address is private or reserved, and no matching rule says allow-private"
     case .cnameDenied: "The name is an alias of a name that a rule denies"
+    case .rebinding: "The name resolves only to addresses that are never reached under this rule"
+    default: nil
+    }
+  }
+
+  private var questionExplanation: String? {
+    switch self {
+    case .dnsBudget: "Too many names under this domain were never asked before, as a tunnel through DNS needs"
+    case .searchSuffix: "The resolver put its search suffix behind a name that may itself be resolved"
+    case .recordType: "No rule lets DNS records of this type through"
+    case .syntheticExhausted: "Every synthetic address is taken"
     default: nil
     }
   }

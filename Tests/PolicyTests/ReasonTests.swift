@@ -36,13 +36,26 @@ struct ReasonTests {
     "what the rules and the floor deny is 403",
     arguments: [
       Reason.denyRule, .askRule, .noRule, .specialAddress, .selfAddress, .privateAddress, .cnameDenied,
+      .rebinding, .dnsBudget, .searchSuffix, .recordType,
     ])
   func denials(_ reason: Reason) {
     #expect(reason.status == 403)
   }
 
+  @Test("what may pass a minute later is 503")
+  func laterAgain() {
+    #expect(Reason.syntheticExhausted.status == 503)
+    #expect(Reason.syntheticExhausted.proxyError == "connection_limit_reached")
+    #expect(Reason.rebinding.proxyError == "destination_ip_prohibited")
+  }
+
   @Test("raw values are what records hold")
   func rawValues() {
+    let words = ["rebinding", "dns-budget", "search-suffix", "record-type", "synthetic-exhausted"]
+    #expect(
+      words.map { Reason(rawValue: $0) } == [
+        .rebinding, .dnsBudget, .searchSuffix, .recordType, .syntheticExhausted,
+      ])
     #expect(Reason(rawValue: "rule") == .allowed && Reason(rawValue: "no-rule") == .noRule)
     #expect(NearMiss(rawValue: "protocol") == .traffic && NearMiss(rawValue: "http") == .request)
   }
