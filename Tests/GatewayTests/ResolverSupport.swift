@@ -22,7 +22,8 @@ struct DNSReply {
 
   func bytes(to query: DNSQuery) -> [UInt8] { bytes(id: query.id, question: query.question) }
 
-  /// A record from `NAME TTL A|AAAA|CNAME|SOA VALUE`; an SOA's value is its MINIMUM.
+  /// A record from `NAME TTL A|AAAA|CNAME|SOA|TYPEnnn VALUE`; an SOA's value is its
+  /// MINIMUM, that of a type by number its data in hex digits (RFC 3597 §5).
   static func record(_ text: String) throws -> [UInt8] {
     let fields = text.split(separator: " ").map(String.init)
     try #require(fields.count == 4, "\(text)")
@@ -37,8 +38,15 @@ struct DNSReply {
     case "AAAA": (28, try #require(IPAddress(value)).bytes)
     case "CNAME": (5, try name(value))
     case "SOA": (6, [0, 0] + [UInt8](repeating: 0, count: 16) + number(try #require(UInt32(value))))
+    case let other where other.hasPrefix("TYPE"):
+      (try #require(UInt16(other.dropFirst(4))), try hex(value))
     default: throw ScenarioError.unknown(type)
     }
+  }
+
+  private static func hex(_ digits: String) throws -> [UInt8] {
+    let values = try digits.map { UInt8(try #require($0.hexDigitValue)) }
+    return stride(from: 0, to: values.count - 1, by: 2).map { values[$0] << 4 | values[$0 + 1] }
   }
 
   /// Any labels, so that a test can name what is no host.

@@ -25,17 +25,6 @@ struct Attempt: Sendable {
   }
 }
 
-/// What is known about one address family of a name.
-struct FamilyAnswer: Sendable {
-  var result: Result<[IPAddress], ResolveFailure>
-  var chain: [Hostname]
-  /// When it no longer counts.
-  var until: MonotonicTime
-
-  /// The addresses; empty when there are none.
-  var addresses: [IPAddress] { (try? result.get()) ?? [] }
-}
-
 /// What all inquiries of one resolver draw from and count into.
 struct InquiryResources {
   let upstreams: [Endpoint]
@@ -78,7 +67,7 @@ struct Inquiry: Sendable {
     /// Drop the attempt before, send `attempt`.
     case send
     /// There is an answer, or there will be none.
-    case finish(FamilyAnswer)
+    case finish(InquiryAnswer)
   }
 
   let type: DNSRecordType
@@ -120,7 +109,7 @@ struct Inquiry: Sendable {
       // rest: over TCP it does not matter which.
       resources.statistics.mismatches += 1
       return send(over: .stream, at: now, &resources)
-    case .exact: return take(response, at: now, &resources)
+    case .exact: return take(response, bytes, at: now, &resources)
     }
   }
 
@@ -131,7 +120,7 @@ struct Inquiry: Sendable {
     guard attempt.transport == .stream else { return .wait }
     guard let response = try? DNSResponse(bytes), attempt.match(response) != .none, !response.isTruncated
     else { return bad(at: now, &resources) }
-    return take(response, at: now, &resources)
+    return take(response, bytes, at: now, &resources)
   }
 
   /// The attempt's socket failed.
@@ -159,7 +148,7 @@ struct Inquiry: Sendable {
   }
 
   private mutating func take(
-    _ response: DNSResponse, at now: MonotonicTime, _ resources: inout InquiryResources
+    _ response: DNSResponse, _ message: [UInt8], at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
     if response.isTruncated { return send(over: .stream, at: now, &resources) }
     guard let sections = try? response.sections() else { return bad(at: now, &resources) }
@@ -168,7 +157,8 @@ struct Inquiry: Sendable {
     }
     do throws(ResolveFailure) {
       let room = ResolverLimit.chain - chain.count
-      let answer = try UpstreamAnswer.read(sections, question: attempt.query.question, room: room)
+      let answer = try UpstreamAnswer.read(
+        sections, of: message, question: attempt.query.question, room: room)
       return take(answer, at: now, &resources)
     } catch {
       return error == .chainTooLong ? fail(error, at: now) : bad(at: now, &resources)
@@ -182,11 +172,11 @@ struct Inquiry: Sendable {
     timeToLive = min(timeToLive, answer.timeToLive)
     let until = now + .seconds(Int64(timeToLive))
     switch answer.content {
-    case .addresses(let addresses):
-      return .finish(FamilyAnswer(result: .success(addresses), chain: chain, until: until))
-    case .noData: return .finish(FamilyAnswer(result: .failure(.noAddresses), chain: chain, until: until))
+    case .found(let content):
+      return .finish(InquiryAnswer(result: .success(content), chain: chain, until: until))
+    case .noData: return .finish(InquiryAnswer(result: .failure(.noAddresses), chain: chain, until: until))
     case .nameDoesNotExist:
-      return .finish(FamilyAnswer(result: .failure(.nameDoesNotExist), chain: chain, until: until))
+      return .finish(InquiryAnswer(result: .failure(.nameDoesNotExist), chain: chain, until: until))
     case .alias(let target):
       guard chain.count < ResolverLimit.chain else { return fail(.chainTooLong, at: now) }
       name = target
@@ -217,6 +207,6 @@ struct Inquiry: Sendable {
   }
 
   private func fail(_ failure: ResolveFailure, at now: MonotonicTime) -> Step {
-    .finish(FamilyAnswer(result: .failure(failure), chain: chain, until: now + ResolverLimit.failureMemory))
+    .finish(InquiryAnswer(result: .failure(failure), chain: chain, until: now + ResolverLimit.failureMemory))
   }
 }

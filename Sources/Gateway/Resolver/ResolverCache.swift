@@ -4,10 +4,10 @@ import Wire
 
 /// What is known about both address families of a name.
 struct FamilyAnswers: Sendable {
-  var v4: FamilyAnswer?
-  var v6: FamilyAnswer?
+  var v4: InquiryAnswer?
+  var v6: InquiryAnswer?
 
-  subscript(type: DNSRecordType) -> FamilyAnswer? {
+  subscript(type: DNSRecordType) -> InquiryAnswer? {
     get { type == .aaaa ? v6 : v4 }
     set { if type == .aaaa { v6 = newValue } else { v4 = newValue } }
   }
@@ -25,7 +25,7 @@ struct FamilyAnswers: Sendable {
   }
 
   /// Both families' aliases, one that is in both but once.
-  private func chain(of answers: [FamilyAnswer]) -> [Hostname] {
+  private func chain(of answers: [InquiryAnswer]) -> [Hostname] {
     answers.reduce(into: []) { chain, answer in
       for alias in answer.chain where !chain.contains(alias) { chain.append(alias) }
     }

@@ -4,9 +4,9 @@ import Wire
 /// What one response says about the question it answers.
 struct UpstreamAnswer: Hashable, Sendable {
   enum Content: Hashable, Sendable {
-    /// At least one address.
-    case addresses([IPAddress])
-    /// The name has no address of this type.
+    /// At least one record of the type asked for.
+    case found(InquiryAnswer.Content)
+    /// The name has no record of this type.
     case noData
     /// The name at the end of the chain does not exist.
     case nameDoesNotExist
@@ -22,11 +22,14 @@ struct UpstreamAnswer: Hashable, Sendable {
 
   /// Reads the records that stand on the chain from the question, and no other.
   ///
-  /// - Parameter room: How many aliases may still follow.
-  /// - Throws: `.chainTooLong`; `.badResponse` when an alias is no host name.
+  /// - Parameters:
+  ///   - message: The whole response that `sections` are of.
+  ///   - room: How many aliases may still follow.
+  /// - Throws: `.chainTooLong`; `.badResponse` when an alias is no host name, or
+  ///   when data does not fit its type.
   /// - Source: RFC 1034 §3.6.2 (aliases), RFC 2308 §2 and §5 (negative answers).
   static func read(
-    _ sections: DNSSections, question: DNSQuestion, room: Int = ResolverLimit.chain
+    _ sections: DNSSections, of message: [UInt8], question: DNSQuestion, room: Int = ResolverLimit.chain
   ) throws(ResolveFailure) -> UpstreamAnswer {
     let answers = sections.answers.filter { $0.recordClass == dnsClassInternet }.map(\.withFoldedOwner)
     var end = question.name.folded
@@ -45,7 +48,7 @@ struct UpstreamAnswer: Hashable, Sendable {
       content = .nameDoesNotExist
       lifetimes.append(negativeLifetime(of: end, in: sections))
     } else if !found.isEmpty {
-      content = .addresses(addresses(in: found))
+      content = .found(try InquiryAnswer.Content(found, at: end, of: message))
       lifetimes += found.map(\.effectiveTTL)
     } else if let last = chain.last, !sections.authorities.contains(where: { $0.type == .soa }) {
       content = .alias(last)
@@ -70,16 +73,6 @@ struct UpstreamAnswer: Hashable, Sendable {
     return found
   }
 
-  /// The addresses in order, each once.
-  private static func addresses(in records: [DNSRecord]) -> [IPAddress] {
-    var addresses: [IPAddress] = []
-    for case .address(let address) in records.lazy.map(\.data) where !addresses.contains(address) {
-      addresses.append(address)
-      if addresses.count == ResolverLimit.addresses { break }
-    }
-    return addresses
-  }
-
   /// How long a negative answer counts, in seconds: the smaller of the SOA's own
   /// time to live and its MINIMUM. Without an SOA of a zone that holds `name` it
   /// is the shortest we know, enough to stop a flood of the same question.
@@ -102,5 +95,37 @@ extension DNSRecord {
     var copy = self
     copy.owner = owner.folded
     return copy
+  }
+}
+
+extension InquiryAnswer.Content {
+  /// - Parameters:
+  ///   - records: At least one, all of one type and of the name `owner`.
+  ///   - message: What they came in.
+  /// - Throws: `.badResponse`.
+  fileprivate init(
+    _ records: [DNSRecord], at owner: DNSName, of message: [UInt8]
+  ) throws(ResolveFailure) {
+    switch records[0].data {
+    case .address: self = .addresses(Self.addresses(in: records))
+    case .canonicalName(let target):
+      guard let name = target.hostname else { throw .badResponse }
+      self = .alias(name)
+    case .startOfAuthority, .other:
+      guard let data = try? DNSRecordRebuild.answers(in: message, of: owner, type: records[0].type),
+        !data.isEmpty
+      else { throw .badResponse }
+      self = .records(data)
+    }
+  }
+
+  /// The addresses in order, each once.
+  private static func addresses(in records: [DNSRecord]) -> [IPAddress] {
+    var addresses: [IPAddress] = []
+    for case .address(let address) in records.lazy.map(\.data) where !addresses.contains(address) {
+      addresses.append(address)
+      if addresses.count == ResolverLimit.addresses { break }
+    }
+    return addresses
   }
 }
