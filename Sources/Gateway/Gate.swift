@@ -19,7 +19,7 @@ public final class Gate: @unchecked Sendable {
   let log: AuditLog
   let shards: [Shard]
   let admission: Admittance
-  let upstreams: [Endpoint]
+  let routes: UpstreamRoutes
   let startedAt = MonotonicTime.now()
   var listeners: ListenerSet
   var snapshot: PolicySnapshot
@@ -31,7 +31,7 @@ public final class Gate: @unchecked Sendable {
 
   init(_ parts: StartParts, listeners: ListenerSet, log: AuditLog, words: Logger) throws(StartError) {
     configuration = parts.configuration
-    upstreams = parts.upstreams
+    routes = parts.routes
     self.words = words
     self.log = log
     self.listeners = listeners

@@ -9,7 +9,9 @@ public struct GateConfiguration: Sendable {
   /// Shared proxy listeners; those of agents come from the policy.
   public var proxyListeners: [ListenAddress]
   /// Upstream resolvers; nil takes those of `/etc/resolv.conf`.
-  public var upstreams: [Endpoint]?
+  public var upstreams: [Upstream]?
+  /// Zones with upstreams of their own.
+  public var forwards: [UpstreamForward]
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.
@@ -27,13 +29,15 @@ public struct GateConfiguration: Sendable {
 
   /// Makes a configuration.
   public init(
-    policyPath: String, proxyListeners: [ListenAddress], upstreams: [Endpoint]? = nil, auditLogPath: String,
-    controlPath: String, loops: Int? = nil, rotateAt: Int64? = nil, environment: [String: String],
+    policyPath: String, proxyListeners: [ListenAddress], upstreams: [Upstream]? = nil,
+    forwards: [UpstreamForward] = [], auditLogPath: String, controlPath: String, loops: Int? = nil,
+    rotateAt: Int64? = nil, environment: [String: String],
     workingDirectory: String, version: String
   ) {
     self.policyPath = policyPath
     self.proxyListeners = proxyListeners
     self.upstreams = upstreams
+    self.forwards = forwards
     self.auditLogPath = auditLogPath
     self.controlPath = controlPath
     self.loops = loops

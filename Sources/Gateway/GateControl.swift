@@ -181,9 +181,16 @@ extension Gate {
   private func resolverStatus(_ reports: [ShardReport]) -> ResolverStatus {
     let sum = reports.reduce(ResolverStatistics()) { $0 + $1.resolver }
     return ResolverStatus(
-      upstreams: upstreams.map(\.description), lookups: sum.lookups + sum.cacheHits, cached: sum.cacheHits,
+      upstreams: routes.words, lookups: sum.lookups + sum.cacheHits, cached: sum.cacheHits,
       queries: sum.datagramQueries + sum.streamQueries,
       failures: sum.timeouts + sum.upstreamFailures + sum.badResponses)
+  }
+}
+
+extension UpstreamRoutes {
+  /// Each upstream as it is written on the command line.
+  fileprivate var words: [String] {
+    standard.map(\.description) + zones.flatMap { zone in zone.upstreams.map { "\(zone.name)=\($0)" } }
   }
 }
 

@@ -12,14 +12,17 @@ import PolicyFile
 struct StartParts {
   var configuration: GateConfiguration
   var loaded: LoadedPolicy
-  var upstreams: [Endpoint]
+  var routes: UpstreamRoutes
   let descriptors: DescriptorBudget
 
   /// Reads the policy and the resolvers; touches nothing.
   init(_ configuration: GateConfiguration) throws(StartError) {
     self.configuration = configuration
     do { loaded = try configuration.loadPolicy(generation: 1) } catch { throw .policy(error) }
-    upstreams = try configuration.resolvers()
+    routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
+    guard routes.all.allSatisfy({ $0.transport == .plain }) else {
+      throw .configuration("DNS over TLS is not spoken yet. Name a plain resolver, ADDRESS[:PORT].")
+    }
     descriptors = DescriptorBudget(
       limit: Int(clamping: raiseDescriptorLimit().soft), loops: configuration.loopCount,
       listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count)
@@ -30,13 +33,13 @@ struct StartParts {
   var resolver: ResolverConfiguration {
     let addresses = localAddresses()
     return ResolverConfiguration(
-      upstreams: upstreams, hosts: HostsFile.load(),
+      routes: routes, hosts: HostsFile.load(),
       ipv6: addresses.contains { !$0.isV4 && ($0.addressClass == .global || $0.addressClass == .privateUse) },
       hostsPath: "/etc/hosts", lookupsInFlight: descriptors.lookupsPerLoop)
   }
 
   func floor(_ listeners: ListenerSet) -> Floor {
-    Floor(localAddresses: localAddresses(), listeners: listeners.endpoints, resolvers: Set(upstreams))
+    Floor(localAddresses: localAddresses(), listeners: listeners.endpoints, resolvers: routes.endpoints)
   }
 }
 
@@ -52,9 +55,9 @@ extension GateConfiguration {
     return loaded
   }
 
-  fileprivate func resolvers() throws(StartError) -> [Endpoint] {
+  fileprivate func resolvers() throws(StartError) -> [Upstream] {
     if let upstreams { return upstreams }
-    do { return try ResolverSettings.load() } catch {
+    do { return try ResolverSettings.load().map { Upstream($0) } } catch {
       throw .configuration("\(error) Name a resolver with --dns-upstream ADDRESS.")
     }
   }

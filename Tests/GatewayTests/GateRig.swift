@@ -96,7 +96,7 @@ final class GateRig: Sendable {
     let configuration = GateConfiguration(
       policyPath: directory + "/policy.yaml",
       proxyListeners: shared.compactMap { ListenAddress(expand($0, paths)) },
-      upstreams: [resolver], auditLogPath: directory + "/log/audit.jsonl",
+      upstreams: [Upstream(resolver)], auditLogPath: directory + "/log/audit.jsonl",
       controlPath: directory + "/control/control.sock", loops: loops, environment: [:],
       workingDirectory: directory, version: "test")
     return try Gate.start(configuration, words: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

@@ -16,7 +16,8 @@ struct ResolverDriverTests {
   ) throws -> LoopRig<Resolver> {
     let hosts = hostsPath.map { HostsFile.load(path: $0) } ?? HostsFile()
     let configuration = ResolverConfiguration(
-      upstreams: upstreams, hosts: hosts, ipv6: ipv6, hostsPath: hostsPath)
+      routes: UpstreamRoutes(standard: upstreams.map { Upstream($0) }), hosts: hosts, ipv6: ipv6,
+      hostsPath: hostsPath)
     return try LoopRig { Resolver(loop: $0, configuration: configuration) }
   }
 

@@ -13,8 +13,8 @@ struct InquiryBench {
   var inquiry: Inquiry
 
   init(_ name: String, _ type: UInt16, upstreams: [String] = ["11.11.0.53"]) throws {
-    let upstreams = try upstreams.map { Endpoint(try #require(IPAddress($0)), .domain) }
-    resources = InquiryResources(upstreams: upstreams, random: { .random(in: .min ... .max) })
+    let routes = UpstreamRoutes(standard: try upstreams.map { try Upstream($0) })
+    resources = InquiryResources(routes: routes, random: { .random(in: .min ... .max) })
     inquiry = try #require(
       Inquiry(try Hostname(name), DNSRecordType(rawValue: type), at: Self.now, &resources))
   }
@@ -23,7 +23,7 @@ struct InquiryBench {
   mutating func reply(_ reply: DNSReply) -> Inquiry.Step {
     let attempt = inquiry.attempt
     let bytes = reply.bytes(to: attempt.query)
-    return inquiry.receive(datagram: bytes, from: attempt.upstream, at: Self.now, &resources)
+    return inquiry.receive(datagram: bytes, from: attempt.upstream.endpoint, at: Self.now, &resources)
   }
 
   /// The answer that the upstream's words make; nil when there is none yet.
@@ -97,7 +97,7 @@ struct ResolverInquiryTests {
       Issue.record("it was believed")
       return
     }
-    #expect(bench.inquiry.attempt.upstream.address == IPAddress("11.11.0.54"))
+    #expect(bench.inquiry.attempt.upstream.endpoint.address == IPAddress("11.11.0.54"))
     #expect(bench.resources.statistics.badResponses == 1)
     #expect(
       try bench.answer(Self.answer("a.test 60 TYPE15 000a00"))?.result == .success(.records([[0, 10, 0]])))

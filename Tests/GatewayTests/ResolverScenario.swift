@@ -25,6 +25,7 @@ import Wire
 struct ResolverScenario: Sendable, CustomTestStringConvertible {
   var name: String
   var upstreams = ["11.11.0.53"]
+  var forwards: [String] = []
   var hosts = ""
   var ipv6 = false
   var steps: String
@@ -32,7 +33,7 @@ struct ResolverScenario: Sendable, CustomTestStringConvertible {
   var testDescription: String { name }
 
   func run() throws {
-    var bench = try ResolverBench(upstreams: upstreams, hosts: hosts, ipv6: ipv6)
+    var bench = try ResolverBench(upstreams: upstreams, forwards: forwards, hosts: hosts, ipv6: ipv6)
     for line in steps.split(separator: "\n") {
       let words = line.split(separator: " ").map(String.init)
       guard let verb = words.first else { continue }

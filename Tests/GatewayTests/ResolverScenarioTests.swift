@@ -16,6 +16,9 @@ struct ResolverScenarioTests {
   @Test("Both address families", arguments: familiesStories)
   func families(_ scenario: ResolverScenario) throws { try scenario.run() }
 
+  @Test("Zones with upstreams of their own", arguments: zonesStories)
+  func zones(_ scenario: ResolverScenario) throws { try scenario.run() }
+
   @Test("What is remembered, and how long", arguments: memoryStories)
   func memory(_ scenario: ResolverScenario) throws { try scenario.run() }
 }

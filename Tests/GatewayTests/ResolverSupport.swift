@@ -87,12 +87,14 @@ struct ResolverBench {
   var alarms: [Hostname: MonotonicTime] = [:]
 
   init(
-    upstreams: [String] = ["11.11.0.53"], hosts: String = "", ipv6: Bool = false, cachedNames: Int = 100,
-    lookupsInFlight: Int = 256
+    upstreams: [String] = ["11.11.0.53"], forwards: [String] = [], hosts: String = "", ipv6: Bool = false,
+    cachedNames: Int = 100, lookupsInFlight: Int = 256
   ) throws {
-    let endpoints = try upstreams.map { Endpoint(try #require(IPAddress($0)), .domain) }
+    let routes = UpstreamRoutes(
+      standard: try upstreams.map { try Upstream($0) }, forwards: try forwards.map { try UpstreamForward($0) }
+    )
     let configuration = ResolverConfiguration(
-      upstreams: endpoints, hosts: HostsFile.parse(Array(hosts.utf8)), ipv6: ipv6,
+      routes: routes, hosts: HostsFile.parse(Array(hosts.utf8)), ipv6: ipv6,
       lookupsInFlight: lookupsInFlight)
     core = ResolverCore(
       configuration, cachedNames: cachedNames,

@@ -9,7 +9,7 @@ struct Attempt: Sendable {
 
   /// Never the same for two attempts of one resolver.
   let serial: UInt64
-  let upstream: Endpoint
+  let upstream: Upstream
   let query: DNSQuery
   let transport: Transport
   let deadline: MonotonicTime
@@ -27,19 +27,19 @@ struct Attempt: Sendable {
 
 /// What all inquiries of one resolver draw from and count into.
 struct InquiryResources {
-  let upstreams: [Endpoint]
+  let routes: UpstreamRoutes
   /// 64 bits that nobody can foretell.
   let random: @Sendable () -> UInt64
   var statistics = ResolverStatistics()
   private var serial: UInt64 = 0
 
-  init(upstreams: [Endpoint], random: @escaping @Sendable () -> UInt64) {
-    self.upstreams = upstreams
+  init(routes: UpstreamRoutes, random: @escaping @Sendable () -> UInt64) {
+    self.routes = routes
     self.random = random
   }
 
   mutating func attempt(
-    _ name: Hostname, _ type: DNSRecordType, at upstream: Endpoint, over transport: Attempt.Transport,
+    _ name: Hostname, _ type: DNSRecordType, at upstream: Upstream, over transport: Attempt.Transport,
     deadline: MonotonicTime
   ) -> Attempt {
     serial &+= 1
@@ -57,8 +57,9 @@ struct InquiryResources {
 
 /// One question, name and type, until the upstreams answered or the time is over.
 ///
-/// Upstreams are asked in order. One that is silent for 2 s goes to the end of
-/// the line, one that fails leaves it. No other is ever asked.
+/// The upstreams of the name's zone are asked in order, and no other. One that is
+/// silent for 2 s goes to the end of the line, one that fails leaves it. Behind an
+/// alias that leads into another zone, that zone's upstreams are asked.
 struct Inquiry: Sendable {
   /// What has to happen after an event.
   enum Step {
@@ -74,21 +75,24 @@ struct Inquiry: Sendable {
   private(set) var attempt: Attempt
   private let over: MonotonicTime
   private var name: Hostname
-  private var line: [Endpoint]
+  private var line: [Upstream]
   private var chain: [Hostname] = []
   private var timeToLive = ResolverLimit.timeToLive.upperBound
   private var untried: Int
   private var silences = 0
 
-  /// Starts with the first upstream; nil when there is none.
+  /// Starts with the first upstream; nil when nobody is asked for this name:
+  /// `UpstreamRoutes.refusal(of:)` says why.
   init?(
     _ name: Hostname, _ type: DNSRecordType, at now: MonotonicTime, _ resources: inout InquiryResources
   ) {
-    guard let first = resources.upstreams.first else { return nil }
+    guard case .upstreams(let line) = resources.routes.route(of: name), let first = line.first else {
+      return nil
+    }
     self.name = name
     self.type = type
     over = now + ResolverLimit.lookup
-    line = resources.upstreams
+    self.line = line
     untried = line.count - 1
     attempt = resources.attempt(
       name, type, at: first, over: .datagram, deadline: now + ResolverLimit.attempt)
@@ -99,7 +103,7 @@ struct Inquiry: Sendable {
     datagram bytes: [UInt8], from sender: Endpoint, at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
     guard attempt.transport == .datagram else { return .wait }
-    guard sender == attempt.upstream, let response = try? DNSResponse(bytes) else {
+    guard sender == attempt.upstream.endpoint, let response = try? DNSResponse(bytes) else {
       return mismatch(at: now, &resources)
     }
     switch attempt.match(response) {
@@ -156,9 +160,10 @@ struct Inquiry: Sendable {
       return socketFailed(at: now, &resources)
     }
     do throws(ResolveFailure) {
-      let room = ResolverLimit.chain - chain.count
+      let routes = resources.routes, route = routes.route(of: name)
       let answer = try UpstreamAnswer.read(
-        sections, of: message, question: attempt.query.question, room: room)
+        sections, of: message, question: attempt.query.question, room: ResolverLimit.chain - chain.count,
+        within: { routes.route(of: $0) == route })
       return take(answer, at: now, &resources)
     } catch {
       return error == .chainTooLong ? fail(error, at: now) : bad(at: now, &resources)
@@ -179,6 +184,23 @@ struct Inquiry: Sendable {
       return .finish(InquiryAnswer(result: .failure(.nameDoesNotExist), chain: chain, until: until))
     case .alias(let target):
       guard chain.count < ResolverLimit.chain else { return fail(.chainTooLong, at: now) }
+      return follow(target, until: until, at: now, &resources)
+    }
+  }
+
+  /// Asks for what the name is an alias of.
+  private mutating func follow(
+    _ target: Hostname, until: MonotonicTime, at now: MonotonicTime, _ resources: inout InquiryResources
+  ) -> Step {
+    let route = resources.routes.route(of: target)
+    switch route {
+    case .nobody: return fail(.serverFailure, at: now)
+    case .nowhere:
+      return .finish(InquiryAnswer(result: .failure(.nameDoesNotExist), chain: chain, until: until))
+    case .upstreams(let line):
+      if route != resources.routes.route(of: name) {
+        (self.line, untried, silences) = (line, line.count - 1, 0)
+      }
       name = target
       return send(over: .datagram, at: now, &resources)
     }

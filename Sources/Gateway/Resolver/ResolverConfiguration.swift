@@ -2,8 +2,8 @@ import Addressing
 
 /// Whom a resolver asks and what it knows beforehand.
 public struct ResolverConfiguration: Sendable {
-  /// The upstream resolvers, in the order they are asked. No other is ever asked.
-  public var upstreams: [Endpoint]
+  /// Which upstreams are asked for which names. No other is ever asked.
+  public var routes: UpstreamRoutes
   /// Names that are never asked upstream.
   public var hosts: HostsFile
   /// Where `hosts` was read from and is read again when it changes; nil: never.
@@ -15,9 +15,10 @@ public struct ResolverConfiguration: Sendable {
 
   /// Makes a configuration.
   public init(
-    upstreams: [Endpoint], hosts: HostsFile, ipv6: Bool, hostsPath: String? = nil, lookupsInFlight: Int? = nil
+    routes: UpstreamRoutes, hosts: HostsFile, ipv6: Bool, hostsPath: String? = nil,
+    lookupsInFlight: Int? = nil
   ) {
-    self.upstreams = upstreams
+    self.routes = routes
     self.hosts = hosts
     self.ipv6 = ipv6
     self.lookupsInFlight = lookupsInFlight ?? ResolverLimit.lookupsInFlight

@@ -64,7 +64,7 @@ struct ResolverCore {
   ) {
     hosts = configuration.hosts
     types = configuration.ipv6 ? [.aaaa, .a] : [.a]
-    resources = InquiryResources(upstreams: configuration.upstreams, random: random)
+    resources = InquiryResources(routes: configuration.routes, random: random)
     cache = ResolverCache(capacity: cachedNames)
     maximumLookups = configuration.lookupsInFlight
     lookupStock = FairStock(
@@ -95,7 +95,7 @@ struct ResolverCore {
       return .known(result)
     }
     if let result = localResult(for: name) { return .known(result) }
-    guard !resources.upstreams.isEmpty else { return .known(.failure(.serverFailure)) }
+    if let failure = resources.routes.refusal(of: name) { return .known(.failure(failure)) }
     guard waiterStock.take(for: agent) else { return overflow() }
     lastToken += 1
     let token = ResolveToken(name: name, serial: lastToken)
@@ -134,21 +134,15 @@ struct ResolverCore {
     }
   }
 
-  /// What is answered without any upstream: the hosts file, and names that by
-  /// their definition never leave the host.
-  ///
-  /// - Source: RFC 6761 §6.3 and §6.4, RFC 7686 §2.
+  /// The addresses of a name that is known without any upstream, from the hosts
+  /// file or by its definition (RFC 6761 §6.3).
   private func localResult(for name: Hostname) -> Result<Resolution, ResolveFailure>? {
     if let addresses = hosts.addresses(of: name) {
       return .success(Resolution(addresses: addresses, fromHosts: true))
     }
-    switch name.labels.last {
-    case "localhost":
-      let loopback: [IPAddress] = [.v6(high: 0, low: 1), .v4(0x7f00_0001)]
-      return .success(Resolution(addresses: loopback, fromHosts: true))
-    case "invalid", "onion": return .failure(.nameDoesNotExist)
-    default: return nil
-    }
+    guard name.labels.last == "localhost" else { return nil }
+    let loopback: [IPAddress] = [.v6(high: 0, low: 1), .v4(0x7f00_0001)]
+    return .success(Resolution(addresses: loopback, fromHosts: true))
   }
 
   private mutating func overflow() -> Reply {
@@ -267,8 +261,8 @@ struct ResolverCore {
   private func send(_ attempt: Attempt, for name: Hostname) -> Effect {
     let token = QueryToken(name: name, type: attempt.query.question.type, serial: attempt.serial)
     return switch attempt.transport {
-    case .datagram: .sendDatagram(token, to: attempt.upstream, attempt.query.encoded)
-    case .stream: .sendMessage(token, to: attempt.upstream, attempt.query.encoded)
+    case .datagram: .sendDatagram(token, to: attempt.upstream.endpoint, attempt.query.encoded)
+    case .stream: .sendMessage(token, to: attempt.upstream.endpoint, attempt.query.encoded)
     }
   }
 }

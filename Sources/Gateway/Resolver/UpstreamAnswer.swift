@@ -25,11 +25,14 @@ struct UpstreamAnswer: Hashable, Sendable {
   /// - Parameters:
   ///   - message: The whole response that `sections` are of.
   ///   - room: How many aliases may still follow.
+  ///   - isOurs: Whether this upstream is the one to ask for a name. An alias that
+  ///     leads to another name ends the chain: what is said about that is not heard.
   /// - Throws: `.chainTooLong`; `.badResponse` when an alias is no host name, or
   ///   when data does not fit its type.
   /// - Source: RFC 1034 §3.6.2 (aliases), RFC 2308 §2 and §5 (negative answers).
   static func read(
-    _ sections: DNSSections, of message: [UInt8], question: DNSQuestion, room: Int = ResolverLimit.chain
+    _ sections: DNSSections, of message: [UInt8], question: DNSQuestion, room: Int = ResolverLimit.chain,
+    within isOurs: (Hostname) -> Bool = { _ in true }
   ) throws(ResolveFailure) -> UpstreamAnswer {
     let answers = sections.answers.filter { $0.recordClass == dnsClassInternet }.map(\.withFoldedOwner)
     var end = question.name.folded
@@ -40,6 +43,9 @@ struct UpstreamAnswer: Hashable, Sendable {
       guard let target = alias.target.hostname else { throw .badResponse }
       chain.append(target)
       lifetimes.append(alias.lifetime)
+      guard isOurs(target) else {
+        return UpstreamAnswer(content: .alias(target), chain: chain, timeToLive: clamped(lifetimes))
+      }
       end = alias.target.folded
     }
     let found = answers.filter { $0.type == question.type && $0.owner == end }

@@ -127,7 +127,6 @@ struct Explain: Verb {
     let listeners = addresses.compactMap { address in
       if case .tcp(let endpoint) = address { endpoint } else { nil }
     }
-    let resolvers = upstream.dnsUpstream.isEmpty ? (try? ResolverSettings.load()) ?? [] : upstream.dnsUpstream
-    return Floor(localAddresses: localAddresses(), listeners: listeners, resolvers: Set(resolvers))
+    return Floor(localAddresses: localAddresses(), listeners: listeners, resolvers: upstream.endpoints)
   }
 }

@@ -60,7 +60,7 @@ struct Serve: Verb {
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let configuration = GateConfiguration(
       policyPath: try policy.path(in: here), proxyListeners: proxyListen,
-      upstreams: upstream.dnsUpstream.isEmpty ? nil : upstream.dnsUpstream,
+      upstreams: upstream.standard, forwards: upstream.dnsForward,
       auditLogPath: auditLog.path(in: here),
       controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt,
       environment: here.environment,

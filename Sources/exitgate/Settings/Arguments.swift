@@ -1,6 +1,7 @@
 import Addressing
 import ArgumentParser
 import Audit
+import Gateway
 import Policy
 
 /// Readers of option values; each error says what to write instead.
@@ -14,13 +15,14 @@ enum Reading {
     return address
   }
 
-  /// `ADDRESS` or `ADDRESS:PORT`; port 53 otherwise.
-  @Sendable static func resolver(_ text: String) throws -> Endpoint {
-    guard let endpoint = Endpoint(text, defaultPort: .domain) else {
-      throw ValidationError(
-        "It is no address of a resolver. Write 10.0.0.2, 10.0.0.2:53 or [2001:db8::1]:53.")
-    }
-    return endpoint
+  /// `ADDRESS[:PORT]` or `tls://ADDRESS[:PORT]#NAME`.
+  @Sendable static func upstream(_ text: String) throws -> Upstream {
+    do { return try Upstream(text) } catch { throw ValidationError(error.description) }
+  }
+
+  /// `ZONE=UPSTREAM`.
+  @Sendable static func forward(_ text: String) throws -> UpstreamForward {
+    do { return try UpstreamForward(text) } catch { throw ValidationError(error.description) }
   }
 
   @Sendable static func agent(_ text: String) throws -> AgentName {

@@ -1,5 +1,6 @@
 import Addressing
 import ArgumentParser
+import Gateway
 import Glibc
 
 /// Where a running gate is spoken to.
@@ -57,6 +58,22 @@ struct UpstreamOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A resolver to ask instead of those in /etc/resolv.conf. Can be repeated.", valueName: "address[:port]"),
-    transform: Reading.resolver)
-  var dnsUpstream: [Endpoint] = []
+    transform: Reading.upstream)
+  var dnsUpstream: [Upstream] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "A zone, and the resolver that alone is asked for its names: corp.example=10.0.0.2. Can be repeated; those of one zone are tried in order.",
+      valueName: "zone=upstream"),
+    transform: Reading.forward)
+  var dnsForward: [UpstreamForward] = []
+
+  /// What is asked instead of the system's choice; nil when nobody says.
+  var standard: [Upstream]? { dnsUpstream.isEmpty ? nil : dnsUpstream }
+
+  /// All that are out of agents' reach.
+  var endpoints: Set<Endpoint> {
+    let standard = standard ?? ((try? ResolverSettings.load()) ?? []).map { Upstream($0) }
+    return UpstreamRoutes(standard: standard, forwards: dnsForward).endpoints
+  }
 }
