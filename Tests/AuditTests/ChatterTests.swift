@@ -74,11 +74,34 @@ struct ChatterTests {
     #expect(written + counted == 1_000_000)
   }
 
-  @Test("agents without number share what one agent has")
+  @Test("DOS-06: of agents without number each is heard by its own name, and none is counted under another")
   func agents() throws {
     let chatter = Table()
-    for index in 0..<2000 { _ = chatter.admit(denial("a.test", agent: try #require(AgentName("a\(index)")))) }
-    #expect(chatter.count <= Chatter.agentLimit + 1)
+    let names = try (0..<2000).map { try #require(AgentName("a\($0)")) } + [.default]
+    var written: [AgentName: UInt64] = [:]
+    for name in names {
+      for host in ["a.test", "b.test", "c.test"] where chatter.admit(denial(host, agent: name)) {
+        written[name, default: 0] += 1
+      }
+    }
+    #expect(Set(written.keys) == Set(names), "the first denial of each is in the log")
+    #expect(chatter.count <= Chatter.agentLimit * 3, "those who came late have no kinds of their own")
+    for rollUp in chatter.drain() { written[rollUp.agent, default: 0] += rollUp.count }
+    #expect(written.values.allSatisfy { $0 == 3 }, "what is not written is counted, each under its own name")
+  }
+
+  @Test("an agent that came late has kinds of its own once there is room")
+  func room() throws {
+    let chatter = Table()
+    for index in 0...Chatter.agentLimit {
+      _ = chatter.admit(denial("a.test", at: 0, agent: try #require(AgentName("a\(index)"))))
+    }
+    let late = try #require(AgentName("a\(Chatter.agentLimit)"))
+    #expect(!chatter.admit(denial("b.test", at: 1, agent: late)), "counted with what else it was denied")
+    #expect(chatter.rollUps(atMilliseconds: 10_000).map(\.agent) == [late])
+    _ = chatter.rollUps(atMilliseconds: 30_000)
+    #expect(chatter.admit(denial("b.test", at: 30_001, agent: late)))
+    #expect(chatter.admit(denial("c.test", at: 30_001, agent: late)))
   }
 
   @Test("times at the ends of their type do not trap")
