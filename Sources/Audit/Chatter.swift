@@ -13,7 +13,9 @@ public struct Chatter: Sendable {
   public static let period: UInt64 = 10_000_000_000
   /// The most kinds that are told apart for one agent; the rest share a bucket.
   public static let keysPerAgent = 512
-  /// The most agents that have kinds of their own.
+  /// The most agents that have kinds of their own. An agent beyond them has one
+  /// roll-up for all it is denied, so that nothing is ever counted under
+  /// another's name; how many those are, the policy that names them bounds.
   public static let agentLimit = 256
 
   /// What makes denials identical.
@@ -51,6 +53,8 @@ public struct Chatter: Sendable {
   }
 
   struct Bucket: Sendable {
+    /// The most kinds that are told apart.
+    let keyLimit: Int
     var entries: [Key: Entry] = [:]
     var overflow: Entry?
   }
@@ -68,9 +72,8 @@ public struct Chatter: Sendable {
   /// - Parameter now: In nanoseconds, on a clock that never goes back.
   public mutating func admit(_ record: DecisionRecord, at now: UInt64) -> Bool {
     guard record.verdict == .deny else { return true }
-    let isKnown = agents[record.agent] != nil
-    let agent = isKnown || agents.count < Self.agentLimit ? record.agent : .default
-    return agents[agent, default: Bucket()].admit(record, at: now)
+    let fresh = Bucket(keyLimit: agents.count < Self.agentLimit ? Self.keysPerAgent : 0)
+    return agents[record.agent, default: fresh].admit(record, at: now)
   }
 
   /// What was counted for ten seconds or longer at `now`; quiet kinds are forgotten.
@@ -105,7 +108,7 @@ extension Chatter.Bucket {
       entries[key]?.add(record, at: now)
       return false
     }
-    if entries.count < Chatter.keysPerAgent {
+    if entries.count < keyLimit {
       entries[key] = Chatter.Entry(record, at: now)
       return true
     }
