@@ -61,9 +61,9 @@ def test_DOS_01_bodies_that_stall_or_trickle_end_at_their_deadline(fresh, tmp_pa
         for sock in socks:
             sock.settimeout(3)
         replies = [drain(sock) for sock in socks]
-        assert {(reply.status, reply.ended) for reply in replies} == {(408, "closed")}, set(map(str, replies))
+        assert {(reply.status, reply.ended, reply.json["reason"]) for reply in replies} == {(408, "closed", "body-timeout")}, set(map(str, replies))
         closed = trial.gate.log.wait_for(written, count, event="close", host="plain.test")
-        assert len(closed) == count == len({entry.flow for entry in closed}) and {entry.reason for entry in closed} == {"head-timeout"}, closed
+        assert len(closed) == count == len({entry.flow for entry in closed}) and {entry.reason for entry in closed} == {"body-timeout"}, closed
         eventually(lambda: trial.gate.open_connections == 40 - count)
 
     seen, written = trial.far.mark(), trial.gate.log.mark()

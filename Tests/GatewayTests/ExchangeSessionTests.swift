@@ -343,7 +343,7 @@ struct ExchangeSessionTests {
   func slowBody() throws {
     var bench = try ExchangeBench(ExchangeBench.get("Content-Length: 5\r\n", method: "POST"))
     _ = bench.connect()
-    #expect(bench.on(.deadline).short == ["close head-timeout", "refuse 408 head-timeout"])
+    #expect(bench.on(.deadline).short == ["close body-timeout", "refuse 408 body-timeout"])
   }
 
   @Test("A budget of bytes sent ends the request before the byte that is too many")
