@@ -72,6 +72,8 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case overload
   /// The request head did not come in time.
   case headTimeout = "head-timeout"
+  /// The request body stalled, or did not come in time as a whole.
+  case bodyTimeout = "body-timeout"
   /// The name did not resolve.
   case dnsFailure = "dns-error"
   /// The resolvers did not answer.

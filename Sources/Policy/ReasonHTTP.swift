@@ -6,7 +6,7 @@ extension Reason {
     switch self {
     case .allowed: nil
     case .specialAddress, .selfAddress, .privateAddress, .rebinding: "destination_ip_prohibited"
-    case .malformed, .hostMismatch, .method, .headTimeout: "http_request_error"
+    case .malformed, .hostMismatch, .method, .headTimeout, .bodyTimeout: "http_request_error"
     case .sniMalformed, .notTLS, .helloTimeout, .helloTooLarge: "tls_protocol_error"
     case .connectionLimit, .overload, .syntheticExhausted: "connection_limit_reached"
     case .auditUnavailable, .internalError: "proxy_internal_error"
@@ -33,7 +33,7 @@ extension Reason {
     case .malformed, .hostMismatch: 400
     case .method: 405
     case .unknownAgent: 407
-    case .headTimeout, .helloTimeout: 408
+    case .headTimeout, .bodyTimeout, .helloTimeout: 408
     case .internalError: 500
     case .connectionLimit, .overload, .auditUnavailable, .syntheticExhausted: 503
     case .dnsFailure, .connectRefused, .connectFailed, .badUpstream: 502

@@ -49,6 +49,7 @@ extension Reason {
     case .method: "The gate does not carry this method"
     case .unknownAgent: "The agent is not known, or its token is missing or wrong"
     case .headTimeout: "The request head did not come in time"
+    case .bodyTimeout: "The request body did not come in time"
     default: nil
     }
   }

@@ -308,7 +308,7 @@ extension ExchangeSession {
 
   private mutating func timeOut(at now: Timestamp) -> [Effect] {
     guard !hasBegun else { return finish(.idle, [.cut], at: now) }
-    return fail(awaitsBody ? .headTimeout : .connectTimeout, at: now)
+    return fail(awaitsBody ? .bodyTimeout : .connectTimeout, at: now)
   }
 
   private mutating func cut(_ reason: Reason, at now: Timestamp) -> [Effect] {
