@@ -1,6 +1,12 @@
 import Addressing
 
 /// The narrowest rule, by host, port and protocol, that would allow what was denied.
+///
+/// Of a plain request it names neither method nor path. A path can hold a
+/// secret as well as a query can (webhooks, signed links), so no record keeps
+/// one, and what a denial says should be what `log blocked` says later. Methods
+/// are not told apart where denials are counted. Whoever pastes the rule can
+/// narrow it with `http:`; whoever reads it sees all that it opens.
 public struct SuggestedRule: Hashable, Sendable {
   /// What it would be called: `allow-HOST-PORT`.
   public let id: RuleID
