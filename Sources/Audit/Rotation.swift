@@ -5,14 +5,6 @@ import Synchronization
 
 /// Setting the file aside, and noticing that somebody else did.
 extension AuditLog {
-  /// Begins a new file: on demand of whoever holds the log, or because the file was moved away.
-  public func reopenOrRotate() {
-    writer.withLock { writer in
-      if isInPlace(writer) { rotate(&writer) }
-      commitInPlace(&writer, clock.wall(), checkpoint: false)
-    }
-  }
-
   /// Renames the file to the next segment and begins a new one; the chain goes
   /// on. When that fails the old file goes on too, and a minute later it is
   /// tried again.

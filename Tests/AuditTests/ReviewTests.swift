@@ -93,9 +93,9 @@ struct ReviewTests {
     #expect(lines.count == 2)
     log.append(.decision(decision("a.test", flow: 9)))
     #expect(log.commit())
-    log.reopenOrRotate()
+    log.setAside()
     log.append(.close(closing("a.test", flow: 9)))
-    log.reopenOrRotate()
+    log.setAside()
     #expect(log.commit())
     try drain(&reader, &lines)
     #expect(

@@ -200,3 +200,13 @@ extension String {
     return replacingCharacters(in: range, with: new)
   }
 }
+
+extension AuditLog {
+  /// Begins a new file, however small the old one is.
+  func setAside() {
+    writer.withLock { writer in
+      rotate(&writer)
+      commitInPlace(&writer, clock.wall(), checkpoint: false)
+    }
+  }
+}
