@@ -121,6 +121,7 @@ extension GateTests {
       defer { rig.stop() }
       let kept = try ClientSocket(unix: rig.directory + "/one")
       kept.send("GET http://web.test")
+      try eventually("the connection is taken") { rig.flows == 1 }
       try rig.reload(agents("two", "one"))
       kept.send(String(rig.get("web.test").dropFirst("GET http://web.test".count)))
       #expect(String(decoding: kept.whateverComes().bytes, as: UTF8.self).hasPrefix("HTTP/1.1 407 "))
