@@ -86,6 +86,30 @@ def test_DOS_01_bodies_that_stall_or_trickle_end_at_their_deadline(fresh, tmp_pa
     trial.passes()
 
 
+def test_DOS_04_a_tunnel_ends_after_a_day_however_busy_unless_its_rule_says_otherwise(fresh, tmp_path):
+    """A day that passes in steps shorter than a tunnel may rest, each with a word both ways."""
+    clock = Clock(tmp_path)
+    rules = "".join(f"  - {{ id: {name}, agents: [a1], action: allow, protocol: tcp, to: [{name}.test], ports: [5432], limits: {{ duration: {span} }} }}\n"
+                    for name, span in (("brief", "2h"), ("long", "2d"), ("endless", "none")))
+    trial = fresh(BASE + rules, env=clock.environment)
+    for name in ("brief.test", "long.test", "endless.test", "raw.test"):
+        trial.far.answers(name, GOOD)
+    written = trial.gate.log.mark()
+    tunnels = {rule: trial.opened(f"{name}.test:5432") for rule, name in (("opaque", "raw"), ("brief", "brief"), ("long", "long"), ("endless", "endless"))}
+    ends = {2: "brief", 24: "opaque", 48: "long"}
+    for hour in range(1, 51):
+        clock.elapse(3600 * hour + 5)
+        if over := ends.get(hour):
+            assert drain(tunnels.pop(over)).ended != "open", f"{over} is not over after {hour} h"
+            trial.gate.log.wait_for(written, event="close", rule=over, reason="duration-limit")
+        for rule, sock in tunnels.items():
+            sock.sendall(b"still here")
+            assert sock.recv(100).startswith(b"FLIGHT"), f"{rule} is over after {hour} h"
+    assert list(tunnels) == ["endless"]
+    tunnels["endless"].close()
+    trial.passes()
+
+
 def test_DOS_01_an_answer_that_stalls_ends_as_well(fresh, tmp_path):
     clock = Clock(tmp_path)
     trial = fresh(env=clock.environment)
