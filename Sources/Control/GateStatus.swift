@@ -130,16 +130,20 @@ public struct ConnectionStatus: Hashable, Sendable {
   public var bytesOut: UInt64
   /// Bytes from upstreams to agents, counted when a connection ends.
   public var bytesIn: UInt64
+  /// How long one may last where its rule names no `duration`.
+  public var longest: Duration
 
   /// Makes a status.
   public init(
-    open: Int = 0, accepted: UInt64 = 0, finished: UInt64 = 0, bytesOut: UInt64 = 0, bytesIn: UInt64 = 0
+    open: Int = 0, accepted: UInt64 = 0, finished: UInt64 = 0, bytesOut: UInt64 = 0, bytesIn: UInt64 = 0,
+    longest: Duration = .zero
   ) {
     self.open = open
     self.accepted = accepted
     self.finished = finished
     self.bytesOut = bytesOut
     self.bytesIn = bytesIn
+    self.longest = longest
   }
 }
 

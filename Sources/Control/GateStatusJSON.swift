@@ -100,6 +100,7 @@ extension ConnectionStatus {
       .init("open", .integer(Int64(open))), .init("accepted", count(accepted)),
       .init("finished", count(finished)),
       .init("bytes_out", count(bytesOut)), .init("bytes_in", count(bytesIn)),
+      .init("longest_ms", .integer(milliseconds(longest))),
     ])
   }
 
@@ -107,7 +108,8 @@ extension ConnectionStatus {
     self.init(
       open: try fields.number("open"), accepted: try fields.count("accepted"),
       finished: try fields.count("finished"), bytesOut: try fields.count("bytes_out"),
-      bytesIn: try fields.count("bytes_in"))
+      bytesIn: try fields.count("bytes_in"),
+      longest: .milliseconds(try fields.number("longest_ms") as Int64))
   }
 }
 

@@ -11,8 +11,9 @@ enum Deadlines {
   static let idle = Duration.seconds(7440)
   /// The whole body of a plain request, however steadily it trickles.
   static let requestBody = Duration.seconds(3600)
-  /// The whole of a plain exchange, where its rule sets no `duration`.
-  static let exchange = Duration.seconds(86_400)
+  /// The whole of a tunnel or a plain exchange, where its rule sets no `duration`:
+  /// a working day and a night's run pass, what was forgotten does not stay.
+  static let total = Duration.seconds(86_400)
   /// An upstream that takes a request and does not answer.
   static let response = Duration.seconds(300)
   /// A client that is told no and does not go away.

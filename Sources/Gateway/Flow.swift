@@ -22,6 +22,9 @@ struct Flow: Sendable {
   /// ClientHello. Only audit mode lets such a flow stand.
   var objection: Reason?
 
+  /// How long it may last in all, from when its upstream stands.
+  var longest: Duration { decision.rule?.limits.duration ?? Deadlines.total }
+
   /// The record of a decision about this flow.
   func decisionRecord(
     _ verdict: Action, _ reason: Reason, wouldDeny: Bool = false, layer: Layer? = nil,

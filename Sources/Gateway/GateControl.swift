@@ -165,7 +165,7 @@ extension Gate {
     status.connections = ConnectionStatus(
       open: admission.open, accepted: counters.accepted, finished: counters.finished,
       bytesOut: counters.bytesOut,
-      bytesIn: counters.bytesIn)
+      bytesIn: counters.bytesIn, longest: Deadlines.total)
     status.resolver = resolverStatus(reports)
     status.loops = reports.map { LoopStatus(channels: $0.channels, accepted: $0.counters.accepted) }
     return status

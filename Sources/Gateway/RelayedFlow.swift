@@ -30,10 +30,7 @@ final class RelayedFlow: LiveFlow {
     let relayed = RelayedFlow(flow, endpoint, hold, carried, shard)
     shard.insert(relayed)
     client.deadline = nil
-    let limits = flow.decision.rule?.limits
-    let options = RelayOptions(
-      idle: Deadlines.idle, until: limits?.duration.map { shard.loop.now + $0 }, budgetOut: hold.account?.out,
-      budgetIn: hold.account?.in)
+    let options = RelayOptions(flow, account: hold.account, from: shard.loop.now)
     let relay = Relay(client: client, upstream: upstream, options: options) { relayed.ended($0) }
     relayed.relay = relay
     relay.start(earlyToUpstream: early.toUpstream, earlyToClient: early.toClient)
@@ -69,6 +66,14 @@ final class RelayedFlow: LiveFlow {
         bytesOut: carried.out + relay.bytesOut, bytesIn: carried.back + relay.bytesIn, at: .now()))
     self.relay = nil
     shard.remove(self)
+  }
+}
+
+extension RelayOptions {
+  /// What a relay of `flow` that begins at `now` is held to.
+  init(_ flow: Flow, account: Ledger.Account?, from now: MonotonicTime) {
+    self.init(
+      idle: Deadlines.idle, until: now + flow.longest, budgetOut: account?.out, budgetIn: account?.in)
   }
 }
 

@@ -6,7 +6,7 @@ public struct Limits: Hashable, Sendable {
   public var bytesOut: UInt64?
   /// Bytes from upstream, all connections together.
   public var bytesIn: UInt64?
-  /// How long one connection may last.
+  /// How long one connection may last; nil: as long as the gate lets any.
   public var duration: Duration?
   /// Bytes of labels never seen before, per registered domain and minute.
   public var dnsLabels: LabelBudget?
@@ -22,6 +22,9 @@ public struct Limits: Hashable, Sendable {
     self.duration = duration
     self.dnsLabels = dnsLabels
   }
+
+  /// The longest duration a policy may name, and what `duration: none` stands for: ten years.
+  public static let longestDuration = Duration.seconds(3650 * 86_400)
 
   /// No limit at all.
   public static let none = Limits()

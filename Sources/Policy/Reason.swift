@@ -56,7 +56,7 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case bytesOutLimit = "bytes-out-limit"
   /// The rule's budget of bytes from upstream is spent.
   case bytesInLimit = "bytes-in-limit"
-  /// The connection lasted as long as the rule lets it.
+  /// The connection lasted as long as its rule, or the gate, lets it.
   case durationLimit = "duration-limit"
   /// The audit log cannot be written.
   case auditUnavailable = "audit-unavailable"

@@ -59,7 +59,7 @@ extension Reason {
     case .connectionLimit: "The rule allows no more connections at the same time"
     case .bytesOutLimit: "The rule's budget for bytes sent is spent"
     case .bytesInLimit: "The rule's budget for bytes received is spent"
-    case .durationLimit: "The connection lasted as long as the rule lets it"
+    case .durationLimit: "The connection lasted as long as it may"
     case .noApprover: "A person would have to approve it, and none is there"
     case .revoked: "The rule or approval behind it was taken back"
     case .expired: "The rule or approval behind it ran out"

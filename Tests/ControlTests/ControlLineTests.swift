@@ -168,7 +168,8 @@ extension GateStatus {
         DecisionCount(verdict: .allow, reason: .allowed, count: 8),
         DecisionCount(verdict: .deny, reason: .noRule, count: 4),
       ],
-      connections: ConnectionStatus(open: 3, accepted: 12, finished: 9, bytesOut: 1 << 40, bytesIn: 77),
+      connections: ConnectionStatus(
+        open: 3, accepted: 12, finished: 9, bytesOut: 1 << 40, bytesIn: 77, longest: .seconds(86_400)),
       audit: AuditStatus(
         path: "/var/log/exitgate/audit.jsonl", available: false, records: 12, bytes: 4096, collapsed: 5,
         lastError: "No space left on device"),

@@ -78,6 +78,6 @@ import Testing
   func limitsNone() throws {
     let text = try Repository.text("Tests/Fixtures/policies/good/limits-none.yaml")
     let limits = try loader().load(text: text, named: "p").policy.rules.first?.limits
-    #expect(limits == Limits(dnsLabels: .unlimited))
+    #expect(limits == Limits(duration: Limits.longestDuration, dnsLabels: .unlimited))
   }
 }

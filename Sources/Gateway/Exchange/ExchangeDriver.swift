@@ -60,7 +60,7 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
     openAccount()
     session = ExchangeSession(approach.flow, head, behind: behind, account: account)
     behind = []
-    until = shard.loop.now + (approach.flow.decision.rule?.limits.duration ?? Deadlines.exchange)
+    until = shard.loop.now + approach.flow.longest
     bodyUntil = shard.loop.now + Deadlines.requestBody
     upstream?.delegate = self
     handle(.connected(endpoint))

@@ -1,3 +1,5 @@
+import Policy
+
 /// A number with a unit behind it: `50MiB`, `8s`.
 private func split(_ text: String) -> (number: UInt64, unit: Substring)? {
   let digits = text.utf8.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
@@ -18,16 +20,13 @@ func parseSize(_ text: String) -> UInt64? {
   return overflow ? nil : product
 }
 
-/// The longest duration a policy may name, in milliseconds: ten years.
-private let longestDuration: UInt64 = 3_650 * 86_400_000
-
-/// Reads a duration: `500ms`, `8s`, `15m`, `1h`, `30d`; ten years at most.
+/// Reads a duration: `500ms`, `8s`, `15m`, `1h`, `30d`; `Limits.longestDuration` at most.
 func parseDuration(_ text: String) -> Duration? {
   guard let (number, unit) = split(text) else { return nil }
   let units: [Substring: UInt64] = ["ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
   guard let scale = units[unit] else { return nil }
   let (product, overflow) = number.multipliedReportingOverflow(by: scale)
-  guard !overflow, product <= longestDuration else { return nil }
+  guard !overflow, Duration.milliseconds(product) <= Limits.longestDuration else { return nil }
   return .milliseconds(product)
 }
 

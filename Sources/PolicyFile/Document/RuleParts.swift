@@ -74,13 +74,19 @@ struct RuleParts {
       connections: limit("connections", in: limits) { scope.integer($0, $1, in: 1...1_000_000) },
       bytesOut: limit("bytes-out", in: limits, read: scope.size),
       bytesIn: limit("bytes-in", in: limits, read: scope.size),
-      duration: limit("duration", in: limits) { scope.duration($0, $1) }, dnsLabels: labelBudget(limits))
+      duration: longest(limits), dnsLabels: labelBudget(limits))
   }
 
   /// The value of one limit; `none` is no limit.
   private func limit<Value>(_ key: String, in limits: Fields, read: (Node, String) -> Value?) -> Value? {
     guard let node = limits[key], node.scalar != .text("none") else { return nil }
     return read(node, "'\(key)'")
+  }
+
+  /// `none` takes away what the gate holds every connection to.
+  private func longest(_ limits: Fields) -> Duration? {
+    if limits["duration"]?.scalar == .text("none") { return Limits.longestDuration }
+    return limit("duration", in: limits) { scope.duration($0, $1) }
   }
 
   private func labelBudget(_ limits: Fields) -> LabelBudget? {

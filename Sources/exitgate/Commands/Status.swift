@@ -58,6 +58,7 @@ struct StatusPage {
           "connections",
           "\(connections.open) open, \(connections.accepted) accepted, \(connections.finished) relayed and ended",
         ],
+        ["", "each ends after \(span(connections.longest)) unless its rule names a duration"],
         ["bytes", "\(size(connections.bytesOut)) out, \(size(connections.bytesIn)) in"],
       ] + audit(status.audit)
       + [
