@@ -6,7 +6,7 @@ import pytest
 from harness.audit import AuditLog
 from harness.client import Agent, Reply, client_hello, connect, drain, get, read_head
 from harness.clock import Clock
-from harness.far import Received
+from harness.far import Accepted, Asked, Received
 from harness.gate import A2, BASE, eventually, exitgate
 from harness.namespaces import BLACKHOLE, BLACKHOLES, GOOD
 from harness.trial import Trial
@@ -261,6 +261,33 @@ def test_DOS_04_an_upstream_that_swallows_packets_is_given_up_in_time(trial):
         assert "connection_timeout" in reply.field("Proxy-Status")
     assert time.monotonic() - began < 12
     trial.gate.log.wait_for(written, 1, host="dead.test", verdict="allow")
+    trial.passes()
+
+
+@pytest.mark.parametrize("target", ["silent.wild.test", "dead.test"])
+def test_DOS_04_a_client_that_breaks_off_is_waited_for_by_nobody(fresh, target):
+    """While its name is looked up, or its upstream dialled. A client that only shut its sending side is served."""
+    trial = fresh()
+    trial.far.zone["silent.wild.test A"] = trial.far.zone["silent.wild.test AAAA"] = ["silence"]
+    trial.far.answers("dead.test", BLACKHOLE)
+    written = trial.gate.log.mark()
+    asked = trial.far.mark()
+    gone, half = [trial.agent.open(10) for _ in range(20)], trial.agent.open(20)
+    for sock in gone:
+        sock.sendall(connect(f"{target}:443") + client_hello(target))
+    half.sendall(connect(f"{target}:443"))
+    half.shutdown(socket.SHUT_WR)
+    trial.far.wait_for(asked, Asked)
+    eventually(lambda: trial.gate.open_connections == len(gone) + 1)
+    time.sleep(0.3)  # so that what is looked up is dialled
+    for sock in gone:
+        reset(sock)
+    closed = trial.gate.log.wait_for(written, len(gone), 2, event="close", host=target, reason="client-reset")
+    assert len({entry.flow for entry in closed}) == len(gone), closed
+    eventually(lambda: trial.gate.open_connections == 1, 2, "somebody waits for who is gone")
+    reply = drain(half)
+    assert reply.status == 504 and reply.ended == "closed", f"an end alone is no reason to give up: {reply}"
+    assert not trial.far.since(asked, Accepted) and not trial.far.since(asked, Received)
     trial.passes()
 
 
