@@ -90,6 +90,12 @@ struct Approach {
     }
   }
 
+  /// Whether its last effect was given: an upstream that stands, or an end.
+  var isFinished: Bool {
+    if case .finished = phase { return true }
+    return false
+  }
+
   private mutating func advance(_ next: Phase, _ effects: [Effect]) -> [Effect] {
     phase = next
     return effects

@@ -5,11 +5,19 @@ import Policy
 
 /// Performs the effects of an `Approach` on a loop; tunnels and exchanges
 /// are built on it and take over where it ends.
-class ApproachDriver: LiveFlow {
+class ApproachDriver: LiveFlow, ChannelDelegate {
+  /// How much is read ahead of a client whose request is still on its way, in
+  /// bytes: a ClientHello with room to spare. A client that has sent more is
+  /// heard of again when the upstream stands.
+  private static let aheadLimit = 16 * 1024
+
   unowned let shard: Shard
   let client: Channel
   let ticket: ConnectionTicket?
   var approach: Approach
+  /// What the client sent behind its request; held until the policy, the log
+  /// and the upstream have answered.
+  var ahead: [UInt8]
   private(set) var upstream: Channel?
   /// The lookup under way; ended with the flow, so that it holds no socket for nobody.
   private var lookup: ResolveToken?
@@ -21,8 +29,11 @@ class ApproachDriver: LiveFlow {
   private(set) var hasWaited = false
   private(set) var account: Ledger.Account?
 
-  init(_ approach: Approach, client: Channel, shard: Shard, ticket: ConnectionTicket?) {
+  init(
+    _ approach: Approach, client: Channel, ahead: [UInt8], shard: Shard, ticket: ConnectionTicket?
+  ) {
     self.approach = approach
+    self.ahead = ahead
     self.client = client
     self.shard = shard
     self.ticket = ticket
@@ -37,10 +48,30 @@ class ApproachDriver: LiveFlow {
   /// The client is to be told why not, and nothing comes behind it.
   func refuse(_ denial: Denial) {}
 
-  func begin() {
+  /// What an event means once the upstream stands.
+  func sessionIsReady() {}
+  func revokeSession(_ reason: Reason) {}
+  func stopSession() {}
+  func channelDeadlinePassed(_ channel: Channel) {}
+
+  func start() {
+    client.delegate = self
     shard.insert(self)
     approach(.begin)
     hasWaited = true
+    readAhead()
+  }
+
+  final override func revoke(_ reason: Reason) {
+    approach.isFinished ? revokeSession(reason) : approach(.revoked(reason))
+  }
+
+  final override func stop() {
+    approach.isFinished ? stopSession() : approach(.stopped)
+  }
+
+  final func channelIsReady(_ channel: Channel) {
+    approach.isFinished ? sessionIsReady() : readAhead()
   }
 
   func approach(_ event: Approach.Event) {
@@ -92,6 +123,23 @@ class ApproachDriver: LiveFlow {
 }
 
 extension ApproachDriver {
+  /// Takes what the client sends while it waits, which is how a reset is seen:
+  /// nobody is looked up or dialled for who is gone.
+  ///
+  /// An end alone says nothing: a client that has sent all it has may shut its
+  /// side and wait for the answer (RFC 9293 §3.6, half-close).
+  private func readAhead() {
+    while !approach.isFinished, ahead.count < Self.aheadLimit {
+      let room = UnsafeMutableRawBufferPointer(
+        rebasing: shard.loop.scratch[..<(Self.aheadLimit - ahead.count)])
+      switch client.read(into: room) {
+      case .bytes(let count): ahead += room[..<count]
+      case .wouldBlock, .end: return
+      case .failed: return approach(.clientClosed)
+      }
+    }
+  }
+
   private func reserve() {
     openAccount()
     if let reason = account?.spentBudget { return approach(.spent(reason)) }

@@ -160,7 +160,7 @@ extension ClientConnection {
     channel.deadline = nil
     switch head.target {
     case .authority(let authority):
-      startTunnel(to: authority, layer: .connect, early: rest, dialect: .http)
+      startTunnel(to: authority, layer: .connect, ahead: rest, dialect: .http)
     case .absolute(let authority, _):
       startExchange(head, with: authority, rest)
     }
@@ -183,12 +183,12 @@ extension ClientConnection {
     return true
   }
 
-  private func startTunnel(to authority: Authority, layer: Layer, early: [UInt8], dialect: TunnelDialect) {
+  private func startTunnel(to authority: Authority, layer: Layer, ahead: [UInt8], dialect: TunnelDialect) {
     shard.remove(self)
     let approach = Approach(
       .tunnel, to: authority, from: origin(layer), id: shard.nextFlowID(), at: .now())
     TunnelDriver(
-      approach, client: channel, early: early, dialect: dialect, shard: shard, ticket: ticket
+      approach, client: channel, ahead: ahead, dialect: dialect, shard: shard, ticket: ticket
     ).start()
   }
 
@@ -201,7 +201,7 @@ extension ClientConnection {
       id: shard.nextFlowID(),
       at: .now())
     ExchangeDriver(
-      head, approach, behind: rest, through: entrance, client: channel, shard: shard, ticket: ticket
+      head, approach, ahead: rest, through: entrance, client: channel, shard: shard, ticket: ticket
     ).start()
   }
 
@@ -261,7 +261,7 @@ extension ClientConnection {
     let rest = buffer
     buffer = []
     channel.deadline = nil
-    startTunnel(to: authority, layer: .socks, early: rest, dialect: .socks)
+    startTunnel(to: authority, layer: .socks, ahead: rest, dialect: .socks)
   }
 }
 

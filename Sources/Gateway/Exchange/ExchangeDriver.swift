@@ -8,7 +8,7 @@ import Wire
 ///
 /// Memory is bounded by reading from a side only while nothing waits to be
 /// written to the other.
-final class ExchangeDriver: ApproachDriver, ChannelDelegate {
+final class ExchangeDriver: ApproachDriver {
   /// The most that one read takes, in bytes: what may wait for a slow side.
   private static let readSize = 64 * 1024
   /// Bytes moved in one turn, both ways together; the others of the loop come then.
@@ -17,7 +17,6 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   private let head: RequestHead
   private let entrance: Entrance
   private var session: ExchangeSession?
-  private var behind: [UInt8]
   private var toUpstream = OutgoingBytes()
   private var toClient = OutgoingBytes()
   private var isPumping = false
@@ -26,40 +25,25 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
   private var until = MonotonicTime(nanoseconds: .max), bodyUntil = MonotonicTime(nanoseconds: .max)
 
   init(
-    _ head: RequestHead, _ approach: Approach, behind: [UInt8], through entrance: Entrance, client: Channel,
+    _ head: RequestHead, _ approach: Approach, ahead: [UInt8], through entrance: Entrance, client: Channel,
     shard: Shard, ticket: ConnectionTicket?
   ) {
     self.head = head
     self.entrance = entrance
-    self.behind = behind
-    super.init(approach, client: client, shard: shard, ticket: ticket)
+    super.init(approach, client: client, ahead: ahead, shard: shard, ticket: ticket)
   }
 
-  func start() {
-    client.delegate = self
-    begin()
-  }
-
-  override func revoke(_ reason: Reason) {
-    if session == nil {
-      approach(.revoked(reason))
-    } else {
-      handle(.revoked(reason))
-    }
-  }
-
-  override func stop() {
-    if session == nil {
-      approach(.stopped)
-    } else {
-      handle(.stopped)
-    }
+  override func revokeSession(_ reason: Reason) { handle(.revoked(reason)) }
+  override func stopSession() { handle(.stopped) }
+  override func sessionIsReady() { pump() }
+  override func channelDeadlinePassed(_ channel: Channel) {
+    handle(until <= shard.loop.now ? .durationPassed : .deadline)
   }
 
   override func connected(to endpoint: Endpoint) {
     openAccount()
-    session = ExchangeSession(approach.flow, head, behind: behind, account: account)
-    behind = []
+    session = ExchangeSession(approach.flow, head, behind: ahead, account: account)
+    ahead = []
     until = shard.loop.now + approach.flow.longest
     bodyUntil = shard.loop.now + Deadlines.requestBody
     upstream?.delegate = self
@@ -69,7 +53,7 @@ final class ExchangeDriver: ApproachDriver, ChannelDelegate {
 
   override func refuse(_ denial: Denial) {
     let bytes = denial.httpBytes(headOnly: head.method == "HEAD")
-    let mayStillSend = hasWaited || !behind.isEmpty || (session?.awaitsBody ?? (head.framing != .none))
+    let mayStillSend = hasWaited || !ahead.isEmpty || (session?.awaitsBody ?? (head.framing != .none))
     Farewell.send(bytes, on: client, loop: shard.loop, lingers: mayStillSend, ticket: ticket)
   }
 }
@@ -127,14 +111,6 @@ extension ExchangeDriver {
 // MARK: - Pump
 
 extension ExchangeDriver {
-  func channelIsReady(_ channel: Channel) {
-    pump()
-  }
-
-  func channelDeadlinePassed(_ channel: Channel) {
-    handle(until <= shard.loop.now ? .durationPassed : .deadline)
-  }
-
   /// Moves what can be moved, both ways, until neither side has more to give or
   /// the share of this turn is used up.
   private func pump() {

@@ -11,43 +11,23 @@ enum TunnelDialect: Sendable {
 }
 
 /// Performs the effects of one `TunnelSession` on a loop.
-final class TunnelDriver: ApproachDriver, ChannelDelegate {
+final class TunnelDriver: ApproachDriver {
   private let dialect: TunnelDialect
   private var session: TunnelSession?
   private var isReading = false
-  /// What the client sent behind its request; held until the policy, the log
-  /// and the upstream have answered.
-  private var early: [UInt8]
 
   init(
-    _ approach: Approach, client: Channel, early: [UInt8], dialect: TunnelDialect, shard: Shard,
+    _ approach: Approach, client: Channel, ahead: [UInt8], dialect: TunnelDialect, shard: Shard,
     ticket: ConnectionTicket?
   ) {
-    self.early = early
     self.dialect = dialect
-    super.init(approach, client: client, shard: shard, ticket: ticket)
+    super.init(approach, client: client, ahead: ahead, shard: shard, ticket: ticket)
   }
 
-  func start() {
-    client.delegate = self
-    begin()
-  }
-
-  override func revoke(_ reason: Reason) {
-    if session == nil {
-      approach(.revoked(reason))
-    } else {
-      handle(.revoked(reason))
-    }
-  }
-
-  override func stop() {
-    if session == nil {
-      approach(.stopped)
-    } else {
-      handle(.stopped)
-    }
-  }
+  override func revokeSession(_ reason: Reason) { handle(.revoked(reason)) }
+  override func stopSession() { handle(.stopped) }
+  override func sessionIsReady() { readHello() }
+  override func channelDeadlinePassed(_ channel: Channel) { handle(.helloDeadline) }
 
   override func connected(to endpoint: Endpoint) {
     session = TunnelSession(approach.flow)
@@ -56,7 +36,7 @@ final class TunnelDriver: ApproachDriver, ChannelDelegate {
 
   override func refuse(_ denial: Denial) {
     Farewell.send(
-      dialect.refusal(denial), on: client, loop: shard.loop, lingers: hasWaited || !early.isEmpty,
+      dialect.refusal(denial), on: client, loop: shard.loop, lingers: hasWaited || !ahead.isEmpty,
       ticket: ticket)
   }
 
@@ -84,9 +64,9 @@ extension TunnelDriver {
 
   private func awaitHello() {
     if client.deadline == nil { client.deadline = shard.loop.now + Deadlines.hello }
-    if !early.isEmpty {
-      let held = early
-      early = []
+    if !ahead.isEmpty {
+      let held = ahead
+      ahead = []
       handle(.clientBytes(held[...]))
     }
     readHello()
@@ -107,18 +87,10 @@ extension TunnelDriver {
     }
   }
 
-  func channelIsReady(_ channel: Channel) {
-    readHello()
-  }
-
-  func channelDeadlinePassed(_ channel: Channel) {
-    handle(.helloDeadline)
-  }
-
   private func startRelay(to endpoint: Endpoint, _ firstFlight: [UInt8]) {
     guard let upstream, !client.isClosed else { return }
-    let held = firstFlight.isEmpty ? early : firstFlight
-    early = []
+    let held = firstFlight.isEmpty ? ahead : firstFlight
+    ahead = []
     RelayedFlow.start(
       session?.flow ?? approach.flow, from: client, to: upstream, at: endpoint, holding: handOver(),
       early: (held, []),
