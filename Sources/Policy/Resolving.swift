@@ -27,7 +27,7 @@ extension Policy {
   ///
   /// - Parameter type: The mnemonic in upper case, like `TXT`.
   public func mayQuery(_ type: String, of host: Hostname, agent: AgentName, at now: Timestamp) -> Decision {
-    if ["A", "AAAA", "CNAME"].contains(type) { return mayResolve(host, agent: agent, at: now) }
+    if RecordTypes.addresses.contains(type) { return mayResolve(host, agent: agent, at: now) }
     var open: [(rank: UInt64, rule: Rule)] = [], denials: [(rank: UInt64, rule: Rule)] = []
     forEachRule(naming: host, agent: agent, at: now) { rank, rule in
       guard rule.traffic == .dns, rule.recordTypes.contains(type) else { return }

@@ -8,12 +8,14 @@ import Addressing
 /// are not told apart where denials are counted. Whoever pastes the rule can
 /// narrow it with `http:`; whoever reads it sees all that it opens.
 public struct SuggestedRule: Hashable, Sendable {
-  /// What it would be called: `allow-HOST-PORT`.
+  /// What it would be called: `allow-HOST-PORT`, for types of records `allow-HOST-dns`.
   public let id: RuleID
   /// Whom it speaks of.
   public let agent: AgentName
   /// What it opens.
   public let destination: Destination
+  /// Under protocol dns, the types of records that it lets through.
+  public let recordTypes: [String]
   /// Whether it must reach private addresses.
   public let allowPrivate: Bool
   /// Whether it must reach this machine.
@@ -21,9 +23,18 @@ public struct SuggestedRule: Hashable, Sendable {
 
   /// Suggests a rule after a denial.
   ///
+  /// Who asks for a name means to connect to it, so a question that was denied
+  /// (`destination` with protocol dns) suggests https to that name; only where
+  /// nothing but other types than addresses was asked, a rule for those types.
+  ///
+  /// - Parameter asked: For a question, the names of the types that were asked.
   /// - Returns: nil when no rule can help: a deny rule wins over it, the floor
   ///   never opens the address, or the reason is not the policy's.
-  public init?(for destination: Destination, agent: AgentName, denied reason: Reason) {
+  public init?(for destination: Destination, agent: AgentName, denied reason: Reason, asked: [String] = []) {
+    guard destination.traffic != .dns else {
+      self.init(question: destination.host, agent, denied: reason, asked: asked)
+      return
+    }
     let literal: IPAddress? = if case .address(let address) = destination.host { address } else { nil }
     switch (reason, literal?.addressClass) {
     case (_, .metadata?), (_, .unspecified?), (_, .multicast?), (_, .broadcast?): return nil
@@ -35,7 +46,24 @@ public struct SuggestedRule: Hashable, Sendable {
     self.init(destination, agent, allowPrivate: reason == .privateAddress)
   }
 
-  private init(_ destination: Destination, _ agent: AgentName, allowPrivate: Bool) {
+  private init?(question host: Host, _ agent: AgentName, denied reason: Reason, asked: [String]) {
+    guard case .name = host else { return nil }
+    let types = asked.filter(RecordTypes.open.contains)
+    switch reason {
+    case .recordType where !types.isEmpty:
+      self.init(Destination(host, .domain, .dns), agent, recordTypes: types)
+    case .noRule, .askRule, .noApprover:
+      let isOfTypes = !types.isEmpty && types.count == asked.count
+      let destination = isOfTypes ? Destination(host, .domain, .dns) : Destination(host, .https, .https)
+      self.init(destination, agent, recordTypes: isOfTypes ? types : [])
+    default: return nil
+    }
+  }
+
+  private init(
+    _ destination: Destination, _ agent: AgentName, recordTypes: [String] = [], allowPrivate: Bool = false
+  ) {
+    self.recordTypes = recordTypes
     let literal: IPAddress? = if case .address(let address) = destination.host { address } else { nil }
     self.id = Self.id(for: destination)
     self.agent = agent
@@ -47,7 +75,7 @@ public struct SuggestedRule: Hashable, Sendable {
 
   /// The rule for `destination` as one line of YAML, without asking whether it can help.
   public static func yaml(for destination: Destination, agent: AgentName) -> String {
-    SuggestedRule(destination, agent, allowPrivate: false).yaml
+    SuggestedRule(destination, agent).yaml
   }
 
   /// The rule as a YAML flow mapping on one line. What the policy language
@@ -58,6 +86,7 @@ public struct SuggestedRule: Hashable, Sendable {
     if agent != .default { fields.append("agents: [\"\(agent)\"]") }
     fields.append("to: [\"\(hostText)\"]")
     if destination.traffic != .https { fields.append("protocol: \(destination.traffic.rawValue)") }
+    if !recordTypes.isEmpty { fields.append("types: [\(recordTypes.joined(separator: ", "))]") }
     if destination.port != defaultPort { fields.append("ports: [\(destination.port)]") }
     if allowPrivate { fields.append("allow-private: true") }
     if allowLoopback { fields.append("allow-loopback: true") }
@@ -75,7 +104,8 @@ public struct SuggestedRule: Hashable, Sendable {
     switch destination.traffic {
     case .https: .https
     case .http: .http
-    case .tcp, .udp, .dns: nil
+    case .dns: .domain
+    case .tcp, .udp: nil
     }
   }
 
@@ -87,8 +117,12 @@ public struct SuggestedRule: Hashable, Sendable {
       case .name(let name): name.text
       case .address(let address): address.description
       }
-    let suffix =
-      "-\(destination.port)" + (destination.traffic == .https ? "" : "-\(destination.traffic.rawValue)")
+    let suffix: String =
+      switch destination.traffic {
+      case .https: "-\(destination.port)"
+      case .dns: "-dns"
+      case .http, .tcp, .udp: "-\(destination.port)-\(destination.traffic.rawValue)"
+      }
     if let id = RuleID("allow-" + host + suffix) { return id }
     let cut = String(host.utf8.prefix(80)) ?? ""
     return RuleID("allow-\(cut)-\(String(checksum(host), radix: 16))\(suffix)") ?? .suggested

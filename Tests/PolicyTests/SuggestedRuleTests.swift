@@ -60,6 +60,31 @@ struct SuggestedRuleTests {
     #expect(suggestion?.yaml.contains("allow-private: true") == true)
   }
 
+  static let questions: [(reason: Reason, asked: [String], rule: String?)] = [
+    (.noRule, ["A", "AAAA"], #"{ id: "allow-a.test-443", action: allow, to: ["a.test"] }"#),
+    (.noApprover, [], #"{ id: "allow-a.test-443", action: allow, to: ["a.test"] }"#),
+    (.noRule, ["A", "TXT"], #"{ id: "allow-a.test-443", action: allow, to: ["a.test"] }"#),
+    (.noRule, ["HTTPS"], #"{ id: "allow-a.test-443", action: allow, to: ["a.test"] }"#),
+    (
+      .noRule, ["MX", "TXT"],
+      #"{ id: "allow-a.test-dns", action: allow, to: ["a.test"], protocol: dns, types: [MX, TXT] }"#
+    ),
+    (
+      .recordType, ["A", "TXT"],
+      #"{ id: "allow-a.test-dns", action: allow, to: ["a.test"], protocol: dns, types: [TXT] }"#
+    ),
+    (.recordType, ["HTTPS"], nil), (.recordType, [], nil), (.recordType, ["AXFR", "TYPE65280"], nil),
+    (.denyRule, ["A"], nil), (.rebinding, ["A"], nil), (.dnsBudget, ["A"], nil), (.searchSuffix, ["A"], nil),
+  ]
+
+  @Test("a question is answered by a rule for what its asker is after", arguments: questions)
+  func question(_ reason: Reason, _ asked: [String], _ rule: String?) throws {
+    let question = try destination("dns://a.test:53")
+    #expect(SuggestedRule(for: question, agent: .default, denied: reason, asked: asked)?.yaml == rule)
+    let literal = try destination("dns://11.0.0.5:53")
+    #expect(SuggestedRule(for: literal, agent: .default, denied: reason, asked: asked) == nil)
+  }
+
   @Test("the longest names make ids that hold, and still differ")
   func longNames() throws {
     let long = (0..<126).map { _ in "a" }.joined(separator: ".")

@@ -195,18 +195,9 @@ private func isMethod(_ text: Substring.UTF8View) -> Bool {
 
 private func isMethod(_ text: String.UTF8View) -> Bool { isMethod(text[...]) }
 
-/// Record types that `protocol: dns` rules speak of.
-///
-/// - Source: IANA, Domain Name System (DNS) Parameters, Resource Record TYPEs.
-enum RecordTypes {
-  /// Those a rule can open.
-  static let open = [
-    "TXT", "MX", "NS", "SRV", "SOA", "PTR", "CAA", "TLSA", "SSHFP", "NAPTR", "DS", "DNSKEY", "RRSIG", "NSEC",
-    "NSEC3", "SPF", "LOC", "HINFO", "URI", "SMIMEA", "OPENPGPKEY", "DNAME", "CERT",
-  ]
-
-  /// Why a well-known type is not among them.
-  static func refusal(of type: String) -> String? {
+extension RecordTypes {
+  /// Why a well-known type is not among those that a rule can open.
+  fileprivate static func refusal(of type: String) -> String? {
     switch type {
     case "A", "AAAA", "CNAME": "\(type) needs no 'types': any rule that could match the name opens it"
     case "HTTPS", "SVCB": "\(type) records carry addresses past every filter, so they are never answered"
