@@ -78,12 +78,13 @@ public final class AuditLog: Sendable {
 
   /// Seals a record; it reaches the file with the next `commit`.
   ///
-  /// Identical denials are counted instead, see `Chatter`.
+  /// Identical denials are counted instead, see `Chatter`; not those of layer
+  /// dns, whose writer counts by itself and appends a roll-up.
   ///
   /// - Returns: A mark for `commit(since:)`.
   @discardableResult
   public func append(_ record: Record) -> AppendMark {
-    if case .decision(let decision) = record, decision.verdict == .deny,
+    if case .decision(let decision) = record, decision.verdict == .deny, decision.layer != .dns,
       !chatter.withLock({ $0.admit(decision, at: clock.monotonic()) })
     {
       return .nothing

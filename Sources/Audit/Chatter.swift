@@ -7,7 +7,8 @@ import Policy
 /// The first of a kind is written at once; those that follow within ten seconds
 /// are counted and written as one roll-up. Allows are never counted. The ten
 /// seconds are those of a monotonic clock, so that nothing is held back while
-/// the time of day is behind; the records keep the time of day.
+/// the time of day is behind; the records keep the time of day. Questions to the
+/// DNS listener never come here: who answers them counts them, the allowed too.
 public struct Chatter: Sendable {
   /// In nanoseconds, between the roll-ups of one kind.
   public static let period: UInt64 = 10_000_000_000
@@ -129,15 +130,14 @@ extension Chatter.Bucket {
       result.append(
         RollUpRecord(
           agent: agent, layer: key.layer, destination: key.destination, reason: key.reason, rule: key.rule,
-          generation: entry.generation, count: entry.count, first: entry.first, last: entry.last,
-          isOverflow: false))
+          generation: entry.generation, count: entry.count, first: entry.first, last: entry.last))
     }
     guard let entry = overflow, isDue(entry) else { return }
     overflow = next(entry)
     guard entry.count > 0 else { return }
     result.append(
       RollUpRecord(
-        agent: agent, layer: entry.layer, destination: nil, reason: entry.reason, rule: nil,
+        agent: agent, layer: entry.layer, destination: nil, reason: entry.reason,
         generation: entry.generation, count: entry.count, first: entry.first, last: entry.last,
         isOverflow: true))
   }

@@ -24,7 +24,7 @@ public enum Layer: String, Hashable, Sendable, CaseIterable {
 public enum Record: Sendable {
   /// A destination was allowed, held or denied.
   case decision(DecisionRecord)
-  /// Identical denials, counted.
+  /// Identical decisions, counted.
   case rollUp(RollUpRecord)
   /// A connection ended.
   case close(CloseRecord)
@@ -69,6 +69,10 @@ public struct DecisionRecord: Sendable {
   public var method: String?
   /// The address that is dialled, or that the floor refused.
   public var address: IPAddress?
+  /// For DNS, the response code of the answer (RFC 6895 §2.3).
+  public var responseCode: UInt16?
+  /// For DNS, the extended error in the answer (RFC 8914 §5.2).
+  public var extendedError: UInt16?
   /// A word of the gate's own, never the client's bytes.
   public var detail: String?
 
@@ -78,7 +82,7 @@ public struct DecisionRecord: Sendable {
     destination: Destination?, rawHost: [UInt8]? = nil, layer: Layer, verdict: Action,
     wouldDeny: Bool = false,
     reason: Reason, rule: RuleID? = nil, generation: UInt64, method: String? = nil, address: IPAddress? = nil,
-    detail: String? = nil
+    responseCode: UInt16? = nil, extendedError: UInt16? = nil, detail: String? = nil
   ) {
     self.time = time
     self.flow = flow
@@ -95,32 +99,10 @@ public struct DecisionRecord: Sendable {
     self.generation = generation
     self.method = method
     self.address = address
+    self.responseCode = responseCode
+    self.extendedError = extendedError
     self.detail = detail
   }
-}
-
-/// Denials that were alike, counted since the last record about them.
-public struct RollUpRecord: Hashable, Sendable {
-  /// Who asked.
-  public var agent: AgentName
-  /// Which part of the gate decided.
-  public var layer: Layer
-  /// Where to; nil for several places (`isOverflow`) and for none.
-  public var destination: Destination?
-  /// Why; with `isOverflow`, why the last one.
-  public var reason: Reason
-  /// The rule behind it.
-  public var rule: RuleID?
-  /// The policy's number.
-  public var generation: UInt64
-  /// How many.
-  public var count: UInt64
-  /// The first of them.
-  public var first: Timestamp
-  /// The last of them.
-  public var last: Timestamp
-  /// Whether these are different denials of one agent, too many to be told apart.
-  public var isOverflow: Bool
 }
 
 /// The end of a connection that was allowed.

@@ -41,13 +41,10 @@ extension Record {
 
 extension DecisionRecord {
   func encode(into json: inout JSONWriter) {
-    if layer == .dns {
-      json.verbatim(#""class_uid":4003,"category_uid":4,"activity_id":1,"type_uid":400301"#)
-    } else {
-      json.networkActivity(verdict == .deny ? .refuse : verdict == .allow ? .open : .other)
-    }
+    json.activity(layer: layer, verdict: verdict)
     json.judgement(time: time, reason: reason, verdict: verdict, wouldDeny: wouldDeny)
-    if layer == .dns { encodeQuery(into: &json) }
+    if layer == .dns { json.query(destination, type: method) }
+    if let responseCode { json.response(code: responseCode) }
     json.client(client)
     json.destination(destination, address: address)
     json.connection(destination, flow: flow)
@@ -56,21 +53,10 @@ extension DecisionRecord {
     }
   }
 
-  private func encodeQuery(into json: inout JSONWriter) {
-    json.object("query") { json in
-      if let destination { json.field("hostname", "\(destination.host)") }
-      if let method { json.field("type", method) }
-    }
-  }
-
   private func encodeOwnFields(into json: inout JSONWriter) {
     json.verbatim(#""event":"decision""#)
     json.judged(agent: agent, layer: layer, destination: destination, reason: reason, rule: rule)
-    json.key("verdict")
-    json.string(verdict.rawValue)
-    if wouldDeny { json.verbatim(#""would_deny":true"#) }
-    json.key("generation")
-    json.integer(generation)
+    json.outcome(verdict: verdict, wouldDeny: wouldDeny, generation: generation, extendedError: extendedError)
     if let method, layer != .dns { json.field("method", method) }
     if !listener.isEmpty { json.field("listener", listener) }
     if let detail { json.field("detail", detail) }
@@ -84,28 +70,6 @@ extension DecisionRecord {
     json.verbatim(#""truncated":true"#)
     json.key("len")
     json.integer(raw.count)
-  }
-}
-
-extension RollUpRecord {
-  func encode(into json: inout JSONWriter) {
-    json.networkActivity(.refuse)
-    json.judgement(time: last, reason: reason, verdict: .deny, wouldDeny: false)
-    json.key("count")
-    json.integer(count)
-    json.key("start_time")
-    json.integer(first.milliseconds)
-    json.key("end_time")
-    json.integer(last.milliseconds)
-    json.destination(destination, address: nil)
-    json.object("unmapped") { json in
-      json.verbatim(#""event":"rollup""#)
-      json.judged(agent: agent, layer: layer, destination: destination, reason: reason, rule: rule)
-      json.verbatim(#""verdict":"deny""#)
-      json.key("generation")
-      json.integer(generation)
-      if isOverflow { json.verbatim(#""overflow":true"#) }
-    }
   }
 }
 

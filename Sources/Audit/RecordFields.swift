@@ -18,6 +18,17 @@ extension JSONWriter {
     }
   }
 
+  /// Writes the same for a decision: DNS has a class of its own, and its record
+  /// tells of question and answer together.
+  mutating func activity(layer: Layer, verdict: Action) {
+    switch (layer, verdict) {
+    case (.dns, _): verbatim(#""class_uid":4003,"category_uid":4,"activity_id":6,"type_uid":400306"#)
+    case (_, .deny): networkActivity(.refuse)
+    case (_, .allow): networkActivity(.open)
+    case (_, .ask): networkActivity(.other)
+    }
+  }
+
   /// Writes time, severity, action and disposition of a decision.
   mutating func judgement(time: Timestamp, reason: Reason, verdict: Action, wouldDeny: Bool) {
     key("time")
@@ -105,6 +116,34 @@ extension JSONWriter {
     key("reason")
     string(reason.rawValue)
     if let rule { field("rule", rule.text) }
+  }
+
+  /// Writes what came of it, as decisions and roll-ups have it.
+  mutating func outcome(verdict: Action, wouldDeny: Bool, generation: UInt64, extendedError: UInt16?) {
+    key("verdict")
+    string(verdict.rawValue)
+    if wouldDeny { verbatim(#""would_deny":true"#) }
+    key("generation")
+    integer(generation)
+    guard let extendedError else { return }
+    key("ede")
+    integer(extendedError)
+  }
+
+  /// Writes `query`: the name that was asked for, and the type.
+  mutating func query(_ destination: Destination?, type: String?) {
+    object("query") { json in
+      if let destination { json.field("hostname", "\(destination.host)") }
+      if let type { json.field("type", type) }
+    }
+  }
+
+  /// Writes `rcode_id` and `rcode`.
+  mutating func response(code: UInt16) {
+    let code = ResponseCode(code)
+    key("rcode_id")
+    integer(code.identifier)
+    field("rcode", code.caption)
   }
 
   /// Writes the agent, and the protocol as rules name it.

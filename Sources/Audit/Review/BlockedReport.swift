@@ -25,6 +25,8 @@ public struct BlockedReport: Sendable {
     public var layers: Set<Layer> = []
     /// Why, as in the log, with how often.
     public var reasons: [String: UInt64] = [:]
+    /// For questions to the DNS listener, the types that were asked for.
+    public var recordTypes: Set<String> = []
     /// The rule that denied the last of them.
     public var rule: String?
 
@@ -38,11 +40,14 @@ public struct BlockedReport: Sendable {
     /// bytes that are no request.
     public var suggestedRule: String? {
       guard let destination, let agent = AgentName(agent) else { return nil }
+      let asked = recordTypes.sorted()
       let rules = reasons.keys.map { word in
-        Reason(rawValue: word).flatMap { SuggestedRule(for: destination, agent: agent, denied: $0) }
+        Reason(rawValue: word).flatMap {
+          SuggestedRule(for: destination, agent: agent, denied: $0, asked: asked)
+        }
       }
       guard !rules.contains(nil) else { return nil }
-      return rules.compactMap(\.self).max { !$0.allowPrivate && $1.allowPrivate }?.yaml
+      return rules.compactMap(\.self).max { $0.reach < $1.reach }?.yaml
     }
   }
 
@@ -56,12 +61,20 @@ public struct BlockedReport: Sendable {
   /// gate itself had counted several places together.
   public private(set) var others: UInt64 = 0
 
+  /// How many questions are in no row, because the agent's resolver had put its
+  /// search suffix behind a name that may be resolved: no rule is missing.
+  public private(set) var suffixed: UInt64 = 0
+
   /// Makes an empty report.
   public init() {}
 
   /// Counts a record if it tells of a denial.
   public mutating func add(_ record: LogRecord) {
     guard record.isBlocked, let agent = record.agent, let last = record.time, let first = record.first else {
+      return
+    }
+    guard record.reason != Reason.searchSuffix.rawValue else {
+      suffixed &+= record.count
       return
     }
     let key = Key(agent: agent, destination: record.destination)
@@ -83,13 +96,23 @@ public struct BlockedReport: Sendable {
   }
 }
 
+extension SuggestedRule {
+  /// Which of two suggestions for one destination opens more: a name must be
+  /// open before its further types are of use.
+  fileprivate var reach: Int { (allowPrivate ? 2 : 0) + (recordTypes.isEmpty ? 1 : 0) }
+}
+
 extension BlockedReport.Row {
+  /// The most types that are told apart: more than have a name.
+  private static let typeLimit = 128
+
   fileprivate mutating func add(_ record: LogRecord, first: Timestamp, last: Timestamp) {
     count &+= record.count
     if record.verdict == .allow { passed &+= record.count }
     self.first = min(self.first, first)
     self.last = max(self.last, last)
     if let layer = record.layer { layers.insert(layer) }
+    if let type = record.recordType, recordTypes.count < Self.typeLimit { recordTypes.insert(type) }
     if let reason = record.reason, reasons.count < 64 || reasons[reason] != nil {
       reasons[reason, default: 0] &+= record.count
     }

@@ -35,6 +35,14 @@ public struct LogRecord: Sendable {
   public var wouldDeny: Bool { own?["would_deny"]?.bool ?? false }
   /// Why, as in the log: a `Reason` for decisions.
   public var reason: String? { own?["reason"]?.text }
+  /// For DNS, the type that was asked for.
+  public var recordType: String? { json["query"]?["type"]?.text }
+  /// For DNS, what was answered: `NXDOMAIN`, with the extended error `NXDOMAIN, EDE 18`.
+  public var answer: String? {
+    guard let code = json["rcode_id"]?.integer else { return nil }
+    let word = ResponseCode.mnemonic(identifier: code) ?? json["rcode"]?.text ?? "rcode \(code)"
+    return own?["ede"]?.integer.map { "\(word), EDE \($0)" } ?? word
+  }
   /// The rule behind it.
   public var rule: String? { own?["rule"]?.text }
   /// The policy's number.
@@ -84,6 +92,9 @@ public struct LogRecord: Sendable {
     if let address = IPAddress(text) { return .address(address) }
     return (try? Hostname(text.utf8)).map { .name($0) }
   }
+
+  /// Whether the record warns of something that passed.
+  public var isAlert: Bool { verdict == .allow && reason == Reason.dnsBudget.rawValue }
 
   /// Whether the record tells of something denied, or that enforce mode would deny.
   public var isBlocked: Bool {

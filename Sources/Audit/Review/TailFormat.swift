@@ -21,7 +21,9 @@ public struct TailFormat: Sendable {
   }
 
   private func word(for record: LogRecord) -> String {
-    let word = record.wouldDeny ? "would-deny" : record.verdict?.rawValue ?? record.event ?? "?"
+    let word =
+      record.wouldDeny
+      ? "would-deny" : record.isAlert ? "alert" : record.verdict?.rawValue ?? record.event ?? "?"
     let padded = printable(word) + String(repeating: " ", count: max(0, 10 - word.utf8.count))
     guard isColoured, let colour = colour(of: record) else { return padded }
     return "\u{1b}[\(colour)m\(padded)\u{1b}[0m"
@@ -29,7 +31,7 @@ public struct TailFormat: Sendable {
 
   /// The SGR parameter: red, yellow, green.
   private func colour(of record: LogRecord) -> Int? {
-    switch (record.verdict, record.wouldDeny) {
+    switch (record.verdict, record.wouldDeny || record.isAlert) {
     case (.deny, _): 31
     case (_, true), (.ask, _): 33
     case (.allow, false): 32
@@ -52,7 +54,8 @@ public struct TailFormat: Sendable {
   private func decision(_ record: LogRecord) -> [String] {
     [
       record.agent, destination(of: record), record.reason, record.layer?.rawValue, record.rule,
-      record.address.map { "at \($0)" }, record.ownText("method"), record.client.map { "from \($0)" },
+      record.answer, record.address.map { "at \($0)" }, record.ownText("method"),
+      record.client.map { "from \($0)" },
       record.count > 1 ? "\(record.count) times" : nil, record.ownText("detail"),
     ].compactMap(\.self)
   }
@@ -72,7 +75,13 @@ public struct TailFormat: Sendable {
   }
 
   private func destination(of record: LogRecord) -> String? {
-    record.destination?.description ?? record.ownText("host_raw").map { "\"\($0)\"" }
+    guard record.layer == .dns else { return record.destination?.description ?? raw(record) }
+    let name = record.destination.map { "\($0.host)" } ?? raw(record)
+    return [name, record.recordType].compactMap(\.self).joined(separator: " ")
+  }
+
+  private func raw(_ record: LogRecord) -> String? {
+    record.ownText("host_raw").map { "\"\($0)\"" }
   }
 
   /// Escapes what is not printable ASCII as `\u{N}`.

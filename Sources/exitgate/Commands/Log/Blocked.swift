@@ -11,7 +11,8 @@ extension Log {
       discussion: """
         Denials are grouped by agent and destination, the most frequent first, each with how often, when first \
         and last, why, and a rule that opens this host, port and protocol alone; for http, narrow it to methods \
-        and paths yourself. In audit mode the same list shows what would have been blocked. Where no rule can \
+        and paths yourself. For a name that was asked over DNS it is https, unless only other types than \
+        addresses were asked. In audit mode the same list shows what would have been blocked. Where no rule can \
         help (the floor, a deny rule, malformed requests), none is shown.
 
           exitgate log blocked --since 1h
@@ -34,6 +35,11 @@ extension Log {
         here.console.say(
           "exitgate: \(report.others) more, in too many groups to tell apart. Narrow the time.")
       }
+      if report.suffixed > 0 {
+        here.console.say(
+          "exitgate: \(count(report.suffixed, "question")) with a search suffix behind a name that may be resolved."
+        )
+      }
       if rows.isEmpty { here.console.say("exitgate: nothing was blocked.") }
       return 0
     }
@@ -41,9 +47,15 @@ extension Log {
 }
 
 extension BlockedReport.Row {
+  /// Where to: of a question, the name and the types.
+  private var place: String {
+    guard let destination else { return "no destination that can be read" }
+    guard destination.traffic == .dns, !recordTypes.isEmpty else { return "\(destination)" }
+    return "DNS \(recordTypes.sorted().joined(separator: ", ")) of \(destination.host)"
+  }
+
   /// The group for people: what, then when and why, then the way out.
   fileprivate var lines: [Text] {
-    let place = destination.map { "\($0)" } ?? "no destination that can be read"
     let times = count == 1 ? "once, at \(last)" : "\(count) times, from \(first) to \(last)"
     let why = reasons.keys.sorted().joined(separator: ", ") + (rule.map { " (\($0))" } ?? "")
     let places = layers.map(\.rawValue).sorted().joined(separator: ", ")
@@ -60,6 +72,7 @@ extension BlockedReport.Row {
       .init("host", destination.map { .string("\($0.host)") } ?? .null),
       .init("port", destination.map { .integer(Int64($0.port.number)) } ?? .null),
       .init("protocol", destination.map { .string($0.traffic.rawValue) } ?? .null),
+      .init("record_types", .array(recordTypes.sorted().map { .string($0) })),
       .init("count", .integer(Int64(clamping: count))), .init("passed", .integer(Int64(clamping: passed))),
       .init("first", .string(first.description)), .init("last", .string(last.description)),
       .init("layers", .array(layers.map(\.rawValue).sorted().map { .string($0) })),
