@@ -41,13 +41,18 @@ public struct Agent: Hashable, Sendable {
   public var name: AgentName
   /// Its own listener.
   public var listen: ListenAddress?
+  /// Where it alone asks for names, over UDP and TCP.
+  public var dns: Endpoint?
   /// SHA-256 of its token: 32 bytes.
   public var tokenSHA256: [UInt8]?
 
   /// Makes an agent.
-  public init(name: AgentName, listen: ListenAddress? = nil, tokenSHA256: [UInt8]? = nil) {
+  public init(
+    name: AgentName, listen: ListenAddress? = nil, dns: Endpoint? = nil, tokenSHA256: [UInt8]? = nil
+  ) {
     self.name = name
     self.listen = listen
+    self.dns = dns
     self.tokenSHA256 = tokenSHA256
   }
 }

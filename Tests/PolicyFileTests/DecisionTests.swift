@@ -53,6 +53,7 @@ import Testing
     let policy = loaded.policy
     #expect(policy.mode == .audit && policy.defaultAction == .ask && policy.hold == .seconds(25))
     #expect(policy.agents.map(\.name.text) == ["ci", "v6", "socket", "review", "1st"])
+    #expect(policy.agents.map { $0.dns?.description } == [nil, "[::1]:5301", nil, nil, nil])
     #expect(policy.agents[3].tokenSHA256?.first == 0x9f && policy.agents[3].tokenSHA256?.count == 32)
     let api = try #require(policy.rules.first { $0.id.text == "api" })
     #expect(api.agents.map { Set($0.map(\.text)) } == ["ci", "default"])

@@ -22,6 +22,7 @@ struct AgentsReader {
     var agents: [Agent] = []
     for entry in entries {
       guard let agent = agent(entry) else { continue }
+      checkItself(agent, entry)
       for other in agents { checkApart(agent, other, entry) }
       agents.append(agent)
     }
@@ -38,18 +39,22 @@ struct AgentsReader {
     }
     guard
       let fields = Fields(
-        entry.value, in: scope, of: "an agent", keys: ["listen", "token_sha256"],
+        entry.value, in: scope, of: "an agent", keys: ["listen", "dns", "token_sha256"],
         example: "an agent such as { listen: 127.0.0.1:3129 }")
     else { return nil }
     guard fields.has("listen") || fields.has("token_sha256") else {
+      // A listener for names tells questions apart, not the connections that follow.
+      let what =
+        fields.has("dns")
+        ? "the connections of the agent '\(name)' from others'" : "the agent '\(name)' from another"
       scope.error(
-        entry.value.mark, "nothing tells the agent '\(name)' from another",
+        entry.value.mark, "nothing tells \(what)",
         "Add 'listen: 127.0.0.1:3129' or 'token_sha256: \"…\"'")
       return nil
     }
     return Agent(
-      name: name, listen: fields["listen"].flatMap(listen), tokenSHA256: fields["token_sha256"].flatMap(token)
-    )
+      name: name, listen: fields["listen"].flatMap(listen), dns: fields["dns"].flatMap(dns),
+      tokenSHA256: fields["token_sha256"].flatMap(token))
   }
 
   private func listen(_ node: Node) -> ListenAddress? {
@@ -57,6 +62,14 @@ struct AgentsReader {
     guard let text = scope.text(node, "'listen'", example: example) else { return nil }
     if let address = ListenAddress(text) { return address }
     scope.error(node.mark, "\(quoted(text)) is no address to listen on", "Write \(example)")
+    return nil
+  }
+
+  private func dns(_ node: Node) -> Endpoint? {
+    let example = "an address such as 127.0.0.1:5301 or [::1]:5301"
+    guard let text = scope.text(node, "'dns'", example: example) else { return nil }
+    if let endpoint = Endpoint(text) { return endpoint }
+    scope.error(node.mark, "\(quoted(text)) is no address to listen on for DNS", "Write \(example)")
     return nil
   }
 
@@ -72,9 +85,18 @@ struct AgentsReader {
     return nil
   }
 
+  /// DNS is served over TCP too, so both listeners of an agent need their own port.
+  private func checkItself(_ agent: Agent, _ entry: Entry) {
+    guard let listen = agent.listen, let dns = agent.dns, overlap(listen, .tcp(dns)) else { return }
+    scope.error(
+      entry.mark, "'\(agent.name)' has 'listen' and 'dns' on the same address \(dns)",
+      "Give 'dns' another port")
+  }
+
   /// Two agents must not share what tells them apart.
   private func checkApart(_ agent: Agent, _ other: Agent, _ entry: Entry) {
-    if let listen = agent.listen, let taken = other.listen, overlap(listen, taken) {
+    for listen in agent.listeners {
+      guard let taken = other.listeners.first(where: { overlap(listen, $0) }) else { continue }
       scope.error(
         entry.mark, "'\(agent.name)' listens on \(listen), which is taken by '\(other.name)' (\(taken))",
         "Give each agent a listener of its own")
@@ -85,6 +107,11 @@ struct AgentsReader {
         "Give each agent a token of its own")
     }
   }
+}
+
+extension Agent {
+  /// Its own listeners of both kinds, as what they take of TCP.
+  fileprivate var listeners: [ListenAddress] { [listen, dns.map { .tcp($0) }].compactMap(\.self) }
 }
 
 /// Whether two listeners would take the same connections.
