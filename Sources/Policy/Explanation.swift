@@ -40,6 +40,8 @@ public struct Explanation: Sendable {
     case expired = "expires"
     /// `http`.
     case request = "http"
+    /// `types`.
+    case recordType = "types"
   }
 }
 

@@ -106,6 +106,33 @@ struct ExplainTests {
       question: ["files.example:80", "--method", "POST", "--path", "/public/a"], status: 1, says: ["POST"],
       because: "another method"),
     Case(
+      question: ["api.github.com:443"], status: 0,
+      says: [
+        "dns", "A, AAAA, CNAME: asked upstream (rule github", "SVCB, HTTPS: no data", "others: no data",
+      ],
+      because: "the DNS listener's answer to a name"),
+    Case(
+      question: ["evil.example:443"], status: 1, says: ["NXDOMAIN, EDE 18 Prohibited: no-rule"],
+      because: "a denied name does not exist"),
+    Case(
+      question: ["x.pastebin.com:443"], status: 1, says: ["NXDOMAIN, EDE 15 Blocked: deny-rule paste"],
+      because: "one that a rule denies neither"),
+    Case(
+      question: ["--type", "a", "api.github.com"], status: 0,
+      says: ["dns://api.github.com:53", "A: asked upstream (rule github", "allow: rule github"],
+      because: "a question needs no port"),
+    Case(
+      question: ["--type", "TXT", "api.github.com"], status: 1,
+      says: ["TXT: no data", "deny: record-type", "protocol: dns, types: [TXT]"],
+      because: "another type takes a dns rule"),
+    Case(
+      question: ["--type", "AXFR", "evil.example"], status: 1, says: ["AXFR: REFUSED, EDE 18"],
+      because: "whatever the name"),
+    Case(
+      question: ["--type", "https", "evil.example"], status: 1,
+      says: ["HTTPS: NXDOMAIN", "no-rule", #"to: ["evil.example"] }"#],
+      because: "a denied name for every type"),
+    Case(
       question: ["169.254.169.254:80"], status: 1, says: ["special-address", "metadata"],
       because: "the floor, for a literal"),
     Case(
@@ -148,6 +175,31 @@ struct ExplainTests {
     let lenient = try object(
       try Binary.run("explain", "--json", "--policy", policy, "db.corp.example:5432").out)
     #expect((lenient["addresses"] as? [String: String])?["private"] == "allow")
+  }
+
+  @Test(
+    "a type goes with a name alone",
+    arguments: [
+      ["--type", "TXT", "1.2.3.4"], ["--type", "TXT", "https://a.example/"], ["--type", "X", "a.example"],
+      ["--type", "TXT", "--protocol", "tcp", "a.example:53"],
+      ["--type", "TXT", "--method", "GET", "a.example"],
+    ])
+  func types(_ question: [String]) throws {
+    let scratch = try Scratch()
+    let policy = try scratch.write("policy.yaml", samplePolicy)
+    #expect(try Binary.run(["explain", "--policy", policy] + question).status == 64)
+  }
+
+  @Test("the answer of the DNS listener stands in the JSON too")
+  func dnsJSON() throws {
+    let scratch = try Scratch()
+    let policy = try scratch.write("policy.yaml", samplePolicy)
+    let json = try object(try Binary.run("explain", "--json", "--policy", policy, "evil.example:443").out)
+    let entry = try #require((json["dns"] as? [[String: Any]])?.first)
+    #expect(entry["answer"] as? String == "nxdomain" && entry["ede"] as? Int == 18)
+    #expect(entry["reason"] as? String == "no-rule" && (entry["types"] as? [String]) == [])
+    let address = try object(try Binary.run("explain", "--json", "--policy", policy, "11.0.0.1:443").out)
+    #expect(address["dns"] is NSNull)
   }
 
   @Test("CTL-16: in audit mode it says what passes and that it is not enforced")

@@ -1,5 +1,6 @@
 import Addressing
 import Audit
+import Gateway
 import Policy
 
 /// What is asked of a policy.
@@ -10,6 +11,8 @@ struct Question {
   var traffic: TrafficProtocol?
   var agent: AgentName
   var request: RequestFacts?
+  /// For a question over DNS, the type that is asked for.
+  var recordType: UInt16?
 }
 
 /// What the policy answers, ready to be shown.
@@ -21,22 +24,25 @@ struct Answer {
   /// for literals and for names that are not let through.
   let samples: [(sample: IPAddress, refused: Reason?)]
   let suggestion: SuggestedRule?
+  /// What the DNS listener would answer; nil for addresses.
+  let outlook: NameOutlook?
 
   init(_ question: Question, under policy: Policy, floor: Floor, at now: Timestamp) {
-    if let traffic = question.traffic {
-      explanation = policy.explain(
-        Destination(question.host, question.port, traffic), agent: question.agent, request: question.request,
-        floor: floor, at: now)
-    } else {
-      explanation = policy.explainTunnel(
-        host: question.host, port: question.port, agent: question.agent, floor: floor, at: now)
+    var explanation = Self.explain(question, under: policy, floor: floor, at: now)
+    outlook = Self.outlook(question, under: policy, at: now)
+    if question.recordType != nil, let answer = outlook?.entries.first {
+      explanation.decision = answer.decision
     }
+    self.explanation = explanation
     mode = policy.mode
     request = question.request
     let decision = explanation.decision
     suggestion =
       decision.answer == .allow
-      ? nil : SuggestedRule(for: explanation.destination, agent: question.agent, denied: decision.reason)
+      ? nil
+      : SuggestedRule(
+        for: explanation.destination, agent: question.agent, denied: decision.reason,
+        asked: question.recordType.map { [RecordTypes.name(of: $0)] } ?? [])
     guard case .name = question.host, decision.verdict(in: mode) != .deny else {
       samples = []
       return
@@ -47,6 +53,29 @@ struct Answer {
       let admission = policy.admit([sample], to: destination, under: decision, floor: Floor())
       return (sample, admission.refused.first?.reason)
     }
+  }
+
+  private static func explain(
+    _ question: Question, under policy: Policy, floor: Floor, at now: Timestamp
+  ) -> Explanation {
+    if let type = question.recordType, case .name(let name) = question.host {
+      return policy.explainQuestion(RecordTypes.name(of: type), of: name, agent: question.agent, at: now)
+    }
+    if let traffic = question.traffic {
+      return policy.explain(
+        Destination(question.host, question.port, traffic), agent: question.agent, request: question.request,
+        floor: floor, at: now)
+    }
+    return policy.explainTunnel(
+      host: question.host, port: question.port, agent: question.agent, floor: floor, at: now)
+  }
+
+  private static func outlook(_ question: Question, under policy: Policy, at now: Timestamp) -> NameOutlook? {
+    guard case .name(let name) = question.host else { return nil }
+    guard let type = question.recordType else {
+      return NameOutlook(of: name, agent: question.agent, under: policy, at: now)
+    }
+    return NameOutlook(type, of: name, agent: question.agent, under: policy, at: now)
   }
 
   /// One address of each class that a name may resolve to.
@@ -74,12 +103,13 @@ extension Answer {
   func page(policyPath: String) -> [Text] {
     let facts = request.map { ", \($0.method) \($0.path)" } ?? ""
     let enforcing: Text = mode == .enforce ? "" : "\(Text(", NOT ENFORCING (mode audit)", .bad))"
-    var lines = table([
-      ["destination", "\(Text("\(explanation.destination)", .strong))\(facts)"],
-      ["agent", "\(explanation.agent)"],
-      ["policy", "\(policyPath), \(count(explanation.considered.count, "rule"))\(enforcing)"],
-      ["floor", floor],
-    ])
+    var lines = table(
+      [
+        ["destination", "\(Text("\(explanation.destination)", .strong))\(facts)"],
+        ["agent", "\(explanation.agent)"],
+        ["policy", "\(policyPath), \(count(explanation.considered.count, "rule"))\(enforcing)"],
+        ["floor", floor],
+      ] + (outlook.map { [["dns", Text($0.line)]] } ?? []))
     if !explanation.considered.isEmpty { lines.append("rules") }
     lines += table(explanation.considered.map(row), indent: "  ")
     return lines + conclusion
@@ -156,6 +186,7 @@ extension Answer {
       .init("address_class", text(explanation.addressClass?.rawValue)),
       .init("near_miss", text(decision.nearMiss?.rawValue)), .init("suggested_rule", text(suggestion?.yaml)),
       .init("addresses", .object(samples.map(entry))),
+      .init("dns", outlook.map { .array($0.entries.map(\.json)) } ?? .null),
       .init("considered", .array(explanation.considered.map(entry))),
     ])
   }

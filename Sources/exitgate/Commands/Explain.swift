@@ -19,9 +19,11 @@ struct Explain: Verb {
         exitgate explain --agent ci --protocol tcp db.corp.example:5432
         exitgate explain --method PUT http://artifacts.corp.example/repository/x
         exitgate explain 169.254.169.254:80 --protocol http
+        exitgate explain --type TXT _acme-challenge.example.com
 
       Without --protocol the question is what CONNECT to HOST:PORT would get: https, or tcp where a rule says \
-      so. 'HOST:PORT' can be a destination copied from the log, or a URL.
+      so. With --type the question is what the DNS listener would answer about a name, which needs no port; \
+      for names, 'dns' says so in any case, as long as answers are real. 'HOST:PORT' can be a destination copied from the log, or a URL.
 
       Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked. In this version \
       nobody can be: the gate denies, reason no-approver.
@@ -44,6 +46,11 @@ struct Explain: Verb {
   var path: String?
 
   @Option(
+    help: ArgumentHelp("The type of records that is asked for: A, TXT, TYPE65280, …", valueName: "type"),
+    transform: Reading.recordType)
+  var type: UInt16?
+
+  @Option(
     help: ArgumentHelp("As for serve: what the gate listens on is out of reach.", valueName: "address:port"),
     transform: Reading.listenAddress)
   var proxyListen: [ListenAddress] = []
@@ -58,9 +65,12 @@ struct Explain: Verb {
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let target: Target
-    do { target = try Target(destination) } catch { return try report(error, on: here.console) }
+    do { target = try Target(destination, isQuestion: type != nil || traffic == .dns) } catch {
+      return try report(error, on: here.console)
+    }
     let loaded = try load(in: here)
     try checkAgent(in: loaded.policy)
+    try checkType(target)
     let question = question(target, under: loaded.policy)
     let answer = Answer(question, under: loaded.policy, floor: floor(of: loaded.policy), at: wallClock())
     if json {
@@ -101,6 +111,17 @@ struct Explain: Verb {
     }
   }
 
+  private func checkType(_ target: Target) throws(Failure) {
+    guard type != nil else { return }
+    guard method == nil, path == nil, target.traffic == .dns, traffic == nil || traffic == .dns else {
+      throw Failure(
+        .usage, "--type belongs to a question over DNS. Leave out --protocol, --method and --path.")
+    }
+    guard case .name = target.authority.host else {
+      throw Failure(.usage, "--type takes a name, and '\(destination)' is an address.")
+    }
+  }
+
   /// A verdict for an agent that nobody can be would mislead: a slip in the name
   /// looks like a missing rule.
   private func checkAgent(in policy: Policy) throws(Failure) {
@@ -118,15 +139,16 @@ struct Explain: Verb {
     let facts = RequestFacts(method: method ?? "GET", path: path ?? target.path ?? "/")
     return Question(
       host: target.authority.host, port: target.authority.port, traffic: traffic, agent: agent,
-      request: traffic == .http ? facts : nil)
+      request: traffic == .http ? facts : nil, recordType: type)
   }
 
   /// What this machine and a gate with this policy would put out of reach.
   private func floor(of policy: Policy) -> Floor {
     let addresses = ListenAddress.wanted(flags: proxyListen, agents: policy.agents)
-    let listeners = addresses.compactMap { address in
+    let ofProxy: [Endpoint] = addresses.compactMap { address in
       if case .tcp(let endpoint) = address { endpoint } else { nil }
     }
+    let listeners = ofProxy + policy.agents.compactMap(\.dns)
     return Floor(localAddresses: localAddresses(), listeners: listeners, resolvers: upstream.endpoints)
   }
 }

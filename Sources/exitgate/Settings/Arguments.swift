@@ -39,6 +39,14 @@ enum Reading {
     return traffic
   }
 
+  /// `TXT`, in any case, or `TYPE65280`.
+  @Sendable static func recordType(_ text: String) throws -> UInt16 {
+    guard let type = RecordTypes.number(of: text.uppercased()) else {
+      throw ValidationError("It is no type of DNS records. Write A, AAAA, TXT or TYPE65280.")
+    }
+    return type
+  }
+
   @Sendable static func layer(_ text: String) throws -> Layer {
     guard let layer = Layer(rawValue: text) else {
       throw ValidationError("It is no layer. Write connect, http, socks, sni, dns or kernel.")

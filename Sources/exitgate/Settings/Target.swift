@@ -19,7 +19,9 @@ struct Target: Hashable, Sendable {
     case malformed(String)
   }
 
-  init(_ text: String) throws(Problem) {
+  /// - Parameter isQuestion: Whether it is what a question to the DNS listener is
+  ///   about, which has no port.
+  init(_ text: String, isQuestion: Bool = false) throws(Problem) {
     var rest = Substring(text)
     let scheme = text.utf8.prefix { $0 != UInt8(ascii: ":") }
     let tail = text.utf8[scheme.endIndex...]
@@ -34,6 +36,7 @@ struct Target: Hashable, Sendable {
         rest = rest[..<slash]
       }
     }
+    if isQuestion { traffic = traffic ?? .dns }
     do { authority = try Authority(rest.utf8, defaultPort: traffic?.customaryPort) } catch {
       throw Problem(error)
     }
@@ -46,7 +49,8 @@ extension TrafficProtocol {
     switch self {
     case .https: .https
     case .http: .http
-    case .tcp, .udp, .dns: nil
+    case .dns: .domain
+    case .tcp, .udp: nil
     }
   }
 }
