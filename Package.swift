@@ -27,6 +27,7 @@ let package = Package(
     .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
     .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
     .target(name: "CLinux"),
+    .target(name: "COpenSSL"),
 
     .target(name: "Addressing", swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict + [.strictMemorySafety()]),
@@ -44,8 +45,8 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", crypto, systemPackage,
-        logging,
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "COpenSSL", crypto,
+        systemPackage, logging,
       ],
       swiftSettings: strict),
     .executableTarget(

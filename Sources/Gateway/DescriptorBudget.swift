@@ -31,9 +31,10 @@ struct DescriptorBudget: Hashable, Sendable {
   ///   - limit: RLIMIT_NOFILE; 0 when it is not known.
   ///   - loops: At least 1.
   ///   - listeners: Those of the policy the gate starts with.
-  init(limit: Int, loops: Int, listeners: Int) {
+  ///   - resolvers: Those to which each loop keeps a connection.
+  init(limit: Int, loops: Int, listeners: Int, resolvers: Int = 0) {
     let limit = limit > 0 ? limit : Self.usualLimit, sockets = ResolverLimit.socketsPerLookup
-    let standing = Self.standing + Self.standingPerLoop * loops + listeners
+    let standing = Self.standing + (Self.standingPerLoop + resolvers) * loops + listeners
     let free = max(limit - standing, 0)
     lookupsPerLoop = min(max(free / 4 / sockets / loops, 1), ResolverLimit.lookupsInFlight)
     ceiling = limit - min(lookupsPerLoop * sockets * loops + Self.work, free / 2)

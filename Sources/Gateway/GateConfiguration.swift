@@ -12,6 +12,8 @@ public struct GateConfiguration: Sendable {
   public var upstreams: [Upstream]?
   /// Zones with upstreams of their own.
   public var forwards: [UpstreamForward]
+  /// A PEM file with the authorities that TLS upstreams' certificates may be signed by; nil for the system's.
+  public var upstreamAuthorities: String?
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.
@@ -30,7 +32,8 @@ public struct GateConfiguration: Sendable {
   /// Makes a configuration.
   public init(
     policyPath: String, proxyListeners: [ListenAddress], upstreams: [Upstream]? = nil,
-    forwards: [UpstreamForward] = [], auditLogPath: String, controlPath: String, loops: Int? = nil,
+    forwards: [UpstreamForward] = [], upstreamAuthorities: String? = nil, auditLogPath: String,
+    controlPath: String, loops: Int? = nil,
     rotateAt: Int64? = nil, environment: [String: String],
     workingDirectory: String, version: String
   ) {
@@ -38,6 +41,7 @@ public struct GateConfiguration: Sendable {
     self.proxyListeners = proxyListeners
     self.upstreams = upstreams
     self.forwards = forwards
+    self.upstreamAuthorities = upstreamAuthorities
     self.auditLogPath = auditLogPath
     self.controlPath = controlPath
     self.loops = loops

@@ -182,7 +182,7 @@ extension Gate {
     let sum = reports.reduce(ResolverStatistics()) { $0 + $1.resolver }
     return ResolverStatus(
       upstreams: routes.words, lookups: sum.lookups + sum.cacheHits, cached: sum.cacheHits,
-      queries: sum.datagramQueries + sum.streamQueries,
+      queries: sum.datagramQueries + sum.streamQueries + sum.secureQueries,
       failures: sum.timeouts + sum.upstreamFailures + sum.badResponses)
   }
 }

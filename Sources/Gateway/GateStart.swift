@@ -13,6 +13,7 @@ struct StartParts {
   var configuration: GateConfiguration
   var loaded: LoadedPolicy
   var routes: UpstreamRoutes
+  var secure: TLSSettings?
   let descriptors: DescriptorBudget
 
   /// Reads the policy and the resolvers; touches nothing.
@@ -20,12 +21,11 @@ struct StartParts {
     self.configuration = configuration
     do { loaded = try configuration.loadPolicy(generation: 1) } catch { throw .policy(error) }
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
-    guard routes.all.allSatisfy({ $0.transport == .plain }) else {
-      throw .configuration("DNS over TLS is not spoken yet. Name a plain resolver, ADDRESS[:PORT].")
-    }
+    secure = try configuration.tlsSettings(for: routes)
     descriptors = DescriptorBudget(
       limit: Int(clamping: raiseDescriptorLimit().soft), loops: configuration.loopCount,
-      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count)
+      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count,
+      resolvers: routes.all.count { $0.transport != .plain })
   }
 
   var loopCount: Int { configuration.loopCount }
@@ -35,7 +35,8 @@ struct StartParts {
     return ResolverConfiguration(
       routes: routes, hosts: HostsFile.load(),
       ipv6: addresses.contains { !$0.isV4 && ($0.addressClass == .global || $0.addressClass == .privateUse) },
-      hostsPath: "/etc/hosts", lookupsInFlight: descriptors.lookupsPerLoop)
+      hostsPath: "/etc/hosts", secure: secure,
+      lookupsInFlight: descriptors.lookupsPerLoop)
   }
 
   func floor(_ listeners: ListenerSet) -> Floor {
@@ -59,6 +60,24 @@ extension GateConfiguration {
     if let upstreams { return upstreams }
     do { return try ResolverSettings.load().map { Upstream($0) } } catch {
       throw .configuration("\(error) Name a resolver with --dns-upstream ADDRESS.")
+    }
+  }
+}
+
+extension GateConfiguration {
+  /// Whose certificates are believed; nil where nobody is asked over TLS. Read once, at the start.
+  fileprivate func tlsSettings(for routes: UpstreamRoutes) throws(StartError) -> TLSSettings? {
+    guard routes.all.contains(where: { $0.transport != .plain }) else {
+      guard upstreamAuthorities == nil else {
+        throw .configuration(
+          "--dns-upstream-ca is for resolvers asked over TLS, and there is none. Write one as tls://ADDRESS#NAME."
+        )
+      }
+      return nil
+    }
+    do { return try TLSSettings(authorities: upstreamAuthorities) } catch {
+      if case .noLibrary = error { throw .host("\(error)") }
+      throw .configuration("\(error)")
     }
   }
 }

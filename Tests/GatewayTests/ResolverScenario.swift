@@ -8,7 +8,7 @@ import Wire
 /// A story about a resolver, one step a line:
 ///
 ///     ask NAME                        somebody asks
-///     sent TYPE UPSTREAM [tcp]        that query is under way there
+///     sent TYPE UPSTREAM [tcp|tls]        that query is under way there
 ///     quiet                           no query is under way
 ///     reply TYPE [WORD]… [RECORD; …]  its upstream says this
 ///     fail TYPE                       its socket fails
@@ -49,7 +49,7 @@ struct ResolverScenario: Sendable, CustomTestStringConvertible {
     case "sent":
       let query = try bench.query(try type(words[0]))
       #expect(query.upstream.address == IPAddress(words[1]), "\(name): \(line)")
-      #expect(query.transport == (words.count > 2 ? .stream : .datagram), "\(name): \(line)")
+      #expect(query.transport == (try transport(words.dropFirst(2).first)), "\(name): \(line)")
     case "quiet": #expect(bench.open.isEmpty, "\(name): \(line)")
     case "reply": try reply(words, &bench)
     case "fail": try bench.handle(.failed(try bench.query(try type(words[0])).token))
@@ -72,6 +72,15 @@ struct ResolverScenario: Sendable, CustomTestStringConvertible {
     }
   }
 
+  private func transport(_ word: String?) throws -> Attempt.Transport {
+    switch word {
+    case nil: .datagram
+    case "tcp": .stream
+    case "tls": .secure
+    case let other?: throw ScenarioError.unknown(other)
+    }
+  }
+
   private func outcome(_ result: Result<Resolution, ResolveFailure>) -> String {
     switch result {
     case .failure(let failure): return "\(failure)"
@@ -87,6 +96,7 @@ struct ResolverScenario: Sendable, CustomTestStringConvertible {
     case "timeouts": statistics.timeouts
     case "udp": statistics.datagramQueries
     case "tcp": statistics.streamQueries
+    case "tls": statistics.secureQueries
     case "bad": statistics.badResponses
     case "failures": statistics.upstreamFailures
     case "hits": statistics.cacheHits

@@ -19,6 +19,9 @@ struct ResolverScenarioTests {
   @Test("Zones with upstreams of their own", arguments: zonesStories)
   func zones(_ scenario: ResolverScenario) throws { try scenario.run() }
 
+  @Test("Upstreams asked over TLS", arguments: secureStories)
+  func secure(_ scenario: ResolverScenario) throws { try scenario.run() }
+
   @Test("What is remembered, and how long", arguments: memoryStories)
   func memory(_ scenario: ResolverScenario) throws { try scenario.run() }
 }

@@ -148,7 +148,7 @@ struct ResolverBench {
   mutating func deliver(_ bytes: [UInt8], to query: Query, from sender: Endpoint) throws {
     switch query.transport {
     case .datagram: try handle(.datagram(bytes, from: sender, query.token))
-    case .stream: try handle(.message(bytes, query.token))
+    case .stream, .secure: try handle(.message(bytes, query.token))
     }
   }
 
@@ -157,6 +157,7 @@ struct ResolverBench {
       switch effect {
       case .sendDatagram(let token, let upstream, let bytes): try note(token, upstream, bytes, .datagram)
       case .sendMessage(let token, let upstream, let bytes): try note(token, upstream, bytes, .stream)
+      case .sendSecure(let token, let upstream, let bytes): try note(token, upstream.endpoint, bytes, .secure)
       case .close(let token): open.removeAll { $0.token == token }
       case .alarm(let name, let time): alarms[name] = time
       case .finish(let name, let result, let tokens):

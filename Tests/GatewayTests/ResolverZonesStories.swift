@@ -130,4 +130,61 @@ extension ResolverScenarioTests {
         result www.corp.test serverFailure
         """),
   ]
+
+  static let secureStories = [
+    ResolverScenario(
+      name: "a TLS upstream is asked over TLS alone",
+      upstreams: ["tls://11.11.0.53#dns.test"],
+      steps: """
+        ask www.test
+        sent A 11.11.0.53 tls
+        reply A www.test 60 A 11.11.0.10
+        result www.test 11.11.0.10
+        count udp 0
+        count tcp 0
+        count tls 1
+        """),
+    ResolverScenario(
+      name: "whatever becomes of it, nothing is asked in the clear",
+      upstreams: ["tls://11.11.0.53#dns.test", "tls://11.11.0.54#dns.test", "tls://11.11.0.55#dns.test"],
+      steps: """
+        ask www.test
+        reply A tc
+        sent A 11.11.0.54 tls
+        reply A wrong-name
+        sent A 11.11.0.55 tls
+        fail A
+        result www.test serverFailure
+        quiet
+        ask slow.test
+        wait 4500
+        result slow.test timeout
+        count udp 0
+        count tcp 0
+        """),
+    ResolverScenario(
+      name: "one after the other, as the line says: TLS, plain, TLS",
+      upstreams: ["tls://11.11.0.53#dns.test", "11.11.0.54", "tls://11.11.0.55#dns.test"],
+      steps: """
+        ask www.test
+        fail A
+        sent A 11.11.0.54
+        reply A tc
+        sent A 11.11.0.54 tcp
+        reply A servfail
+        sent A 11.11.0.55 tls
+        reply A www.test 60 A 11.11.0.10
+        result www.test 11.11.0.10
+        """),
+    ResolverScenario(
+      name: "behind an alias into a zone the zone's transport counts",
+      forwards: ["corp.test=tls://10.0.0.2#dns.corp.test"],
+      steps: """
+        ask www.test
+        reply A www.test 60 CNAME db.corp.test
+        sent A 10.0.0.2 tls
+        reply A db.corp.test 60 CNAME other.test
+        sent A 11.11.0.53
+        """),
+  ]
 }

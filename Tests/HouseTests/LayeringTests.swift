@@ -35,7 +35,7 @@ import Testing
     Target(
       name: "Gateway",
       imports: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Crypto",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "COpenSSL", "Crypto",
         "SystemPackage",
         "Logging", "Glibc", "Dispatch", "Synchronization",
       ]),

@@ -5,7 +5,7 @@ import Wire
 /// One query on its way to one upstream. Each has an id, a spelling and a
 /// socket of its own.
 struct Attempt: Sendable {
-  enum Transport: Hashable, Sendable { case datagram, stream }
+  enum Transport: Hashable, Sendable { case datagram, stream, secure }
 
   /// Never the same for two attempts of one resolver.
   let serial: UInt64
@@ -43,9 +43,12 @@ struct InquiryResources {
     deadline: MonotonicTime
   ) -> Attempt {
     serial &+= 1
+    // The one place where it is chosen: a TLS upstream is never spoken to otherwise.
+    let transport = upstream.transport == .plain ? transport : .secure
     switch transport {
     case .datagram: statistics.datagramQueries += 1
     case .stream: statistics.streamQueries += 1
+    case .secure: statistics.secureQueries += 1
     }
     let question = DNSQuestion(DNSName(name).withRandomCase(random), type)
     let id = UInt16(truncatingIfNeeded: random())
@@ -121,14 +124,16 @@ struct Inquiry: Sendable {
   mutating func receive(
     message bytes: [UInt8], at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
-    guard attempt.transport == .stream else { return .wait }
+    guard attempt.transport != .datagram else { return .wait }
     guard let response = try? DNSResponse(bytes), attempt.match(response) != .none, !response.isTruncated
     else { return bad(at: now, &resources) }
     return take(response, bytes, at: now, &resources)
   }
 
-  /// The attempt's socket failed.
-  mutating func socketFailed(at now: MonotonicTime, _ resources: inout InquiryResources) -> Step {
+  /// The attempt's socket or connection failed.
+  mutating func socketFailed(
+    because cause: String = "its socket failed", at now: MonotonicTime, _ resources: inout InquiryResources
+  ) -> Step {
     resources.statistics.upstreamFailures += 1
     return nextUpstream(after: .serverFailure, at: now, &resources)
   }

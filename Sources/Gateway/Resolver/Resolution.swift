@@ -49,6 +49,8 @@ public struct ResolverStatistics: Hashable, Sendable {
   public var datagramQueries: UInt64 = 0
   /// Queries sent over TCP.
   public var streamQueries: UInt64 = 0
+  /// Queries sent over TLS.
+  public var secureQueries: UInt64 = 0
   /// Datagrams that answered nothing that was asked: wrong sender, id or question.
   public var mismatches: UInt64 = 0
   /// Queries without an answer in time.
@@ -71,6 +73,7 @@ public struct ResolverStatistics: Hashable, Sendable {
     sum.overflows &+= right.overflows
     sum.datagramQueries &+= right.datagramQueries
     sum.streamQueries &+= right.streamQueries
+    sum.secureQueries &+= right.secureQueries
     sum.mismatches &+= right.mismatches
     sum.timeouts &+= right.timeouts
     sum.upstreamFailures &+= right.upstreamFailures

@@ -18,7 +18,9 @@ public final class Resolver {
   private var alarms: [Hostname: TimerID] = [:]
   private var exchanges: [ResolverCore.QueryToken: any UpstreamExchange] = [:]
   /// Attempts whose socket could not be opened, for the end of `perform`.
-  private var unopened: [ResolverCore.QueryToken] = []
+  private var unopened: [(token: ResolverCore.QueryToken, cause: String)] = []
+  /// The loop's connections to TLS upstreams, for all who ask on it.
+  let secureUpstreams: SecureUpstreams
   private var hostsStamp: FileStamp?
   private var nextHostsCheck: MonotonicTime
 
@@ -28,6 +30,7 @@ public final class Resolver {
   /// Makes a resolver without anything in its cache.
   public init(loop: EventLoop, configuration: ResolverConfiguration) {
     self.loop = loop
+    secureUpstreams = SecureUpstreams(loop: loop, settings: configuration.secure)
     core = ResolverCore(configuration, random: { SystemRandomNumberGenerator.bits() })
     hostsPath = configuration.hostsPath
     hostsStamp = configuration.hostsPath.flatMap { FileStamp($0) }
@@ -95,7 +98,7 @@ public final class Resolver {
   private func perform(_ effects: [ResolverCore.Effect]) {
     for effect in effects { perform(effect) }
     // Not before: what a failure brings about must not be overtaken by an older effect.
-    while let token = unopened.popLast() { handle(.failed(token)) }
+    while let (token, cause) = unopened.popLast() { handle(.failed(token, because: cause)) }
   }
 
   private func perform(_ effect: ResolverCore.Effect) {
@@ -104,6 +107,8 @@ public final class Resolver {
       open(token) { try DatagramExchange($0, bytes, to: upstream, on: self.loop) }
     case .sendMessage(let token, let upstream, let bytes):
       open(token) { try StreamExchange($0, bytes, to: upstream, on: self.loop) }
+    case .sendSecure(let token, let upstream, let bytes):
+      open(token) { try self.secureUpstreams.exchange($0, bytes, with: upstream) }
     case .close(let token): exchanges.removeValue(forKey: token)?.close()
     case .alarm(let name, let time): setAlarm(name, at: time)
     case .finish(_, let result, let tokens):
@@ -119,8 +124,10 @@ extension Resolver {
     let events = ExchangeEvents(
       datagram: { [weak self] in self?.handle(.datagram($0, from: $1, token)) },
       message: { [weak self] in self?.handle(.message($0, token)) },
-      failed: { [weak self] in self?.handle(.failed(token)) })
-    do { exchanges[token] = try make(events) } catch { unopened.append(token) }
+      failed: { [weak self] in self?.handle(.failed(token, because: $0)) })
+    do { exchanges[token] = try make(events) } catch {
+      unopened.append((token, "it cannot be sent to: \(error)"))
+    }
   }
 
   private func setAlarm(_ name: Hostname, at time: MonotonicTime?) {

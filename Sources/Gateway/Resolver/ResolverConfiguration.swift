@@ -4,6 +4,8 @@ import Addressing
 public struct ResolverConfiguration: Sendable {
   /// Which upstreams are asked for which names. No other is ever asked.
   public var routes: UpstreamRoutes
+  /// Whose certificates TLS upstreams may show; nil: none, so that they are never asked.
+  public var secure: TLSSettings?
   /// Names that are never asked upstream.
   public var hosts: HostsFile
   /// Where `hosts` was read from and is read again when it changes; nil: never.
@@ -16,9 +18,10 @@ public struct ResolverConfiguration: Sendable {
   /// Makes a configuration.
   public init(
     routes: UpstreamRoutes, hosts: HostsFile, ipv6: Bool, hostsPath: String? = nil,
-    lookupsInFlight: Int? = nil
+    secure: TLSSettings? = nil, lookupsInFlight: Int? = nil
   ) {
     self.routes = routes
+    self.secure = secure
     self.hosts = hosts
     self.ipv6 = ipv6
     self.lookupsInFlight = lookupsInFlight ?? ResolverLimit.lookupsInFlight

@@ -19,8 +19,8 @@ struct ResolverCore {
     case datagram([UInt8], from: Endpoint, QueryToken)
     /// A whole message came over the connection of an attempt.
     case message([UInt8], QueryToken)
-    /// The socket or connection of an attempt failed.
-    case failed(QueryToken)
+    /// The socket or connection of an attempt failed, and why.
+    case failed(QueryToken, because: String = "its socket failed")
     /// The time of a name's alarm has come.
     case alarm(Hostname)
   }
@@ -31,6 +31,8 @@ struct ResolverCore {
     case sendDatagram(QueryToken, to: Endpoint, [UInt8])
     /// Connect, and send one message.
     case sendMessage(QueryToken, to: Endpoint, [UInt8])
+    /// Send one message over the connection that TLS upstream has, or gets.
+    case sendSecure(QueryToken, to: Upstream, [UInt8])
     /// Close the socket or connection of an attempt.
     case close(QueryToken)
     /// Ring for a name at a time, instead of any earlier appointment; nil: never.
@@ -128,8 +130,8 @@ struct ResolverCore {
       advance(token, at: now) { $0.receive(datagram: bytes, from: sender, at: now, &$1) }
     case .message(let bytes, let token):
       advance(token, at: now) { $0.receive(message: bytes, at: now, &$1) }
-    case .failed(let token):
-      advance(token, at: now) { $0.socketFailed(at: now, &$1) }
+    case .failed(let token, let cause):
+      advance(token, at: now) { $0.socketFailed(because: cause, at: now, &$1) }
     case .alarm(let name): ring(name, at: now)
     }
   }
@@ -263,6 +265,7 @@ struct ResolverCore {
     return switch attempt.transport {
     case .datagram: .sendDatagram(token, to: attempt.upstream.endpoint, attempt.query.encoded)
     case .stream: .sendMessage(token, to: attempt.upstream.endpoint, attempt.query.encoded)
+    case .secure: .sendSecure(token, to: attempt.upstream, attempt.query.padded)
     }
   }
 }

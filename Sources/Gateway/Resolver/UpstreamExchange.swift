@@ -11,7 +11,8 @@ protocol UpstreamExchange: AnyObject {
 struct ExchangeEvents {
   let datagram: ([UInt8], Endpoint) -> Void
   let message: ([UInt8]) -> Void
-  let failed: () -> Void
+  /// With the cause, worded to follow the upstream's name.
+  let failed: (String) -> Void
 }
 
 /// One query over UDP: a socket of its own, so a source port of its own, and
@@ -68,8 +69,8 @@ final class StreamExchange: UpstreamExchange, ChannelDelegate {
   private func connect() -> Bool {
     switch channel.finishConnecting() {
     case .pending: return false
-    case .failed:
-      events.failed()
+    case .failed(let error):
+      events.failed("it cannot be connected to: \(error)")
       return false
     case .connected:
       isConnected = true
@@ -83,8 +84,8 @@ final class StreamExchange: UpstreamExchange, ChannelDelegate {
       switch outgoing.withUnsafeBytes({ channel.write($0) }) {
       case .bytes(let count): outgoing.removeFirst(count)
       case .wouldBlock: return true
-      case .failed:
-        events.failed()
+      case .failed(let error):
+        events.failed("the connection broke: \(error)")
         return false
       }
     }
@@ -99,7 +100,8 @@ final class StreamExchange: UpstreamExchange, ChannelDelegate {
         incoming += UnsafeRawBufferPointer(rebasing: loop.scratch[..<count])
         if let message { return events.message(message) }
       case .wouldBlock: return
-      case .end, .failed: return events.failed()
+      case .end: return events.failed("it closed the connection")
+      case .failed(let error): return events.failed("the connection broke: \(error)")
       }
     }
   }

@@ -61,6 +61,7 @@ struct Serve: Verb {
     let configuration = GateConfiguration(
       policyPath: try policy.path(in: here), proxyListeners: proxyListen,
       upstreams: upstream.standard, forwards: upstream.dnsForward,
+      upstreamAuthorities: upstream.dnsUpstreamCa,
       auditLogPath: auditLog.path(in: here),
       controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt,
       environment: here.environment,

@@ -57,7 +57,8 @@ struct PolicyOption: ParsableArguments {
 struct UpstreamOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A resolver to ask instead of those in /etc/resolv.conf. Can be repeated.", valueName: "address[:port]"),
+      "A resolver to ask instead of those in /etc/resolv.conf; tls://ADDRESS#NAME asks over TLS. Can be repeated.",
+      valueName: "upstream"),
     transform: Reading.upstream)
   var dnsUpstream: [Upstream] = []
 
@@ -67,6 +68,13 @@ struct UpstreamOption: ParsableArguments {
       valueName: "zone=upstream"),
     transform: Reading.forward)
   var dnsForward: [UpstreamForward] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "The authorities that may sign the certificates of resolvers asked over TLS, the system's unless given.",
+      valueName: "file"),
+    completion: .file(extensions: ["pem", "crt"]))
+  var dnsUpstreamCa: String?
 
   /// What is asked instead of the system's choice; nil when nobody says.
   var standard: [Upstream]? { dnsUpstream.isEmpty ? nil : dnsUpstream }
