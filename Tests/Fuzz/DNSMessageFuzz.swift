@@ -8,10 +8,30 @@ public func fuzzDNSMessage(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt
   if let query = try? DNSQuery.parse(bytes) {
     let again = try? DNSQuery.parse(query.encoded)
     precondition(again?.question == query.question && again?.id == query.id)
+    checkResponse(to: query, bytes)
   }
   guard let response = try? DNSResponse(bytes), let sections = try? response.sections() else { return 0 }
   for record in sections.answers + sections.authorities + sections.additionals {
     precondition(record.owner.wire.count <= 255 && record.effectiveTTL <= UInt32(Int32.max))
   }
   return 0
+}
+
+/// A response to whatever was taken as a query is read back as one to that query.
+private func checkResponse(to query: DNSQuery, _ bytes: [UInt8]) {
+  guard let scan = try? DNSQueryScan(bytes.span.bytes) else { preconditionFailure("taken and not taken") }
+  var builder = DNSAnswerBuilder(questionLength: scan.nameLength + 4)
+  builder.add(alias: .root)
+  builder.addAuthority(serial: 1, minimum: 5)
+  var output = [UInt8](repeating: 0, count: DNSResponseWriter.datagramLimit)
+  let answer = builder.finish(.noError, .prohibited("no-rule"))
+  let count = output.withUnsafeMutableBytes { buffer in
+    var span = buffer.mutableBytes
+    return DNSResponseWriter.write(
+      answer, to: scan, in: bytes.span.bytes, lifetime: 5,
+      limit: DNSResponseWriter.datagramLimit(for: scan), into: &span)
+  }
+  let response = try? DNSResponse(Array(output[..<count]))
+  precondition(response?.question.name == query.question.name && response?.header.id == query.id)
+  precondition((try? response?.sections())?.answers.count == 1)
 }

@@ -1,3 +1,14 @@
+extension DNSError {
+  /// What a client is told that sent this.
+  public var responseCode: DNSResponseCode {
+    switch self {
+    case .unsupportedOpcode: .notImplemented
+    case .unsupportedClass: .refused
+    default: .formatError
+    }
+  }
+}
+
 /// Why bytes are not a DNS message, or not one that is answered.
 public enum DNSError: Error, Hashable, Sendable {
   /// The message ends inside its header, a name or a record.

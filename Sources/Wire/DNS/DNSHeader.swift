@@ -95,6 +95,8 @@ public struct DNSResponseCode: RawRepresentable, Hashable, Sendable {
   public static let notImplemented = DNSResponseCode(rawValue: 4)
   /// REFUSED.
   public static let refused = DNSResponseCode(rawValue: 5)
+  /// BADVERS: an EDNS version that is not spoken (RFC 6891 §6.1.3).
+  public static let badVersion = DNSResponseCode(rawValue: 16)
 }
 
 /// The bytes of `value` in network order.

@@ -61,6 +61,26 @@ public struct DNSName: Hashable, Sendable, CustomStringConvertible {
     return try? Hostname(text)
   }
 
+  /// The host name that the bytes of one whole uncompressed name say; nil when
+  /// they say none. A label that holds a dot is never taken for two labels.
+  public static func hostname(wire: RawSpan) -> Hostname? {
+    guard wire.byteCount > 1 else { return nil }
+    var text: [UInt8] = []
+    text.reserveCapacity(wire.byteCount)
+    var end = 0
+    for position in 0..<(wire.byteCount - 1) {
+      let byte = wire.byte(at: position)
+      if position == end {
+        if position > 0 { text.append(UInt8(ascii: ".")) }
+        end += 1 + Int(byte)
+      } else {
+        guard byte != UInt8(ascii: ".") else { return nil }
+        text.append(byte)
+      }
+    }
+    return try? Hostname(text[...])
+  }
+
   /// Whether this is `ancestor` or below it, comparing whole labels and not case.
   public func isEqualOrBelow(_ ancestor: DNSName) -> Bool {
     let parent = ancestor.folded.wire

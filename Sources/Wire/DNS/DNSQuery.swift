@@ -68,19 +68,12 @@ public struct DNSQuery: Hashable, Sendable {
   /// - Throws: `DNSError`. Only `.wrongDirection`, and `.truncated` in the
   ///   header, deserve no answer at all.
   public static func parse(_ bytes: [UInt8]) throws(DNSError) -> DNSQuery {
-    var reader = DNSReader(bytes)
-    let header = try DNSHeader(&reader)
-    guard !header.flags.contains(.response) else { throw .wrongDirection }
-    guard header.flags.opcode == 0 else { throw .unsupportedOpcode }
-    guard header.questionCount == 1, header.answerCount == 0, header.authorityCount == 0 else {
-      throw .wrongCounts
-    }
-    var query = DNSQuery(id: header.id, question: try DNSQuestion(&reader))
-    guard query.question.questionClass == dnsClassInternet else { throw .unsupportedClass }
-    query.recursionDesired = header.flags.contains(.recursionDesired)
-    query.checkingDisabled = header.flags.contains(.checkingDisabled)
-    query.edns = try EDNS(in: try readRecords(header.additionalCount, &reader))
-    guard reader.isAtEnd else { throw .trailingBytes }
+    let scan = try DNSQueryScan(unsafe bytes.span.bytes)
+    let name = bytes[DNSQueryScan.nameOffset..<(DNSQueryScan.nameOffset + scan.nameLength)]
+    var query = DNSQuery(id: scan.id, question: DNSQuestion(DNSName(checked: Array(name)), scan.type))
+    query.recursionDesired = scan.flags.contains(.recursionDesired)
+    query.checkingDisabled = scan.flags.contains(.checkingDisabled)
+    query.edns = scan.edns
     return query
   }
 

@@ -18,6 +18,8 @@ public struct DNSRecordType: RawRepresentable, Hashable, Sendable {
   public static let cname = DNSRecordType(rawValue: 5)
   /// A zone's start of authority (RFC 1035 §3.3.13).
   public static let soa = DNSRecordType(rawValue: 6)
+  /// The host's hardware and system; all that an ANY question gets (RFC 8482 §4.2).
+  public static let hinfo = DNSRecordType(rawValue: 13)
   /// An IPv6 address (RFC 3596 §2.1).
   public static let aaaa = DNSRecordType(rawValue: 28)
   /// EDNS, not a record of any name (RFC 6891 §6.1.1).
