@@ -3,6 +3,7 @@
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 
 const uint32_t linux_epoll_in = EPOLLIN;
@@ -98,3 +99,54 @@ int linux_set_descriptor_limit(uint64_t soft, uint64_t hard)
 }
 
 char **linux_environment(void) { return environ; }
+
+static void fill(struct mmsghdr *header, struct iovec *part, struct linux_datagram *datagram, size_t control)
+{
+  part->iov_base = datagram->buffer;
+  part->iov_len = datagram->length;
+  header->msg_hdr = (struct msghdr){
+      .msg_name = &datagram->peer,
+      .msg_namelen = datagram->peer_length,
+      .msg_iov = part,
+      .msg_iovlen = 1,
+      .msg_control = control ? datagram->control : NULL,
+      .msg_controllen = control,
+  };
+}
+
+int linux_receive_batch(int fd, struct linux_datagram *datagrams, unsigned count)
+{
+  struct mmsghdr headers[LINUX_BATCH];
+  struct iovec parts[LINUX_BATCH];
+  for (unsigned i = 0; i < count; i++) {
+    datagrams[i].peer_length = sizeof datagrams[i].peer;
+    fill(&headers[i], &parts[i], &datagrams[i], sizeof datagrams[i].control);
+  }
+  int received = recvmmsg(fd, headers, count, MSG_DONTWAIT, NULL);
+  for (int i = 0; i < received; i++) {
+    datagrams[i].length = headers[i].msg_len;
+    datagrams[i].peer_length = headers[i].msg_hdr.msg_namelen;
+    datagrams[i].control_length = headers[i].msg_hdr.msg_controllen;
+    datagrams[i].flags = headers[i].msg_hdr.msg_flags;
+  }
+  return received;
+}
+
+int linux_send_batch(int fd, struct linux_datagram *datagrams, unsigned count)
+{
+  struct mmsghdr headers[LINUX_BATCH];
+  struct iovec parts[LINUX_BATCH];
+  for (unsigned i = 0; i < count; i++) fill(&headers[i], &parts[i], &datagrams[i], datagrams[i].control_length);
+  return sendmmsg(fd, headers, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int linux_set_receive_buffer(int fd, int bytes)
+{
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) == 0) return 0;
+  return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+ssize_t linux_random(void *buffer, size_t length)
+{
+  return getrandom(buffer, length, 0);
+}

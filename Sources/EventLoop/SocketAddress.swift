@@ -12,6 +12,11 @@ struct SocketAddress {
   /// An empty buffer for the kernel to fill.
   init() {}
 
+  /// What the kernel wrote.
+  init(_ storage: sockaddr_storage, length: socklen_t) {
+    (self.storage, self.length) = (storage, length)
+  }
+
   /// The address of `endpoint`.
   init(_ endpoint: Endpoint) {
     self.init(endpoint.address, port: endpoint.port.number)
@@ -55,6 +60,12 @@ struct SocketAddress {
 
   /// AF_INET, AF_INET6 or AF_UNIX.
   var family: Int32 { Int32(storage.ss_family) }
+
+  /// Makes it the peer of a datagram.
+  func copy(to datagram: UnsafeMutablePointer<linux_datagram>) {
+    datagram.pointee.peer = storage
+    datagram.pointee.peer_length = length
+  }
 
   /// Lends the address to a system call that reads it.
   func withPointer<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {

@@ -55,6 +55,31 @@ int linux_linger_zero(int fd);
 /// setsockopt(2) with the value 1.
 int linux_set_flag(int fd, int level, int option);
 
+/// One datagram of a batch: a buffer, whose it is, and by which local address it came or goes.
+struct linux_datagram {
+  void *buffer;
+  /// In: the room in the buffer (receive) or the bytes to send. Out: the bytes received.
+  size_t length;
+  struct sockaddr_storage peer;
+  socklen_t peer_length;
+  /// IP_PKTINFO or IPV6_PKTINFO as received; sent back as it is. 0 bytes: none.
+  _Alignas(8) unsigned char control[48];
+  size_t control_length;
+  /// msg_flags as received; MSG_TRUNC when the datagram did not fit.
+  int flags;
+};
+
+/// recvmmsg(2) and sendmmsg(2) with MSG_DONTWAIT, of at most LINUX_BATCH datagrams.
+#define LINUX_BATCH 32
+int linux_receive_batch(int fd, struct linux_datagram *datagrams, unsigned count);
+int linux_send_batch(int fd, struct linux_datagram *datagrams, unsigned count);
+
+/// setsockopt(2) SO_RCVBUF, beyond net.core.rmem_max where the process may (SO_RCVBUFFORCE).
+int linux_set_receive_buffer(int fd, int bytes);
+
+/// getrandom(2) without flags.
+ssize_t linux_random(void *buffer, size_t length);
+
 /// getrlimit(2) and setrlimit(2) of RLIMIT_NOFILE.
 int linux_get_descriptor_limit(uint64_t *soft, uint64_t *hard);
 int linux_set_descriptor_limit(uint64_t soft, uint64_t hard);
