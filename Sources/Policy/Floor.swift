@@ -9,6 +9,8 @@ public struct Floor: Sendable {
   public var listeners: [Endpoint]
   /// The resolvers it asks.
   public var resolvers: Set<Endpoint>
+  /// The blocks that stand for names: an address there that has no name leads nowhere.
+  public var synthetic: [IPPrefix] = []
 
   /// Makes a floor.
   public init(
@@ -23,9 +25,15 @@ public struct Floor: Sendable {
 extension Floor {
   /// Why no rule can open `address` at `port`; nil when a rule can.
   func denial(of address: IPAddress, _ port: Port) -> Reason? {
+    denial(of: address) ?? (isOwn(address, port) ? .selfAddress : nil)
+  }
+
+  /// Why no rule can open `address` at any port; nil when one can at some.
+  func denial(of address: IPAddress) -> Reason? {
     switch address.addressClass {
     case .metadata, .unspecified, .multicast, .broadcast: .specialAddress
-    case .loopback, .privateUse, .reserved, .global: isOwn(address, port) ? .selfAddress : nil
+    case .loopback, .privateUse, .reserved, .global:
+      synthetic.contains { $0.contains(address) } ? .specialAddress : nil
     }
   }
 
@@ -86,10 +94,23 @@ struct Leave {
   /// any name below it there.
   init(_ decision: Decision, for host: Host) {
     guard let rule = decision.rule, rule.action != .deny else {
-      self.init(private: false, loopback: false)
+      self = .none
       return
     }
+    self.init(rule, for: host)
+  }
+
+  /// What `rule`, which denies nothing, opens for `host`.
+  init(_ rule: Rule, for host: Host) {
     self.init(private: rule.allowPrivate, loopback: rule.allowLoopback && rule.namesClosely(host))
+  }
+
+  /// Nothing.
+  static let none = Leave(private: false, loopback: false)
+
+  mutating func formUnion(_ other: Leave) {
+    self.private = self.private || other.private
+    loopback = loopback || other.loopback
   }
 
   private init(private isPrivate: Bool, loopback: Bool) {

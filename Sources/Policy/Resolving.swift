@@ -48,6 +48,27 @@ extension Policy {
     return foremost(found)
   }
 
+  /// Judges what a name resolved to, for an answer that no connection stands
+  /// behind yet. An address passes when some rule that could let the name pass
+  /// opens it; each connection is judged again, by its own rule and port.
+  public func admit(
+    _ addresses: [IPAddress], of host: Hostname, agent: AgentName, floor: Floor, at now: Timestamp
+  ) -> Admission {
+    var leave = Leave.none
+    forEachRule(naming: host, agent: agent, at: now) { _, rule in
+      if rule.action != .deny { leave.formUnion(Leave(rule, for: .name(host))) }
+    }
+    var admission = Admission(admitted: [], refused: [])
+    for address in addresses {
+      if let denial = floor.denial(of: address) ?? floor.denial(of: address, without: leave) {
+        admission.refused.append((address, denial, address.addressClass))
+      } else {
+        admission.admitted.append(address)
+      }
+    }
+    return admission
+  }
+
   /// Every rule that speaks of this name to this agent now; ports and protocols apart.
   private func forEachRule(
     naming host: Hostname, agent: AgentName, at now: Timestamp, _ body: (UInt64, Rule) -> Void
