@@ -61,9 +61,9 @@ struct Fields {
     return fields
   }
 
-  /// An object that may be missing.
+  /// An object that may be missing or null.
   func fields(ifPresent name: String) throws(ControlError) -> Fields? {
-    guard let value = object[name] else { return nil }
+    guard let value = object[name], value != .null else { return nil }
     guard value.members != nil else { throw .field(name) }
     return Fields(value)
   }

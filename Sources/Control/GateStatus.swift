@@ -22,6 +22,8 @@ public struct GateStatus: Hashable, Sendable {
   public var audit: AuditStatus
   /// The resolver.
   public var resolver: ResolverStatus
+  /// What answers agents' questions; nil where nothing does.
+  public var dns: DNSStatus?
   /// One for each event loop, in their order.
   public var loops: [LoopStatus]
   /// Whether lists lost their tails so that the status fits a message.

@@ -16,13 +16,16 @@ extension GateStatus {
       .init("agents", .array(agents.prefix(cap).map { text($0.text) })),
       .init("decisions", .array(decisions.prefix(max(cap, Reason.allCases.count * 3)).map(\.json))),
       .init("connections", connections.json), .init("audit", audit.json),
-      .init("resolver", resolver.json(cap: cap)),
+      .init("resolver", resolver.json(cap: cap)), .init("dns", dns?.json(cap: cap) ?? .null),
       .init("loops", .array(loops.prefix(cap).map(\.json))), .init("cut", .bool(isCut || longestList > cap)),
     ])
   }
 
   private var longestList: Int {
-    [listeners.count, agents.count, resolver.upstreams.count, loops.count].max() ?? 0
+    [
+      listeners.count, agents.count, resolver.upstreams.count, loops.count, dns?.suspended.count ?? 0,
+      dns?.listeners.count ?? 0,
+    ].max() ?? 0
   }
 
   init(_ fields: Fields) throws(ControlError) {
@@ -38,6 +41,7 @@ extension GateStatus {
       resolver: try ResolverStatus(try fields.fields("resolver")),
       loops: try fields.list("loops", LoopStatus.init))
     isCut = try fields.flag("cut")
+    if let fields = try fields.fields(ifPresent: "dns") { dns = try DNSStatus(fields) }
   }
 }
 

@@ -20,8 +20,10 @@ public final class Gate: @unchecked Sendable {
   let shards: [Shard]
   let admission: Admittance
   let routes: UpstreamRoutes
+  let nameSettings: NameSettings
   let startedAt = MonotonicTime.now()
   var listeners: ListenerSet
+  var names: NameListenerSet
   var snapshot: PolicySnapshot
   var policyStatus: PolicyStatus
   var controlSocket: ControlSocket?
@@ -29,15 +31,19 @@ public final class Gate: @unchecked Sendable {
   var gauges: [ListenAddress: ListenerGauge] = [:]
   var isDraining = false
 
-  init(_ parts: StartParts, listeners: ListenerSet, log: AuditLog, words: Logger) throws(StartError) {
+  init(
+    _ parts: StartParts, listeners: ListenerSet, names: NameListenerSet, log: AuditLog, words: Logger
+  ) throws(StartError) {
     configuration = parts.configuration
     routes = parts.routes
+    nameSettings = parts.names
+    self.names = names
     self.words = words
     self.log = log
     self.listeners = listeners
     let policy = parts.loaded.policy
     snapshot = PolicySnapshot(
-      policy: policy, floor: parts.floor(listeners), directory: listeners.directory(of: policy.agents))
+      policy: policy, floor: parts.floor(listeners, names), directory: listeners.directory(of: policy.agents))
     policyStatus = PolicyStatus(
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(),
@@ -49,7 +55,7 @@ public final class Gate: @unchecked Sendable {
   private static func makeShards(
     _ parts: StartParts, snapshot: PolicySnapshot, log: AuditLog, admission: Admittance
   ) throws(StartError) -> [Shard] {
-    let ledger = Ledger()
+    let common = ShardCommons(pool: parts.pool)
     var shards: [Shard] = []
     for number in 0..<parts.loopCount {
       let loop: EventLoop
@@ -60,7 +66,7 @@ public final class Gate: @unchecked Sendable {
       shards.append(
         Shard(
           loop: loop, number: number, of: parts.loopCount, log: log,
-          resolver: Resolver(loop: loop, configuration: parts.resolver), ledger: ledger, admission: admission,
+          resolver: Resolver(loop: loop, configuration: parts.resolver), commons: common, admission: admission,
           snapshot: snapshot))
     }
     return shards
@@ -120,6 +126,7 @@ extension Gate {
     if snapshot.policy.rules.contains(where: { $0.expires != nil }) {
       for shard in shards { shard.loop.submit { shard.endExpired() } }
     }
+    if !names.bound.isEmpty { shards[0].loop.submit { [shard = shards[0]] in shard.names?.service.tell() } }
     refreshFloor()
   }
 

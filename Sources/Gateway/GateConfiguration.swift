@@ -2,6 +2,14 @@ import Addressing
 import Policy
 import PolicyFile
 
+/// What an allowed name is answered with.
+public enum DNSAnswers: String, Hashable, Sendable, CaseIterable {
+  /// Its own addresses.
+  case real
+  /// Addresses that stand for the name: a connection to one of them carries it.
+  case synthetic
+}
+
 /// What a gate is started with.
 public struct GateConfiguration: Sendable {
   /// The policy file.
@@ -14,6 +22,12 @@ public struct GateConfiguration: Sendable {
   public var forwards: [UpstreamForward]
   /// A PEM file with the authorities that TLS upstreams' certificates may be signed by; nil for the system's.
   public var upstreamAuthorities: String?
+  /// Where agents ask for names, UDP and TCP; those of agents come from the policy.
+  public var dnsListeners: [Endpoint] = []
+  /// Questions a second of one agent, twice as many in a burst; 0: any number.
+  public var dnsRate = 50
+  /// What names are answered with.
+  public var dnsAnswers = DNSAnswers.real
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.

@@ -34,12 +34,14 @@ extension Gate {
       throw ReloadError(problems: error.diagnostics.map(\.description))
     }
     let fresh = try rebind(for: loaded.policy)
+    let freshNames = try rebindNames(for: loaded.policy)
     var floor = snapshot.floor
-    floor.listeners = listeners.endpoints
+    floor.listeners = listeners.endpoints + names.endpoints
     let next = PolicySnapshot(
       policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents))
     log.append(policyRecord(.loaded, loaded))
     _ = log.commit()
+    shards[0].commons.labels.reset()
     policyStatus = PolicyStatus(
       path: configuration.policyPath, mode: loaded.policy.mode, generation: loaded.policy.generation,
       loadedAt: .now(), rules: loaded.policy.rules.count)
@@ -48,6 +50,7 @@ extension Gate {
       for (address, listener) in fresh where listeners.bound[address] === listener {
         open(listener, at: address)
       }
+      open(freshNames)
       for warning in loaded.warnings { words.warning("\(warning)") }
       words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
       completion(.reloaded(loaded.report(closed: closed)))
@@ -167,6 +170,7 @@ extension Gate {
       bytesOut: counters.bytesOut,
       bytesIn: counters.bytesIn, longest: Deadlines.total)
     status.resolver = resolverStatus(reports)
+    status.dns = reports.lazy.compactMap(\.dns).first
     status.loops = reports.map { LoopStatus(channels: $0.channels, accepted: $0.counters.accepted) }
     return status
   }
@@ -204,6 +208,7 @@ extension Gate {
       guard !isDraining else { return }
       isDraining = true
       listeners.closeAll()
+      names.closeAll()
       for shard in shards { shard.loop.submit { shard.endIdle() } }
       awaitQuiet(until: .now() + grace, completion: completion)
     }

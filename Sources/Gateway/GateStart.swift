@@ -15,6 +15,8 @@ struct StartParts {
   var routes: UpstreamRoutes
   var secure: TLSSettings?
   let descriptors: DescriptorBudget
+  /// Where names get their addresses; nil: from the upstreams.
+  let pool: SyntheticPool?
 
   /// Reads the policy and the resolvers; touches nothing.
   init(_ configuration: GateConfiguration) throws(StartError) {
@@ -22,10 +24,15 @@ struct StartParts {
     do { loaded = try configuration.loadPolicy(generation: 1) } catch { throw .policy(error) }
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
     secure = try configuration.tlsSettings(for: routes)
+    // The name service looks names up as one more loop does.
+    let names = NameListenerSet.wanted(flags: configuration.dnsListeners, agents: loaded.policy.agents)
     descriptors = DescriptorBudget(
-      limit: Int(clamping: raiseDescriptorLimit().soft), loops: configuration.loopCount,
-      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count,
+      limit: Int(clamping: raiseDescriptorLimit().soft),
+      loops: configuration.loopCount + (names.isEmpty ? 0 : 1),
+      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count
+        + 2 * names.count,
       resolvers: routes.all.count { $0.transport != .plain })
+    pool = configuration.dnsAnswers == .synthetic ? SyntheticPool() : nil
   }
 
   var loopCount: Int { configuration.loopCount }
@@ -39,8 +46,18 @@ struct StartParts {
       lookupsInFlight: descriptors.lookupsPerLoop)
   }
 
-  func floor(_ listeners: ListenerSet) -> Floor {
-    Floor(localAddresses: localAddresses(), listeners: listeners.endpoints, resolvers: routes.endpoints)
+  func floor(_ listeners: ListenerSet, _ names: NameListenerSet) -> Floor {
+    var floor = Floor(
+      localAddresses: localAddresses(), listeners: listeners.endpoints + names.endpoints,
+      resolvers: routes.endpoints)
+    floor.synthetic = pool?.prefixes ?? []
+    return floor
+  }
+
+  /// How names are answered.
+  var names: NameSettings {
+    NameSettings(
+      resolver: resolver, rate: configuration.dnsRate, suffixes: SearchSuffixes.load(), pool: pool)
   }
 }
 
@@ -50,7 +67,8 @@ extension GateConfiguration {
   /// Reads the policy file as generation `generation`.
   func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
     let loader = PolicyLoader(
-      runMode: .serve, environment: environment, workingDirectory: workingDirectory, now: .now())
+      runMode: .serve, environment: environment, workingDirectory: workingDirectory, now: .now(),
+      hasDNSListener: !dnsListeners.isEmpty)
     var loaded = try loader.load(path: policyPath)
     loaded.policy.generation = generation
     return loaded
@@ -90,23 +108,31 @@ extension Gate {
     let parts = try StartParts(configuration)
     for warning in parts.loaded.warnings { words.warning("\(warning)") }
     var listeners = ListenerSet()
-    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: parts.loaded.policy.agents)
-    do { listeners.adopt(try listeners.bindMissing(of: wanted), wanted: wanted) } catch {
+    var names = NameListenerSet()
+    let agents = parts.loaded.policy.agents
+    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: agents)
+    let wantedNames = NameListenerSet.wanted(flags: configuration.dnsListeners, agents: agents)
+    do throws(ListenError) {
+      listeners.adopt(try listeners.bindMissing(of: wanted), wanted: wanted)
+      _ = names.adopt(try names.bindMissing(of: wantedNames), wanted: wantedNames)
+    } catch {
+      listeners.closeAll()
       throw .configuration("\(error)")
     }
     do throws(StartError) {
-      let gate = try assemble(parts, listeners: listeners, words: words)
-      gate.queue.sync { gate.openAll() }
+      let gate = try assemble(parts, listeners: listeners, names: names, words: words)
+      if let failure = gate.queue.sync(execute: { gate.openAll() }) { throw failure }
       return gate
     } catch {
       listeners.closeAll()
+      names.closeAll()
       throw error
     }
   }
 
   /// Opens the log and the control socket, and records the start.
   private static func assemble(
-    _ parts: StartParts, listeners: ListenerSet, words: Logger
+    _ parts: StartParts, listeners: ListenerSet, names: NameListenerSet, words: Logger
   ) throws(StartError) -> Gate {
     let configuration = parts.configuration
     let control: ControlSocket
@@ -114,7 +140,8 @@ extension Gate {
       throw .configuration("\(error)")
     }
     do throws(StartError) {
-      let gate = try Gate(parts, listeners: listeners, log: openLog(configuration), words: words)
+      let gate = try Gate(
+        parts, listeners: listeners, names: names, log: openLog(configuration), words: words)
       gate.controlSocket = control
       guard gate.recordStart(parts.loaded) else {
         gate.log.close()
@@ -143,12 +170,15 @@ extension Gate {
     return log.commit()
   }
 
-  private func openAll() {
+  /// Serves everything that is bound. Returns why it cannot.
+  private func openAll() -> StartError? {
+    if let failure = openNames() { return failure }
     for (address, listener) in listeners.bound { open(listener, at: address) }
     controlSocket?.start(
       on: shards[0].loop, handler: { [unowned self] in answer($0, from: $1, reply: $2) },
       notice: { [unowned self] in note($0, from: $1) })
     startTicking()
+    return nil
   }
 }
 

@@ -13,8 +13,10 @@ final class Shard: @unchecked Sendable {
   let loop: EventLoop
   let log: AuditLog
   let resolver: Resolver
-  let ledger: Ledger
+  let commons: ShardCommons
   let admission: Admittance
+  /// The name service, on the loop that has it.
+  var names: NameDesk?
   private(set) var snapshot: PolicySnapshot
   private(set) var flows = FlowRegistry()
   private(set) var counters = ShardCounters()
@@ -28,13 +30,13 @@ final class Shard: @unchecked Sendable {
   private let flowIDStride: UInt64
 
   init(
-    loop: EventLoop, number: Int, of count: Int, log: AuditLog, resolver: Resolver, ledger: Ledger,
+    loop: EventLoop, number: Int, of count: Int, log: AuditLog, resolver: Resolver, commons: ShardCommons,
     admission: Admittance, snapshot: PolicySnapshot
   ) {
     self.loop = loop
     self.log = log
     self.resolver = resolver
-    self.ledger = ledger
+    self.commons = commons
     self.admission = admission
     self.snapshot = snapshot
     lastFlowID = UInt64(number)
@@ -85,6 +87,7 @@ final class Shard: @unchecked Sendable {
   ///
   /// - Returns: The number of flows that were ended.
   func adopt(_ snapshot: PolicySnapshot) -> Int {
+    names?.service.forget()
     let strangers = snapshot.directory.strangers(since: self.snapshot.directory)
     self.snapshot = snapshot
     let outdated = flows.outdated(under: snapshot, strangers: strangers, at: snapshot.clock.now().rules)
@@ -105,6 +108,7 @@ final class Shard: @unchecked Sendable {
   /// Ends everything: the gate is stopping.
   func endAll() {
     for flow in flows.flows { flow.stop() }
+    names?.finish()
     loop.shutdown()
   }
 }

@@ -9,11 +9,13 @@ struct ShardReport: Sendable {
   var channels: Int
   var counters: ShardCounters
   var resolver: ResolverStatistics
+  /// Of the loop that has the name service.
+  var dns: DNSStatus?
 }
 
 extension Shard {
   var report: ShardReport {
-    ShardReport(channels: loop.openChannels, counters: counters, resolver: resolver.statistics)
+    ShardReport(channels: loop.openChannels, counters: counters, resolver: resolver.statistics, dns: names?.status)
   }
 }
 

@@ -13,7 +13,7 @@ struct Approach {
   enum Event {
     case begin
     case reserved(Bool)
-    /// A byte budget of the rule is used up: nothing could pass.
+    /// A budget is used up, of the rule's bytes or of new names: nothing could pass.
     case spent(Reason)
     case resolved(Result<Resolution, ResolveFailure>)
     case recorded(Bool)
@@ -73,7 +73,7 @@ struct Approach {
     case (.judging, .begin): judge(under: snapshot, at: now)
     case (.reserving, .reserved(true)): find()
     case (.reserving, .reserved(false)): deny(.connectionLimit, at: now)
-    case (.reserving, .spent(let reason)): deny(reason, at: now)
+    case (.reserving, .spent(let reason)), (.resolving, .spent(let reason)): deny(reason, at: now)
     case (.resolving, .resolved(.success(let found))): admit(found, under: snapshot, at: now)
     case (.resolving, .resolved(.failure(let failure))): fail(failure.reason, at: now)
     case (.recording(let addresses), .recorded(true)):

@@ -150,11 +150,17 @@ extension ApproachDriver {
   /// Finds what the rule's limits count for this agent.
   func openAccount() {
     if account == nil {
-      account = shard.ledger.account(of: approach.flow.origin.agent, under: approach.flow.decision.rule)
+      account = shard.commons.ledger.account(of: approach.flow.origin.agent, under: approach.flow.decision.rule)
     }
   }
 
   private func resolve(_ name: Hostname) {
+    let flow = approach.flow
+    if let denied = shard.spendLabels(
+      of: name, as: flow.origin.agent, under: flow.decision, layer: flow.origin.layer)
+    {
+      return approach(.spent(denied.reason))
+    }
     lookup = shard.resolver.resolve(name, for: approach.flow.origin.agent) { result in
       self.lookup = nil
       self.approach(.resolved(result))

@@ -160,9 +160,10 @@ extension ClientConnection {
     channel.deadline = nil
     switch head.target {
     case .authority(let authority):
-      startTunnel(to: authority, layer: .connect, ahead: rest, dialect: .http)
-    case .absolute(let authority, _):
-      startExchange(head, with: authority, rest)
+      startTunnel(to: shard.named(authority), layer: .connect, ahead: rest, dialect: .http)
+    case .absolute(let authority, let path):
+      let named = shard.named(authority)
+      startExchange(head.aimed(at: .absolute(named, pathAndQuery: path)), with: named, rest)
     }
   }
 
@@ -261,7 +262,7 @@ extension ClientConnection {
     let rest = buffer
     buffer = []
     channel.deadline = nil
-    startTunnel(to: authority, layer: .socks, ahead: rest, dialect: .socks)
+    startTunnel(to: shard.named(authority), layer: .socks, ahead: rest, dialect: .socks)
   }
 }
 

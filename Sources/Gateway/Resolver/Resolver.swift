@@ -1,6 +1,7 @@
 import Addressing
 import EventLoop
 import Policy
+import Wire
 
 /// Resolves names for the sessions of one loop, and is confined to it.
 ///
@@ -77,6 +78,22 @@ public final class Resolver {
     guard stamp != hostsStamp else { return }
     hostsStamp = stamp
     core.replaceHosts(HostsFile.load(path: hostsPath))
+  }
+
+  /// The answer to a question that no upstream is asked about; nil for any other.
+  /// A name of the hosts file has no records but addresses.
+  func localAnswer(to name: Hostname, _ type: DNSRecordType) -> InquiryAnswer? {
+    let now = loop.now
+    if now >= nextHostsCheck { reloadHostsIfChanged() }
+    let until = now + .seconds(Int64(ResolverLimit.timeToLive.lowerBound))
+    switch core.localResult(for: name) {
+    case nil: return nil
+    case .failure(let failure): return InquiryAnswer(result: .failure(failure), chain: [], until: until)
+    case .success(let found):
+      let family = found.addresses.filter { type == ($0.isV4 ? .a : .aaaa) }
+      return InquiryAnswer(
+        result: family.isEmpty ? .failure(.noAddresses) : .success(.addresses(family)), chain: [], until: until)
+    }
   }
 
   /// Forgets every answer.

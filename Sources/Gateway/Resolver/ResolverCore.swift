@@ -138,7 +138,7 @@ struct ResolverCore {
 
   /// The addresses of a name that is known without any upstream, from the hosts
   /// file or by its definition (RFC 6761 §6.3).
-  private func localResult(for name: Hostname) -> Result<Resolution, ResolveFailure>? {
+  func localResult(for name: Hostname) -> Result<Resolution, ResolveFailure>? {
     if let addresses = hosts.addresses(of: name) {
       return .success(Resolution(addresses: addresses, fromHosts: true))
     }

@@ -6,7 +6,7 @@ public struct RequestHead: Hashable, Sendable {
   /// A token of at most 32 bytes without lower-case letters.
   public let method: String
   /// Where it goes.
-  public let target: RequestTarget
+  public private(set) var target: RequestTarget
   /// The version of the client.
   public let version: HTTPVersion
   /// The fields as they came in.
@@ -29,6 +29,13 @@ public struct RequestHead: Hashable, Sendable {
   public var isConnect: Bool { method == "CONNECT" }
   /// The path without the query, as rules see it; nil for CONNECT.
   public var path: String? { target.path }
+
+  /// The same request to another place: one that its target stands for.
+  public func aimed(at target: RequestTarget) -> RequestHead {
+    var copy = self
+    copy.target = target
+    return copy
+  }
   /// The value of `Host`; nil when there is none (CONNECT alone).
   public var hostField: [UInt8]? { fields.first(.host).map { Array($0) } }
 

@@ -37,6 +37,27 @@ struct Serve: Verb {
     transform: Reading.listenAddress)
   var proxyListen: [ListenAddress] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "An address to answer DNS on, over UDP and TCP; none unless given here or by the policy's agents. Can be "
+        + "repeated.",
+      valueName: "address:port"),
+    transform: Reading.dnsListener)
+  var dnsListen: [Endpoint] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "DNS questions a second of one agent, 50 unless given; twice as many in a burst. 0: any number.",
+      valueName: "number"))
+  var dnsRate = 50
+
+  @Option(
+    help: ArgumentHelp(
+      "What an allowed name is answered with: its 'real' addresses, or 'synthetic' ones of 198.18.0.0/15 and an "
+        + "IPv6 block of this run, that stand for the name in CONNECT and SOCKS requests.",
+      valueName: "kind"))
+  var dnsAnswers = DNSAnswers.real
+
   @OptionGroup var upstream: UpstreamOption
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
@@ -52,13 +73,14 @@ struct Serve: Verb {
 
   func validate() throws {
     if let loops, !(1...256).contains(loops) { throw ValidationError("--loops takes 1 to 256.") }
+    if !(0...1_000_000).contains(dnsRate) { throw ValidationError("--dns-rate takes 0 to 1000000.") }
     if let auditRotateAt, auditRotateAt < 1 << 16 {
       throw ValidationError("--audit-rotate-at takes 64KiB or more.")
     }
   }
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
-    let configuration = GateConfiguration(
+    var configuration = GateConfiguration(
       policyPath: try policy.path(in: here), proxyListeners: proxyListen,
       upstreams: upstream.standard, forwards: upstream.dnsForward,
       upstreamAuthorities: upstream.dnsUpstreamCa,
@@ -66,9 +88,14 @@ struct Serve: Verb {
       controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt,
       environment: here.environment,
       workingDirectory: here.workingDirectory, version: exitgateVersion)
+    configuration.dnsListeners = dnsListen
+    configuration.dnsRate = dnsRate
+    configuration.dnsAnswers = dnsAnswers
     // Only the default places are made: a directory that somebody named and that is missing is a slip.
     if auditLog.auditLog == nil { makeDirectories(above: configuration.auditLogPath) }
     if control.control == nil { makeDirectories(above: configuration.controlPath) }
     try Service(configuration, environment: here.environment).run()
   }
 }
+
+extension DNSAnswers: ExpressibleByArgument {}

@@ -63,6 +63,7 @@ struct StatusPage {
       ] + audit(status.audit)
       + [
         ["resolver", resolver(status.resolver)],
+      ] + (status.dns.map(dns) ?? []) + [
         [
           "loops",
           Text(
@@ -103,6 +104,26 @@ struct StatusPage {
     \(resolver.upstreams.joined(separator: ", ")), \(count(resolver.lookups, "lookup")), \
     \(resolver.cached) from the cache, \(resolver.queries) sent, \(resolver.failures) failed
     """
+  }
+
+  private static func dns(_ dns: DNSStatus) -> [[Text]] {
+    var rows: [[Text]] = [
+      [
+        "dns",
+        """
+        \(dns.listeners.joined(separator: ", ")), \(count(dns.queries, "message")), \(dns.allowed) allowed, \
+        \(dns.denied) denied, \(dns.hits) from the cache of \(dns.cached), \(dns.forwarded) asked upstream
+        """,
+      ]
+    ]
+    if dns.malformed + dns.limited + dns.dropped > 0 {
+      rows.append(["", "\(dns.malformed) malformed, \(dns.limited) above the rate, \(dns.dropped) dropped"])
+    }
+    if let pool = dns.pool {
+      let exhausted = pool.exhausted > 0 ? Text(", EXHAUSTED \(pool.exhausted) times", .bad) : ""
+      rows.append(["pool", "\(pool.mapped) of \(pool.size) names, \(pool.resting) resting\(exhausted)"])
+    }
+    return rows + dns.suspended.map { ["", Text("new names need approval: \($0)", .bad)] }
   }
 
   private static func row(_ decision: DecisionCount) -> [Text] {

@@ -25,6 +25,14 @@ enum Reading {
     do { return try UpstreamForward(text) } catch { throw ValidationError(error.description) }
   }
 
+  /// `ADDRESS:PORT`; port 53 where it is left out.
+  @Sendable static func dnsListener(_ text: String) throws -> Endpoint {
+    guard let endpoint = Endpoint(text, defaultPort: .domain) else {
+      throw ValidationError("It is no address to answer DNS on. Write 127.0.0.1:53 or [::1]:53.")
+    }
+    return endpoint
+  }
+
   @Sendable static func agent(_ text: String) throws -> AgentName {
     guard let name = AgentName(text) else {
       throw ValidationError("It is no agent's name. Names are [a-z0-9][a-z0-9_-]*, at most 63 characters.")

@@ -1,0 +1,270 @@
+import Addressing
+import EventLoop
+import Policy
+import SystemPackage
+import Wire
+
+/// Asks upstreams about questions of any type, each once however many wait for
+/// it, and is confined to one loop. It knows no policy and remembers nothing.
+///
+/// Questions that begin in one turn share a socket, at most 16 of them: the
+/// port is new each turn, so nobody can learn it in time, and a forged answer
+/// must also have the id and the spelling of one question, which differ.
+final class Forwarder {
+  /// What becomes of a question.
+  typealias Completion = (Question, InquiryAnswer, [Waiting]) -> Void
+
+  private struct Pending {
+    let question: Question
+    let owner: AgentName
+    var inquiry: Inquiry
+    var waiting: [Waiting]
+    var port: UpstreamPort?
+    var exchange: (any UpstreamExchange)?
+  }
+
+  private let loop: EventLoop
+  private let completion: Completion
+  private let secureUpstreams: SecureUpstreams
+  private var resources: InquiryResources
+  private let batch = DatagramBatch()
+  /// The port that this turn's questions leave by.
+  private var port: UpstreamPort?
+  private var places: [Question: Int] = [:]
+  private var pending: [Pending?] = []
+  private var free: [Int] = []
+  private var stock = FairStock(total: Forwarder.questions, each: Forwarder.questionsPerAgent)
+  private var isSweeping = false
+
+  /// Questions under way at one time; some 600 bytes each.
+  private static let questions = 4096
+  /// The same of one agent.
+  private static let questionsPerAgent = 1024
+  /// Who waits for one question. A client asks again after a second or more.
+  private static let waitingEach = 256
+  /// How often it is looked whose time is over.
+  private static let sweep: Duration = .milliseconds(100)
+
+  /// - Parameter secureUpstreams: The loop's connections over TLS.
+  init(
+    loop: EventLoop, _ configuration: ResolverConfiguration, secureUpstreams: SecureUpstreams,
+    completion: @escaping Completion
+  ) {
+    self.loop = loop
+    self.secureUpstreams = secureUpstreams
+    self.completion = completion
+    let random = RandomPool()
+    resources = InquiryResources(routes: configuration.routes, random: { random.next() })
+    loop.onTurnEnd { [unowned self] in endTurn() }
+  }
+
+  /// What it has done since its start.
+  var statistics: ResolverStatistics { resources.statistics }
+  /// The number of questions under way.
+  var count: Int { places.count }
+
+  /// Asks a question for somebody who waits; the completion follows, also in this call.
+  func ask(_ question: Question, for agent: AgentName, _ waiting: Waiting) {
+    if let place = places[question] {
+      // Whoever comes after so many asks again, or does not matter.
+      if pending[place]!.waiting.count < Self.waitingEach { pending[place]!.waiting.append(waiting) }
+      return
+    }
+    guard stock.take(for: agent) else {
+      resources.statistics.overflows += 1
+      return fail(question, waiting, .overload)
+    }
+    let now = loop.now
+    resources.statistics.lookups += 1
+    guard let inquiry = Inquiry(question.name, question.type, at: now, &resources) else {
+      stock.give(of: agent)
+      return fail(question, waiting, resources.routes.refusal(of: question.name) ?? .serverFailure)
+    }
+    let place = free.popLast() ?? pending.count
+    if place == pending.count { pending.append(nil) }
+    pending[place] = Pending(question: question, owner: agent, inquiry: inquiry, waiting: [waiting])
+    places[question] = place
+    send(place)
+    startSweeping()
+  }
+
+  private func fail(_ question: Question, _ waiting: Waiting, _ failure: ResolveFailure) {
+    let until = loop.now + ResolverLimit.failureMemory
+    completion(question, InquiryAnswer(result: .failure(failure), chain: [], until: until), [waiting])
+  }
+}
+
+// MARK: - Attempts
+
+extension Forwarder {
+  /// Sends the attempt that stands.
+  private func send(_ place: Int) {
+    let attempt = pending[place]!.inquiry.attempt
+    do {
+      switch attempt.transport {
+      case .datagram: try sendDatagram(attempt, place)
+      case .stream, .secure: try sendMessage(attempt, place)
+      }
+    } catch {
+      step(place) { $0.socketFailed(at: self.loop.now, &$1) }
+    }
+  }
+
+  private func sendDatagram(_ attempt: Attempt, _ place: Int) throws(Errno) {
+    let port = try currentPort(for: attempt.upstream.endpoint)
+    let id = port.ids.contains { $0.id == attempt.query.id }
+    guard !id else { throw .addressInUse }
+    port.ids.append((attempt.query.id, place))
+    pending[place]!.port = port
+    port.socket?.stage(to: attempt.upstream.endpoint) { buffer in
+      let bytes = attempt.query.encoded
+      buffer.copyBytes(from: bytes)
+      return bytes.count
+    }
+  }
+
+  private func currentPort(for upstream: Endpoint) throws(Errno) -> UpstreamPort {
+    let isV4 = upstream.address.isV4
+    if let port, port.isV4 == isV4, port.carried < UpstreamPort.capacity {
+      port.carried += 1
+      return port
+    }
+    let next = try UpstreamPort(self, on: loop, batch, isV4: isV4)
+    port?.isCurrent = false
+    port?.closeIfIdle()
+    port = next
+    return next
+  }
+
+  private func sendMessage(_ attempt: Attempt, _ place: Int) throws(Errno) {
+    let serial = attempt.serial
+    let events = ExchangeEvents(
+      datagram: { _, _ in },
+      message: { [weak self] bytes in
+        self?.step(place, serial) { $0.receive(message: bytes, at: $2, &$1) }
+      },
+      failed: { [weak self] cause in self?.step(place, serial) { $0.socketFailed(because: cause, at: $2, &$1) } })
+    let query = attempt.query.encoded
+    pending[place]!.exchange =
+      attempt.transport == .secure
+      ? try secureUpstreams.exchange(events, query, with: attempt.upstream)
+      : try StreamExchange(events, query, to: attempt.upstream.endpoint, on: loop)
+  }
+
+  /// A datagram came to a port; it is for the question with its id, if there is one.
+  fileprivate func received(_ message: UnsafeRawBufferPointer, from peer: DatagramPeer, at port: UpstreamPort) {
+    guard message.count >= DNSHeader.length, let sender = peer.endpoint else { return noteMismatch() }
+    let id = UInt16(message[0]) << 8 | UInt16(message[1])
+    guard let place = port.ids.first(where: { $0.id == id })?.place else { return noteMismatch() }
+    let bytes = Array(message)
+    step(place) { $0.receive(datagram: bytes, from: sender, at: self.loop.now, &$1) }
+  }
+
+  private func noteMismatch() { resources.statistics.mismatches += 1 }
+
+  private func step(
+    _ place: Int, _ serial: UInt64,
+    _ advance: (inout Inquiry, inout InquiryResources, MonotonicTime) -> Inquiry.Step
+  ) {
+    guard pending.indices.contains(place), pending[place]?.inquiry.attempt.serial == serial else { return }
+    let now = loop.now
+    step(place) { advance(&$0, &$1, now) }
+  }
+
+  private func step(_ place: Int, _ advance: (inout Inquiry, inout InquiryResources) -> Inquiry.Step) {
+    guard pending[place] != nil else { return }
+    let before = pending[place]!.inquiry.attempt.query.id
+    switch advance(&pending[place]!.inquiry, &resources) {
+    case .wait: return
+    case .send:
+      endAttempt(place, id: before)
+      send(place)
+    case .finish(let answer):
+      endAttempt(place, id: before)
+      finish(place, answer)
+    }
+  }
+
+  private func endAttempt(_ place: Int, id: UInt16) {
+    pending[place]!.exchange?.close()
+    pending[place]!.exchange = nil
+    pending[place]!.port?.forget(id)
+    pending[place]!.port = nil
+  }
+
+  private func finish(_ place: Int, _ outcome: InquiryAnswer) {
+    guard let done = pending[place] else { return }
+    pending[place] = nil
+    free.append(place)
+    places[done.question] = nil
+    stock.give(of: done.owner)
+    completion(done.question, outcome, done.waiting)
+  }
+}
+
+// MARK: - Time
+
+extension Forwarder {
+  /// The next turn's questions leave by another port.
+  private func endTurn() {
+    batch.flush()
+    guard let port else { return }
+    port.isCurrent = false
+    port.closeIfIdle()
+    self.port = nil
+  }
+
+  private func startSweeping() {
+    guard !isSweeping else { return }
+    isSweeping = true
+    loop.schedule(after: Self.sweep) { [unowned self] in
+      isSweeping = false
+      sweep()
+    }
+  }
+
+  private func sweep() {
+    let now = loop.now
+    for place in pending.indices {
+      guard let attempt = pending[place]?.inquiry.attempt, attempt.deadline <= now else { continue }
+      step(place) { $0.wake(at: now, &$1) }
+    }
+    if !places.isEmpty { startSweeping() }
+  }
+}
+
+/// A socket that carries the questions of one turn.
+private final class UpstreamPort: DatagramPortDelegate {
+  /// The most questions that share a port.
+  static let capacity = 16
+
+  private unowned let forwarder: Forwarder
+  private(set) var socket: DatagramPort?
+  let isV4: Bool
+  var ids: [(id: UInt16, place: Int)] = []
+  var carried = 1
+  var isCurrent = true
+
+  init(_ forwarder: Forwarder, on loop: EventLoop, _ batch: DatagramBatch, isV4: Bool) throws(Errno) {
+    self.forwarder = forwarder
+    self.isV4 = isV4
+    socket = try DatagramPort(loop: loop, family: isV4 ? .v4 : .v6, batch: batch, delegate: self)
+  }
+
+  func port(
+    _ port: DatagramPort, received message: UnsafeRawBufferPointer, _ arrival: DatagramArrival
+  ) {
+    forwarder.received(message, from: arrival.peer, at: self)
+  }
+
+  func forget(_ id: UInt16) {
+    ids.removeAll { $0.id == id }
+    closeIfIdle()
+  }
+
+  func closeIfIdle() {
+    guard !isCurrent, ids.isEmpty else { return }
+    socket?.close()
+    socket = nil
+  }
+}

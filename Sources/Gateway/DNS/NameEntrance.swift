@@ -1,0 +1,30 @@
+import Addressing
+import EventLoop
+import Policy
+import SystemPackage
+
+/// Where one agent's questions come in over UDP.
+final class NameEntrance: DatagramPortDelegate {
+  private unowned let service: NameService
+  /// Whose questions come in here.
+  var agent: AgentNumber
+  private(set) var port: DatagramPort!
+
+  /// Serves a bound socket.
+  init(
+    _ socket: BoundDatagramSocket, of agent: AgentName, service: NameService, batch: DatagramBatch
+  ) throws(Errno) {
+    self.service = service
+    self.agent = service.number(of: agent)
+    port = try DatagramPort(loop: service.shard.loop, bound: socket, batch: batch, delegate: self)
+  }
+
+  func port(_ port: DatagramPort, received message: UnsafeRawBufferPointer, _ arrival: DatagramArrival) {
+    let peer = arrival.peer
+    port.stage(peer) { response in
+      service.handle(message, over: .datagram, as: agent, into: response) { .datagram(port, peer) }
+    }
+  }
+
+  func close() { port.close() }
+}

@@ -1,0 +1,116 @@
+import Addressing
+import Audit
+import EventLoop
+import Policy
+import Wire
+
+/// Answers agents' questions: one for all DNS listeners, confined to one loop.
+///
+/// A question is read where it lies; when its answer is at hand, that is copied
+/// and patched, and nothing is allocated. Anything else is judged by the policy
+/// (`QuestionJudge`), asked upstream (`Forwarder`), put together
+/// (`AnswerAssembly`), recorded, and then answered.
+final class NameService {
+  unowned let shard: Shard
+  let settings: NameSettings
+  var memory = NameMemory()
+  var counters = NameCounters()
+  private(set) var agents: [AgentName] = []
+  private var rate: QueryRate
+  private(set) var forwarder: Forwarder!
+  /// Where the question's name lies in lower case.
+  private let folded = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 8)
+  /// Where an answer over TCP is written that comes later.
+  let output = UnsafeMutableRawBufferPointer.allocate(byteCount: DNSResponseWriter.messageLimit, alignment: 8)
+
+  init(shard: Shard, settings: NameSettings) {
+    self.shard = shard
+    self.settings = settings
+    rate = QueryRate(perSecond: settings.rate)
+    forwarder = Forwarder(
+      loop: shard.loop, settings.resolver, secureUpstreams: shard.resolver.secureUpstreams
+    ) { [unowned self] in conclude($0, $1, $2) }
+  }
+
+  deinit {
+    folded.deallocate()
+    output.deallocate()
+  }
+
+  /// The number that stands for `agent` in keys.
+  func number(of agent: AgentName) -> AgentNumber {
+    if let index = agents.firstIndex(of: agent) { return AgentNumber(index) }
+    agents.append(agent)
+    return AgentNumber(agents.count - 1)
+  }
+
+  /// Answers a message, or drops it, or keeps it until there is an answer.
+  ///
+  /// - Parameters:
+  ///   - message: A whole message, without TCP's length.
+  ///   - keep: Called once when the answer comes later: where to send it.
+  /// - Returns: The length of the response in `response`; 0: none now.
+  func handle(
+    _ message: UnsafeRawBufferPointer, over transport: DNSTransport, as agent: AgentNumber,
+    into response: UnsafeMutableRawBufferPointer, keep: () -> ReplyPath
+  ) -> Int {
+    counters.queries &+= 1
+    let query: DNSQueryScan
+    do { query = try DNSQueryScan(message.bytes) } catch {
+      return refuse(error, message, agent, into: response, from: keep)
+    }
+    if transport == .datagram {
+      switch rate.take(agent, at: shard.loop.now) {
+      case .pass: break
+      case .truncate:
+        counters.limited &+= 1
+        return writeTruncated(query, message, into: response)
+      case .drop:
+        counters.dropped &+= 1
+        return 0
+      }
+    }
+    if let edns = query.edns, edns.version > 0 {
+      return write(DNSAnswer(.badVersion), query, message, lifetime: 0, transport, into: response)
+    }
+    let asked = AskedQuestion(
+      query: query, message: message, name: fold(message, query), transport: transport, agent: agent)
+    let hash = QuestionKey.hash(asked.name, query.type, agent)
+    let now = shard.loop.now
+    if let known = memory.answer(
+      to: asked.name, hash: hash, query.type, agent, mayAllow: shard.log.isAvailable, at: now)
+    {
+      counters.count(known.verdict, isKnown: true)
+      return write(known, query, message, now, transport, into: response)
+    }
+    return decide(asked, hash, at: now, into: response, keep: keep)
+  }
+
+  /// The name in lower case. Length bytes are below every letter, so they stay.
+  private func fold(_ message: UnsafeRawBufferPointer, _ query: DNSQueryScan) -> UnsafeRawBufferPointer {
+    for index in 0..<query.nameLength {
+      let byte = message[DNSQueryScan.nameOffset + index]
+      folded[index] = byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
+    }
+    return UnsafeRawBufferPointer(rebasing: folded[..<query.nameLength])
+  }
+
+  /// How long a question over TCP must wait to be read; nil: it need not.
+  func streamDelay(_ agent: AgentNumber) -> Duration? {
+    rate.wait(agent, at: shard.loop.now)
+  }
+}
+
+/// A question as it stands in its message, for the time of a call.
+struct AskedQuestion {
+  let query: DNSQueryScan
+  let message: UnsafeRawBufferPointer
+  /// In lower case, as on the wire.
+  let name: UnsafeRawBufferPointer
+  let transport: DNSTransport
+  let agent: AgentNumber
+
+  func waiting(_ path: ReplyPath) -> Waiting {
+    Waiting(message: Array(message), query: query, agent: agent, path: path)
+  }
+}

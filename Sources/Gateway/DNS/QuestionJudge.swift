@@ -1,0 +1,120 @@
+import Addressing
+import EventLoop
+import Policy
+import Wire
+
+/// Decides about a question before anybody is asked. Pure: the policy, the
+/// time and what the host offers are its arguments.
+struct QuestionJudge {
+  let policy: Policy
+  let suffixes: SearchSuffixes
+  /// Whether there is an IPv6 way out.
+  let hasIPv6: Bool
+  /// Whether names get addresses of the pool instead of their own.
+  let isSynthetic: Bool
+
+  /// What follows from a question.
+  enum Judgement {
+    /// There is nothing to find out.
+    case settled(DNSAnswer, QuestionVerdict)
+    /// The name gets an address of the pool.
+    case lease(Decision, QuestionVerdict)
+    /// The upstreams are to be asked.
+    case forward(Decision, QuestionVerdict)
+  }
+
+  /// In seconds: how long a client may remember a denial (DESIGN 4).
+  static let denialLifetime: UInt32 = 5
+
+  /// Judges a question.
+  ///
+  /// - Parameter agent: Who asks.
+  func judge(_ question: Question, as agent: AgentName, at now: Timestamp) -> Judgement {
+    let kind = QuestionClass(question.type)
+    if case .refused = kind {
+      let verdict = QuestionVerdict(action: .deny, reason: .recordType)
+      return .settled(DNSAnswer(.refused, .prohibited(Reason.recordType.rawValue)), verdict)
+    }
+    if isNoise(question.name, as: agent, at: now) {
+      let verdict = QuestionVerdict(action: .deny, reason: .searchSuffix)
+      return .settled(nothing(of: question, .nameDoesNotExist), verdict)
+    }
+    if case .byRule(let type) = kind {
+      let decision = policy.mayQuery(type, of: question.name, agent: agent, at: now)
+      if passes(decision) { return .forward(decision, verdict(decision)) }
+    }
+    let decision = policy.mayResolve(question.name, agent: agent, at: now)
+    guard passes(decision) else { return deny(question, decision) }
+    return open(question, kind, decision)
+  }
+
+  /// Judges a question whose name may be resolved, by its type.
+  private func open(_ question: Question, _ kind: QuestionClass, _ decision: Decision) -> Judgement {
+    let verdict = verdict(decision)
+    switch kind {
+    case .resolve where question.type == .aaaa && !hasIPv6 && !isSynthetic:
+      return .settled(nothing(of: question, .noError), verdict)
+    case .resolve where isSynthetic && question.type != .cname: return .lease(decision, verdict)
+    case .resolve where isSynthetic: return .settled(nothing(of: question, .noError), verdict)
+    case .resolve: return .forward(decision, verdict)
+    case .noData: return .settled(nothing(of: question, .noError), verdict)
+    case .any: return .settled(minimalAny(question), verdict)
+    case .refused, .byRule:
+      let verdict = QuestionVerdict(action: .deny, reason: .recordType, rule: decision.rule?.id)
+      let error = DNSExtendedError.prohibited(Reason.recordType.rawValue)
+      return .settled(nothing(of: question, .noError, error), verdict)
+    }
+  }
+
+  /// A name goes upstream when a rule could let it pass: that anybody might be
+  /// asked about any name opens none. The pool asks nobody, so there it does.
+  private func passes(_ decision: Decision) -> Bool {
+    switch decision.verdict(in: policy.mode) {
+    case .allow: true
+    case .ask: decision.rule != nil || isSynthetic
+    case .deny: false
+    }
+  }
+
+  private func verdict(_ decision: Decision) -> QuestionVerdict {
+    QuestionVerdict(
+      action: .allow, reason: decision.reason, rule: decision.rule?.id,
+      wouldDeny: decision.answer == .deny && policy.mode == .audit)
+  }
+
+  private func deny(_ question: Question, _ decision: Decision) -> Judgement {
+    let reason = decision.reason
+    let error: DNSExtendedError =
+      reason == .denyRule ? .blocked(reason.rawValue) : .prohibited(reason.rawValue)
+    let verdict = QuestionVerdict(action: .deny, reason: reason, rule: decision.rule?.id)
+    return .settled(nothing(of: question, .nameDoesNotExist, error), verdict)
+  }
+
+  /// Whether this is an allowed name with one of the search suffixes behind it,
+  /// which resolvers try first: it says nothing about what the agent wants.
+  private func isNoise(_ name: Hostname, as agent: AgentName, at now: Timestamp) -> Bool {
+    suffixes.prefix(of: name) { prefix in
+      guard prefix.labelCount > 1, let rule = policy.mayResolve(prefix, agent: agent, at: now).rule else {
+        return false
+      }
+      return rule.action != .deny
+    } != nil
+  }
+
+  /// The answer that there is nothing, which a client may remember for 5 s.
+  func nothing(
+    of question: Question, _ responseCode: DNSResponseCode, _ error: DNSExtendedError? = nil
+  ) -> DNSAnswer {
+    var builder = DNSAnswerBuilder(questionLength: question.length)
+    builder.addAuthority(
+      serial: UInt32(truncatingIfNeeded: policy.generation), minimum: Self.denialLifetime)
+    return builder.finish(responseCode, error)
+  }
+
+  /// One small record instead of all there are (RFC 8482 §4.2).
+  private func minimalAny(_ question: Question) -> DNSAnswer {
+    var builder = DNSAnswerBuilder(questionLength: question.length)
+    builder.add(.hinfo, [7] + Array("RFC8482".utf8) + [0])
+    return builder.finish(.noError)
+  }
+}

@@ -1,0 +1,14 @@
+/// What all loops of a gate share; each part has its own lock.
+final class ShardCommons: Sendable {
+  /// What agents have used of rules' limits.
+  let ledger = Ledger()
+  /// What agents have used of the budgets for new labels.
+  let labels = LabelLedger()
+  /// The addresses that stand for names; nil where names have their own.
+  let pool: SyntheticPool?
+
+  /// Makes what a gate begins with.
+  init(pool: SyntheticPool?) {
+    self.pool = pool
+  }
+}
