@@ -74,7 +74,8 @@ extension DNSStatus {
     .object([
       .init("listeners", .array(listeners.prefix(cap).map(text))), .init("queries", count(queries)),
       .init("allowed", count(allowed)), .init("denied", count(denied)), .init("hits", count(hits)),
-      .init("malformed", count(malformed)), .init("limited", count(limited)), .init("dropped", count(dropped)),
+      .init("malformed", count(malformed)), .init("limited", count(limited)),
+      .init("dropped", count(dropped)),
       .init("cached", .integer(Int64(cached))), .init("forwarded", count(forwarded)),
       .init("under_way", .integer(Int64(underWay))), .init("connections", .integer(Int64(connections))),
       .init("pool", pool?.json ?? .null), .init("suspended", .array(suspended.prefix(cap).map(text))),
@@ -84,7 +85,8 @@ extension DNSStatus {
   init(_ fields: Fields) throws(ControlError) {
     self.init(
       listeners: try fields.texts("listeners"), queries: try fields.count("queries"),
-      allowed: try fields.count("allowed"), denied: try fields.count("denied"), hits: try fields.count("hits"),
+      allowed: try fields.count("allowed"), denied: try fields.count("denied"),
+      hits: try fields.count("hits"),
       malformed: try fields.count("malformed"), limited: try fields.count("limited"),
       dropped: try fields.count("dropped"), cached: try fields.number("cached"),
       forwarded: try fields.count("forwarded"), underWay: try fields.number("under_way"),

@@ -53,7 +53,8 @@ public final class DatagramPort: LoopService {
     loop: EventLoop, family: DatagramSocket.Family, batch: DatagramBatch, delegate: any DatagramPortDelegate
   ) throws(Errno) {
     try self.init(
-      loop, linux_datagram_socket(family == .v4 ? AF_INET : AF_INET6), batch, delegate, prepare: { _ in true })
+      loop, linux_datagram_socket(family == .v4 ? AF_INET : AF_INET6), batch, delegate, prepare: { _ in true }
+    )
   }
 
   /// Takes over a bound socket, see `DatagramPort.bind`.

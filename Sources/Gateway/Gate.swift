@@ -66,7 +66,8 @@ public final class Gate: @unchecked Sendable {
       shards.append(
         Shard(
           loop: loop, number: number, of: parts.loopCount, log: log,
-          resolver: Resolver(loop: loop, configuration: parts.resolver), commons: common, admission: admission,
+          resolver: Resolver(loop: loop, configuration: parts.resolver), commons: common,
+          admission: admission,
           snapshot: snapshot))
     }
     return shards

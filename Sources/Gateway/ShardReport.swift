@@ -15,7 +15,8 @@ struct ShardReport: Sendable {
 
 extension Shard {
   var report: ShardReport {
-    ShardReport(channels: loop.openChannels, counters: counters, resolver: resolver.statistics, dns: names?.status)
+    ShardReport(
+      channels: loop.openChannels, counters: counters, resolver: resolver.statistics, dns: names?.status)
   }
 }
 

@@ -150,7 +150,8 @@ extension ApproachDriver {
   /// Finds what the rule's limits count for this agent.
   func openAccount() {
     if account == nil {
-      account = shard.commons.ledger.account(of: approach.flow.origin.agent, under: approach.flow.decision.rule)
+      account = shard.commons.ledger.account(
+        of: approach.flow.origin.agent, under: approach.flow.decision.rule)
     }
   }
 

@@ -59,7 +59,8 @@ struct AnswerTable {
   /// The place of the entry for a question, over or not; nil when there is none.
   ///
   /// - Parameter name: The name in lower case, as on the wire.
-  func place(of name: UnsafeRawBufferPointer, hash: Int, _ type: DNSRecordType, _ agent: AgentNumber) -> Int? {
+  func place(of name: UnsafeRawBufferPointer, hash: Int, _ type: DNSRecordType, _ agent: AgentNumber) -> Int?
+  {
     var place = Int(heads[hash & (heads.count - 1)])
     while place >= 0 {
       if entries[place].key.isEqual(name, hash, type, agent) { return place }

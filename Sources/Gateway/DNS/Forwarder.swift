@@ -143,7 +143,9 @@ extension Forwarder {
       message: { [weak self] bytes in
         self?.step(place, serial) { $0.receive(message: bytes, at: $2, &$1) }
       },
-      failed: { [weak self] cause in self?.step(place, serial) { $0.socketFailed(because: cause, at: $2, &$1) } })
+      failed: { [weak self] cause in
+        self?.step(place, serial) { $0.socketFailed(because: cause, at: $2, &$1) }
+      })
     let query = attempt.query.encoded
     pending[place]!.exchange =
       attempt.transport == .secure
@@ -152,7 +154,8 @@ extension Forwarder {
   }
 
   /// A datagram came to a port; it is for the question with its id, if there is one.
-  fileprivate func received(_ message: UnsafeRawBufferPointer, from peer: DatagramPeer, at port: UpstreamPort) {
+  fileprivate func received(_ message: UnsafeRawBufferPointer, from peer: DatagramPeer, at port: UpstreamPort)
+  {
     guard message.count >= DNSHeader.length, let sender = peer.endpoint else { return noteMismatch() }
     let id = UInt16(message[0]) << 8 | UInt16(message[1])
     guard let place = port.ids.first(where: { $0.id == id })?.place else { return noteMismatch() }

@@ -12,7 +12,8 @@ extension Gate {
   /// - Returns: Why it cannot.
   func openNames() -> StartError? {
     guard !names.bound.isEmpty else { return nil }
-    let failure = shards[0].loop.queue.sync { [shard = shards[0], names, settings = SettingsBox(nameSettings)] in
+    let failure = shards[0].loop.queue.sync {
+      [shard = shards[0], names, settings = SettingsBox(nameSettings)] in
       shard.serve(names.bound, owners: names.owners, settings.value)
     }
     if let failure {
@@ -67,7 +68,9 @@ extension Shard {
     if names == nil, !pairs.isEmpty { names = NameDesk(NameService(shard: self, settings: settings)) }
     for (endpoint, owner) in owners { names?.assign(endpoint, to: owner) }
     for (endpoint, pair) in pairs {
-      do throws(Errno) { try names?.open(pair.datagrams, of: owners[endpoint] ?? .default) } catch { return error }
+      do throws(Errno) { try names?.open(pair.datagrams, of: owners[endpoint] ?? .default) } catch {
+        return error
+      }
     }
     return nil
   }

@@ -55,7 +55,8 @@ struct NameMemory {
   }
 
   /// The same for what is no question that could be remembered.
-  mutating func isWorthRecord(_ agent: AgentNumber, _ verdict: QuestionVerdict, at now: MonotonicTime) -> Bool {
+  mutating func isWorthRecord(_ agent: AgentNumber, _ verdict: QuestionVerdict, at now: MonotonicTime) -> Bool
+  {
     if questionLog.take(agent) { return true }
     questionLog.count(verdict, of: agent, at: now)
     return false
@@ -95,7 +96,9 @@ struct NameMemory {
 extension AnswerTable {
   /// Counts a question that was told of less than ten seconds ago; false when it was not.
   fileprivate mutating func counted(_ key: QuestionKey, at now: MonotonicTime) -> Bool {
-    guard let place = place(of: key), now - entries[place].heard.told < QuestionLog.period else { return false }
+    guard let place = place(of: key), now - entries[place].heard.told < QuestionLog.period else {
+      return false
+    }
     return give(place, at: now)
   }
 

@@ -11,7 +11,8 @@ extension NameService {
 
   /// Has the log know of an answer, then gives it to those who wait.
   func record(
-    _ key: QuestionKey, _ question: Question, _ answered: Answered, _ waiting: [Waiting], at now: MonotonicTime
+    _ key: QuestionKey, _ question: Question, _ answered: Answered, _ waiting: [Waiting],
+    at now: MonotonicTime
   ) {
     for _ in waiting { counters.count(answered.verdict, isKnown: false) }
     let isRecorded = note(key, question, answered, from: waiting[0].path, at: now)
@@ -57,7 +58,8 @@ extension NameService {
     _ verdict: QuestionVerdict, _ responseCode: DNSResponseCode, of agent: AgentNumber, from path: ReplyPath
   ) -> DecisionRecord {
     var record = DecisionRecord(
-      time: .now(), flow: shard.nextFlowID(), agent: agents[Int(agent)], client: path.client, destination: nil,
+      time: .now(), flow: shard.nextFlowID(), agent: agents[Int(agent)], client: path.client,
+      destination: nil,
       layer: .dns, verdict: verdict.action, wouldDeny: verdict.wouldDeny, reason: verdict.reason,
       rule: verdict.rule, generation: shard.snapshot.generation, address: verdict.address,
       detail: verdict.detail)
@@ -101,7 +103,8 @@ extension NameService {
   ) -> Int {
     var span = response.mutableBytes
     return DNSResponseWriter.write(
-      answer, to: query, in: message.bytes, lifetime: lifetime, limit: transport.limit(for: query), into: &span)
+      answer, to: query, in: message.bytes, lifetime: lifetime, limit: transport.limit(for: query),
+      into: &span)
   }
 
   /// TC=1: whoever asks too fast is sent the slower way.

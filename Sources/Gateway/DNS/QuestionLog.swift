@@ -46,7 +46,8 @@ struct QuestionLog {
     makeRoom(for: agent)
     let place = verdict.isDenial ? \Account.denied : \Account.allowed
     guard accounts[Int(agent)][keyPath: place] != nil else {
-      accounts[Int(agent)][keyPath: place] = Sum(agent: agent, count: 1, first: now, last: now, verdict: verdict)
+      accounts[Int(agent)][keyPath: place] = Sum(
+        agent: agent, count: 1, first: now, last: now, verdict: verdict)
       return
     }
     accounts[Int(agent)][keyPath: place]?.count += 1

@@ -92,7 +92,8 @@ public final class Resolver {
     case .success(let found):
       let family = found.addresses.filter { type == ($0.isV4 ? .a : .aaaa) }
       return InquiryAnswer(
-        result: family.isEmpty ? .failure(.noAddresses) : .success(.addresses(family)), chain: [], until: until)
+        result: family.isEmpty ? .failure(.noAddresses) : .success(.addresses(family)), chain: [],
+        until: until)
     }
   }
 

@@ -114,7 +114,9 @@ extension MutableRawSpan {
     let part = source.extracting(range)
     // Both ends were checked, one against each span.
     unsafe withUnsafeMutableBytes { target in
-      unsafe part.withUnsafeBytes { unsafe UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: $0) }
+      unsafe part.withUnsafeBytes {
+        unsafe UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: $0)
+      }
     }
   }
 }

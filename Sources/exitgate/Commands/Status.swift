@@ -62,14 +62,14 @@ struct StatusPage {
         ["bytes", "\(size(connections.bytesOut)) out, \(size(connections.bytesIn)) in"],
       ] + audit(status.audit)
       + [
-        ["resolver", resolver(status.resolver)],
+        ["resolver", resolver(status.resolver)]
       ] + (status.dns.map(dns) ?? []) + [
         [
           "loops",
           Text(
             status.loops.map { "\($0.accepted) accepted, \(count($0.channels, "channel")) open" }.joined(
               separator: "; ")),
-        ],
+        ]
       ]
   }
 
