@@ -135,12 +135,12 @@ public final class BoundDatagramSocket: Sendable {
   ///
   /// - Throws: `ListenError`.
   public init(_ endpoint: Endpoint) throws(ListenError) {
-    let address = SocketAddress(endpoint), where_ = BindAddress.tcp(endpoint)
+    let address = SocketAddress(endpoint), place = BindAddress.tcp(endpoint)
     let fd = linux_datagram_socket(address.family)
-    guard fd >= 0 else { throw ListenError(where_, lastError()) }
+    guard fd >= 0 else { throw ListenError(place, lastError()) }
     if address.family == AF_INET6 { _ = linux_set_flag(fd, Int32(IPPROTO_IPV6), Int32(IPV6_V6ONLY)) }
     guard address.withPointer({ Glibc.bind(fd, $0, $1) }) == 0 else {
-      let error = ListenError(where_, lastError())
+      let error = ListenError(place, lastError())
       _ = Glibc.close(fd)
       throw error
     }

@@ -21,6 +21,12 @@ final class Forwarder {
     var waiting: [Waiting]
     var port: UpstreamPort?
     var exchange: (any UpstreamExchange)?
+
+    mutating func advance(
+      by step: (inout Inquiry, inout InquiryResources) -> Inquiry.Step, _ resources: inout InquiryResources
+    ) -> Inquiry.Step {
+      step(&inquiry, &resources)
+    }
   }
 
   private let loop: EventLoop
@@ -67,7 +73,9 @@ final class Forwarder {
   func ask(_ question: Question, for agent: AgentName, _ waiting: Waiting) {
     if let place = places[question] {
       // Whoever comes after so many asks again, or does not matter.
-      if pending[place]!.waiting.count < Self.waitingEach { pending[place]!.waiting.append(waiting) }
+      if let count = pending[place]?.waiting.count, count < Self.waitingEach {
+        pending[place]?.waiting.append(waiting)
+      }
       return
     }
     guard stock.take(for: agent) else {
@@ -99,7 +107,7 @@ final class Forwarder {
 extension Forwarder {
   /// Sends the attempt that stands.
   private func send(_ place: Int) {
-    let attempt = pending[place]!.inquiry.attempt
+    guard let attempt = pending[place]?.inquiry.attempt else { return }
     do {
       switch attempt.transport {
       case .datagram: try sendDatagram(attempt, place)
@@ -111,11 +119,9 @@ extension Forwarder {
   }
 
   private func sendDatagram(_ attempt: Attempt, _ place: Int) throws(Errno) {
-    let port = try currentPort(for: attempt.upstream.endpoint)
-    let id = port.ids.contains { $0.id == attempt.query.id }
-    guard !id else { throw .addressInUse }
+    let port = try currentPort(for: attempt.upstream.endpoint, id: attempt.query.id)
     port.ids.append((attempt.query.id, place))
-    pending[place]!.port = port
+    pending[place]?.port = port
     port.socket?.stage(to: attempt.upstream.endpoint) { buffer in
       let bytes = attempt.query.encoded
       buffer.copyBytes(from: bytes)
@@ -123,9 +129,12 @@ extension Forwarder {
     }
   }
 
-  private func currentPort(for upstream: Endpoint) throws(Errno) -> UpstreamPort {
+  /// A port on which nobody else waits for `id`.
+  private func currentPort(for upstream: Endpoint, id: UInt16) throws(Errno) -> UpstreamPort {
     let isV4 = upstream.address.isV4
-    if let port, port.isV4 == isV4, port.carried < UpstreamPort.capacity {
+    if let port, port.isV4 == isV4, port.carried < UpstreamPort.capacity,
+      !port.ids.contains(where: { $0.id == id })
+    {
       port.carried += 1
       return port
     }
@@ -147,7 +156,7 @@ extension Forwarder {
         self?.step(place, serial) { $0.socketFailed(because: cause, at: $2, &$1) }
       })
     let query = attempt.query.encoded
-    pending[place]!.exchange =
+    pending[place]?.exchange =
       attempt.transport == .secure
       ? try secureUpstreams.exchange(events, query, with: attempt.upstream)
       : try StreamExchange(events, query, to: attempt.upstream.endpoint, on: loop)
@@ -175,9 +184,11 @@ extension Forwarder {
   }
 
   private func step(_ place: Int, _ advance: (inout Inquiry, inout InquiryResources) -> Inquiry.Step) {
-    guard pending[place] != nil else { return }
-    let before = pending[place]!.inquiry.attempt.query.id
-    switch advance(&pending[place]!.inquiry, &resources) {
+    // In place: a copy of what is waited for would be made at every datagram.
+    guard let before = pending[place]?.inquiry.attempt.query.id,
+      let next = pending[place]?.advance(by: advance, &resources)
+    else { return }
+    switch next {
     case .wait: return
     case .send:
       endAttempt(place, id: before)
@@ -189,10 +200,10 @@ extension Forwarder {
   }
 
   private func endAttempt(_ place: Int, id: UInt16) {
-    pending[place]!.exchange?.close()
-    pending[place]!.exchange = nil
-    pending[place]!.port?.forget(id)
-    pending[place]!.port = nil
+    pending[place]?.exchange?.close()
+    pending[place]?.exchange = nil
+    pending[place]?.port?.forget(id)
+    pending[place]?.port = nil
   }
 
   private func finish(_ place: Int, _ outcome: InquiryAnswer) {
