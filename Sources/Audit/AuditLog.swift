@@ -124,8 +124,8 @@ public final class AuditLog: Sendable {
   public var isAvailable: Bool { available.load(ordering: .relaxed) }
 
   /// What the gate calls each second: writes roll-ups, a checkpoint when one is
-  /// due, looks whether the file is still in its place, and commits. What is due
-  /// is asked of the monotonic clock.
+  /// due, looks whether the file is still in its place, commits, and takes files
+  /// away that are too many. What is due is asked of the monotonic clock.
   ///
   /// - Parameter now: The time of day, for the records.
   @discardableResult
@@ -133,7 +133,10 @@ public final class AuditLog: Sendable {
     for rollUp in chatter.withLock({ $0.rollUps(at: clock.monotonic()) }) { append(.rollUp(rollUp)) }
     return writer.withLock { writer in
       let isDue = clock.monotonic() >= writer.checkpointDue
-      return commitInPlace(&writer, now, checkpoint: isDue && chain.withLock { $0.sinceCheckpoint > 0 })
+      let checkpoint = isDue && chain.withLock { $0.sinceCheckpoint > 0 }
+      guard commitInPlace(&writer, now, checkpoint: checkpoint) else { return false }
+      removeOldest(&writer, now)
+      return writer.failure == nil
     }
   }
 

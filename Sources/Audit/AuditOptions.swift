@@ -7,13 +7,17 @@ public struct AuditOptions: Sendable {
   public var path: String
   /// In bytes; the file is set aside once it is this large.
   public var rotateAt: Int64
+  /// How many files that were set aside are kept, at least 1; nil keeps all of
+  /// them, since a log is evidence.
+  public var keep: Int?
   /// The signing key; the public key stands beside it with `.pub` behind the name.
   public var keyPath: String
 
-  /// Takes the defaults: 64 MiB segments, the key beside the log as `PATH.key`.
-  public init(path: String, rotateAt: Int64 = 64 << 20, keyPath: String? = nil) {
+  /// Takes the defaults: 64 MiB segments, all of them kept, the key beside the log as `PATH.key`.
+  public init(path: String, rotateAt: Int64 = 64 << 20, keep: Int? = nil, keyPath: String? = nil) {
     self.path = path
     self.rotateAt = rotateAt
+    self.keep = keep
     self.keyPath = keyPath ?? path + ".key"
   }
 }

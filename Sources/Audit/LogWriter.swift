@@ -35,6 +35,8 @@ struct LogWriter: Sendable {
   var isSyncQueued = false
   var isTimerArmed = false
   var isClosed = false
+  /// Whether there may be more segments than are to be kept.
+  var mayHaveTooMany = true
   /// When rotation may be tried again after it failed.
   var rotateAfter: UInt64 = 0
 

@@ -55,6 +55,8 @@ public struct LifecycleRecord: Hashable, Sendable {
     case collapsed
     /// A new file was begun because the one before was full, moved or removed.
     case rotated
+    /// The oldest file is taken away, as the log was told to keep only so many.
+    case removed
     /// Everything is refused by order, or no longer.
     case notice
   }

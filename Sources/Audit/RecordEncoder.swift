@@ -143,7 +143,7 @@ extension LifecycleRecord {
     switch event {
     case .start: json.verbatim(startFields)
     case .stop: json.verbatim(#""class_uid":6002,"category_uid":6,"activity_id":4,"type_uid":600204"#)
-    case .recovered, .collapsed, .rotated, .notice:
+    case .recovered, .collapsed, .rotated, .removed, .notice:
       json.verbatim(#""class_uid":6002,"category_uid":6,"activity_id":99,"type_uid":600299"#)
     }
     json.key("time")

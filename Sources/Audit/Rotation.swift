@@ -17,6 +17,7 @@ extension AuditLog {
         throw error
       }
       note("continues \(FileAccess.name(of: target))", clock.wall())
+      writer.mayHaveTooMany = true
     } catch {
       writer.statistics.lastError = error.description
       writer.rotateAfter = clock.monotonic() &+ LogWriter.rotateDelay

@@ -32,6 +32,16 @@ struct Segments: Sendable {
     return path + "." + String(repeating: "0", count: max(0, 6 - digits.utf8.count)) + digits
   }
 
+  /// The file behind one that is gone: the next number that is there, else the
+  /// one that is written to; nil when that is not there either.
+  func following(gone path: String) throws(AuditError) -> String? {
+    let digits = Array(path.utf8).dropFirst(self.path.utf8.count + 1)
+    if let number = Self.number(digits), let next = try numbers().first(where: { $0 > number }) {
+      return file(next)
+    }
+    return FileAccess.status(ofLink: self.path) == nil ? nil : self.path
+  }
+
   /// Renames the file that is written to behind the others.
   ///
   /// - Returns: its new path.

@@ -36,6 +36,8 @@ public struct GateConfiguration: Sendable {
   public var loops: Int?
   /// The size in bytes at which the audit log is rotated; nil for its default.
   public var rotateAt: Int64?
+  /// How many older files of the audit log are kept; nil for all.
+  public var keepSegments: Int?
   /// What the reader of the policy sees of the process.
   public var environment: [String: String]
   /// Where relative paths and `system:git` start.
@@ -47,8 +49,8 @@ public struct GateConfiguration: Sendable {
   public init(
     policyPath: String, proxyListeners: [ListenAddress], upstreams: [Upstream]? = nil,
     forwards: [UpstreamForward] = [], upstreamAuthorities: String? = nil, auditLogPath: String,
-    controlPath: String, loops: Int? = nil,
-    rotateAt: Int64? = nil, environment: [String: String],
+    controlPath: String, loops: Int? = nil, rotateAt: Int64? = nil, keepSegments: Int? = nil,
+    environment: [String: String],
     workingDirectory: String, version: String
   ) {
     self.policyPath = policyPath
@@ -60,6 +62,7 @@ public struct GateConfiguration: Sendable {
     self.controlPath = controlPath
     self.loops = loops
     self.rotateAt = rotateAt
+    self.keepSegments = keepSegments
     self.environment = environment
     self.workingDirectory = workingDirectory
     self.version = version

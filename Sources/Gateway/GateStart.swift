@@ -186,6 +186,7 @@ extension GateConfiguration {
   fileprivate var auditOptions: AuditOptions {
     var options = AuditOptions(path: auditLogPath)
     if let rotateAt { options.rotateAt = rotateAt }
+    options.keep = keepSegments
     return options
   }
 }

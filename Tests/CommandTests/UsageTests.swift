@@ -26,6 +26,9 @@ struct UsageTests {
     Case(
       arguments: ["serve", "--policy", "p", "--audit-rotate-at", "10"], says: "64KiB",
       because: "a file for each record"),
+    Case(
+      arguments: ["serve", "--policy", "p", "--audit-keep", "0"], says: "1 to 1000000",
+      because: "a log that keeps nothing"),
     Case(arguments: ["serve"], says: "--policy", because: "no policy is no default"),
     Case(arguments: ["check"], says: "files", because: "nothing to check"),
     Case(arguments: ["explain", "api.github.com"], says: "HOST:PORT", because: "a port is missing"),

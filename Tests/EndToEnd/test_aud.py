@@ -113,6 +113,33 @@ def test_AUD_05_a_log_that_was_moved_or_removed_goes_on_in_a_new_file(fresh):
         trial.gate.log.wait_for(written, verdict="allow", host="allowed.test")
 
 
+def test_AUD_05_only_so_many_files_are_kept_where_somebody_says_so(fresh):
+    trial = fresh(extra=("--audit-rotate-at", "64KiB", "--audit-keep", "2"))
+    path = trial.gate.log.path
+    kept = lambda: sorted(int(file.suffix[1:]) for file in path.parent.glob(path.name + ".0*"))
+
+    def some(more):
+        for number in range(more):
+            trial.agent.send(connect(f"n{number}-{random.randrange(1 << 40)}.evil.test:443"))
+
+    def settled():
+        return len(kept()) == 2 and kept()[-1] >= 4
+
+    eventually(lambda: some(40) or settled(), 30, f"too many files: {kept()}")
+    trial.agent.send(connect("evil.test:443"))
+    trial.gate.stop()
+    eventually(settled)
+    assert kept()[0] > 1 and kept()[1] == kept()[0] + 1, kept()
+    first = json.loads(path.with_name(f"{path.name}.{kept()[0]:06}").read_text().splitlines()[0])["seq"]
+    done = exitgate("log", "verify", "--audit-log", path)
+    assert done.returncode == 0 and f"begins with record {first}:" in done.stdout, done
+    told = [json.loads(line) for file in [*(path.with_name(f"{path.name}.{number:06}") for number in kept()), path] for line in file.read_text().splitlines()]
+    assert any(f"removes {path.name}.{kept()[0] - 1:06}" in json.dumps(record) for record in told), "what was taken away is in the log"
+    path.with_name(f"{path.name}.{kept()[1]:06}").unlink()
+    done = exitgate("log", "verify", "--audit-log", path)
+    assert done.returncode == 1 and "missing before it" in done.stdout, f"what goes from the middle is found: {done}"
+
+
 def test_AUD_06_every_refusal_is_counted_and_every_allow_recorded(fresh):
     trial = fresh()
     malformed, denied, allowed = 25, 40, 12

@@ -149,7 +149,7 @@ public struct LogReader {
     let files = try segments.existing()
     guard let current else { return files.first }
     let own = files.lastIndex { FileAccess.status(ofLink: $0)?.isSameFile(as: current.status) == true }
-    guard let own else { return files.last == segments.path ? segments.path : nil }
+    guard let own else { return try segments.following(gone: current.path) }
     return own + 1 < files.count ? files[own + 1] : nil
   }
 }

@@ -68,6 +68,12 @@ struct Serve: Verb {
     transform: Reading.size)
   var auditRotateAt: Int64?
 
+  @Option(
+    help: ArgumentHelp(
+      "Keep this many older log files and take away the oldest; all are kept unless given.",
+      valueName: "number"))
+  var auditKeep: Int?
+
   @Option(help: ArgumentHelp("Event loops, one for each core unless given.", valueName: "number"))
   var loops: Int?
 
@@ -77,6 +83,9 @@ struct Serve: Verb {
     if let auditRotateAt, auditRotateAt < 1 << 16 {
       throw ValidationError("--audit-rotate-at takes 64KiB or more.")
     }
+    if let auditKeep, !(1...1_000_000).contains(auditKeep) {
+      throw ValidationError("--audit-keep takes 1 to 1000000.")
+    }
   }
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
@@ -85,7 +94,7 @@ struct Serve: Verb {
       upstreams: upstream.standard, forwards: upstream.dnsForward,
       upstreamAuthorities: upstream.dnsUpstreamCa,
       auditLogPath: auditLog.path(in: here),
-      controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt,
+      controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt, keepSegments: auditKeep,
       environment: here.environment,
       workingDirectory: here.workingDirectory, version: exitgateVersion)
     configuration.dnsListeners = dnsListen

@@ -47,6 +47,9 @@ extension Log {
       lines.append(
         "\(path): \(verdict), \(count(found.records, "record")), \(count(found.checkpoints, "good checkpoint")), "
           + "signed through record \(found.signedThrough)")
+      if let first = found.firstSequence, first > 1, found.isIntact {
+        lines.append("it begins with record \(first): the files before that one were taken away")
+      }
       if found.tornBytes > 0 {
         lines.append(
           "\(count(found.tornBytes, "byte")) of an unfinished record at the end; the next start cuts it off")
