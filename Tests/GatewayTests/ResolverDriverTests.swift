@@ -35,7 +35,7 @@ struct ResolverDriverTests {
     let stub = try ResolverStub { seen in
       [
         .init(
-          bytes: DNSReply(answers: [try DNSReply.record("www.test 60 A 11.11.0.10")]).bytes(to: seen.query))
+          bytes: DNSReply(answers: [try DNSReply.record("www.test 3600 A 11.11.0.10")]).bytes(to: seen.query))
       ]
     }
     let rig = try Self.rig([stub.endpoint])
