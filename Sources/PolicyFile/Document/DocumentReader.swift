@@ -22,7 +22,7 @@ struct DocumentReader {
     document.includes = includes(fields)
     (document.defaultAction, document.hold) = defaults(fields)
     document.agents = AgentsReader(scope: scope).read(fields["agents"])
-    document.rules = rules(fields)
+    document.rules = rules(fields, enforcement.given(document.agents))
     document.about = fields.text("about", example: "a sentence about the list")
     document.expectations = ExpectationReader(scope: scope).read(fields["expect"])
     return document
@@ -107,7 +107,7 @@ struct DocumentReader {
     return nil
   }
 
-  private func rules(_ fields: Fields) -> [RuleDraft] {
+  private func rules(_ fields: Fields, _ enforcement: Enforcement) -> [RuleDraft] {
     guard let node = fields["rules"] else { return [] }
     let items =
       scope.items(node, "'rules'", example: "[\(RuleReader.example.dropFirst(15))]", mayBeEmpty: true) ?? []

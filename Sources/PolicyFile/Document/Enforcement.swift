@@ -20,7 +20,8 @@ public enum RunMode: String, Sendable, CaseIterable {
 /// left out with a warning.
 struct Enforcement: Sendable {
   var runMode: RunMode
-  var hasDNSListener: Bool
+  /// nil: not known yet, since it is decided by whoever starts the gate.
+  var hasDNSListener: Bool?
 
   private func obstacle(to traffic: TrafficProtocol) -> (cause: String, remedy: String)? {
     switch traffic {
@@ -29,13 +30,20 @@ struct Enforcement: Sendable {
         "protocol udp cannot be enforced in serve, which carries TCP only",
         "Remove the rule: what is not carried does not get out"
       )
-    case .dns where runMode == .serve && !hasDNSListener:
+    case .dns where runMode == .serve && hasDNSListener == false:
       (
         "protocol dns cannot be enforced in serve without a DNS listener",
-        "Remove the rule: what is not answered does not get out"
+        "Start serve with --dns-listen, give an agent 'dns', or remove the rule"
       )
     default: nil
     }
+  }
+
+  /// The same where agents may have DNS listeners of their own.
+  func given(_ agents: [Agent]) -> Enforcement {
+    var copy = self
+    if agents.contains(where: { $0.dns != nil }) { copy.hasDNSListener = true }
+    return copy
   }
 
   /// Whether a built-in list's rule is dropped, after the warning of `check`.
@@ -54,6 +62,11 @@ struct Enforcement: Sendable {
       } else {
         fields.scope.error(mark, obstacle.cause, obstacle.remedy)
       }
+    }
+    if parts.traffic == .dns, runMode == .serve, hasDNSListener == nil, !origin.isBuiltin {
+      fields.scope.warn(
+        fields.mark(of: "protocol"), "protocol dns takes effect only where the gate answers DNS",
+        "Start serve with --dns-listen, or give an agent 'dns'")
     }
     if case .scalar(let text, _) = fields["allow-loopback"]?.content, text == "true" {
       checkLoopback(fields, patterns)

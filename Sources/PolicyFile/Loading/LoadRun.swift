@@ -39,6 +39,9 @@ final class LoadRun {
       directory: FilePath(loader.machine.workingDirectory))
   }
 
+  /// What this run can enforce, by the agents of the policy that includes the others.
+  private var enforcement: Enforcement { loader.enforcement.given(documents.first?.agents ?? []) }
+
   /// Reads one document by itself.
   func parse(_ bytes: [UInt8], named: String, origin: DocumentOrigin) -> Document? {
     let isIncluded = origin == .file
@@ -55,7 +58,7 @@ final class LoadRun {
       }
       scope.veil = Veil(over: root)
     }
-    return DocumentReader(scope: scope, origin: origin, enforcement: loader.enforcement).read(root)
+    return DocumentReader(scope: scope, origin: origin, enforcement: enforcement).read(root)
   }
 
   /// Reads one document, then those that it includes.

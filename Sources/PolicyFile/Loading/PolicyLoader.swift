@@ -14,11 +14,11 @@ public struct PolicyLoader: Sendable {
   ///   - environment: For system lists: `HOME`, `PATH`, `PIP_INDEX_URL` and the like.
   ///   - workingDirectory: Absolute; for system lists and for `file:` includes of a text without a file.
   ///   - now: For warnings about expiry.
-  ///   - hasDNSListener: Whether `serve` also answers DNS.
+  ///   - hasDNSListener: Whether `serve` also answers DNS; nil: not known. An agent's own listener counts anyway.
   ///   - root: Where the machine's files are, for system lists alone; tests give a directory of fixtures.
   public init(
     runMode: RunMode, environment: [String: String], workingDirectory: String, now: Timestamp,
-    hasDNSListener: Bool = false, root: String = "/"
+    hasDNSListener: Bool? = false, root: String = "/"
   ) {
     enforcement = Enforcement(runMode: runMode, hasDNSListener: hasDNSListener)
     machine = Machine(environment: environment, workingDirectory: workingDirectory, root: root)

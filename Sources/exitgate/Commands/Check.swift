@@ -27,7 +27,7 @@ struct Check: Verb {
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let loader = PolicyLoader(
       runMode: .serve, environment: here.environment, workingDirectory: here.workingDirectory,
-      now: wallClock())
+      now: wallClock(), hasDNSListener: nil)
     var wrong = false
     for file in files {
       do throws(PolicyFileError) {
