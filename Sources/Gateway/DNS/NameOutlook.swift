@@ -85,17 +85,8 @@ extension NameOutlook.Entry {
   }
 }
 
-/// RFC 8914 §4.16.
-private let blocked: UInt16 = 15
-/// RFC 8914 §4.19.
-private let prohibited: UInt16 = 18
-
-extension Decision {
-  /// What no rule can open, or none does: audit mode passes nothing of it.
-  fileprivate static let wrongType = Decision(answer: .deny, reason: .recordType, isFloor: true)
-}
-
-/// One name, about to be asked for.
+/// One name, about to be asked for: the listener's own judge, with real answers,
+/// and without what only the host it runs on can say.
 private struct Judge {
   let host: Hostname
   let agent: AgentName
@@ -103,21 +94,12 @@ private struct Judge {
   let now: Timestamp
 
   func entry(for type: DNSRecordType) -> NameOutlook.Entry {
-    let kind = QuestionClass(type)
-    guard kind != .refused else { return entry(type, .refused, .wrongType, prohibited) }
-    if case .byRule(let name) = kind {
-      let decision = policy.mayQuery(name, of: host, agent: agent, at: now)
-      if passes(decision) { return entry(type, .forwarded, decision) }
-    }
-    let decision = policy.mayResolve(host, agent: agent, at: now)
-    guard passes(decision) else {
-      return entry(type, .nameDoesNotExist, decision, decision.reason == .denyRule ? blocked : prohibited)
-    }
-    switch kind {
-    case .resolve: return entry(type, .forwarded, decision)
-    case .noData: return entry(type, .noData, decision)
-    case .any: return entry(type, .minimal, decision)
-    case .refused, .byRule: return entry(type, .noData, .wrongType, prohibited)
+    let judge = QuestionJudge(
+      policy: policy, suffixes: SearchSuffixes(), hasIPv6: true, isSynthetic: false)
+    switch judge.judge(Question(name: host, type: type), as: agent, at: now) {
+    case .forward(let decision, _), .lease(let decision, _): return entry(type, .forwarded, decision)
+    case .settled(let answer, let verdict):
+      return entry(type, NameOutlook.Answer(answer), decision(behind: verdict), answer.error?.code)
     }
   }
 
@@ -127,13 +109,20 @@ private struct Judge {
     NameOutlook.Entry(types: [type.mnemonic], answer: answer, decision: decision, extendedError: error)
   }
 
-  /// Somebody must have written that a person is to be asked about this name:
-  /// that anybody may be asked about anything sends no name upstream.
-  private func passes(_ decision: Decision) -> Bool {
-    switch decision.verdict(in: policy.mode) {
-    case .allow: true
-    case .ask: decision.rule != nil
-    case .deny: false
+  /// A type that no rule opens is no matter of the name: audit mode passes nothing of it.
+  private func decision(behind verdict: QuestionVerdict) -> Decision {
+    guard verdict.reason == .recordType else { return policy.mayResolve(host, agent: agent, at: now) }
+    return Decision(answer: .deny, reason: .recordType, isFloor: true)
+  }
+}
+
+extension NameOutlook.Answer {
+  /// What an answer that needs nobody says.
+  fileprivate init(_ answer: DNSAnswer) {
+    switch answer.responseCode {
+    case .nameDoesNotExist: self = .nameDoesNotExist
+    case .refused: self = .refused
+    default: self = answer.answerCount > 0 ? .minimal : .noData
     }
   }
 }

@@ -30,7 +30,7 @@ struct Answer {
   init(_ question: Question, under policy: Policy, floor: Floor, at now: Timestamp) {
     var explanation = Self.explain(question, under: policy, floor: floor, at: now)
     outlook = Self.outlook(question, under: policy, at: now)
-    if question.recordType != nil, let answer = outlook?.entries.first {
+    if explanation.destination.traffic == .dns, let answer = outlook?.entries.first {
       explanation.decision = answer.decision
     }
     self.explanation = explanation
@@ -58,7 +58,8 @@ struct Answer {
   private static func explain(
     _ question: Question, under policy: Policy, floor: Floor, at now: Timestamp
   ) -> Explanation {
-    if let type = question.recordType, case .name(let name) = question.host {
+    let asked = question.recordType ?? (question.traffic == .dns ? RecordTypes.number(of: "A") : nil)
+    if let type = asked, case .name(let name) = question.host {
       return policy.explainQuestion(RecordTypes.name(of: type), of: name, agent: question.agent, at: now)
     }
     if let traffic = question.traffic {
