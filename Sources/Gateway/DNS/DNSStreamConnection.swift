@@ -155,19 +155,15 @@ final class DNSStreamConnection: ChannelDelegate {
     let output = service.output
     // Counted first: an answer may come within the call.
     waiting += 1
-    var isOwed = false
-    let count = incoming.withUnsafeBytes { bytes in
+    let handled = incoming.withUnsafeBytes { bytes in
       service.handle(
         UnsafeRawBufferPointer(rebasing: bytes[range]), over: .stream, as: agent, into: output
-      ) {
-        isOwed = true
-        return .stream(self)
-      }
+      ) { .stream(self) }
     }
-    guard !isOwed else { return }
+    guard handled != .later else { return }
     waiting -= 1
     // What gets no answer over UDP ends a connection: it is no DNS (RFC 7766 §8).
-    guard count > 0 else { return close() }
+    guard case .response(let count) = handled else { return close() }
     append(UnsafeRawBufferPointer(rebasing: output[..<count]))
     _ = flush()
   }

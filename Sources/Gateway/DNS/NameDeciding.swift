@@ -22,10 +22,10 @@ extension NameService {
   /// Decides about a question: answers it, or sees to it that it will be.
   func decide(
     _ asked: AskedQuestion, _ hash: Int, at now: MonotonicTime, into response: UnsafeMutableRawBufferPointer,
-    keep: () -> ReplyPath
-  ) -> Int {
+    path: () -> ReplyPath
+  ) -> Handled {
     guard let host = DNSName.hostname(wire: asked.name.bytes) else {
-      return refuseName(asked, at: now, into: response, from: keep)
+      return refuseName(asked, at: now, into: response, from: path)
     }
     let question = Question(name: host, type: asked.query.type)
     switch judge(question, asked.agent, isRecursive: asked.query.flags.contains(.recursionDesired), at: now) {
@@ -33,16 +33,18 @@ extension NameService {
       let key = QuestionKey(
         hash: hash, type: question.type, agent: asked.agent, name: Array(asked.name))
       guard answered.verdict.isDenial else {
-        record(key, question, answered, [asked.waiting(keep())], at: now)
-        return 0
+        record(key, question, answered, [asked.waiting(path())], at: now)
+        return .later
       }
-      deny(key, question, answered, from: keep(), at: now)
-      return write(answered, asked.query, asked.message, now, asked.transport, into: response)
+      deny(key, question, answered, from: path(), at: now)
+      return .response(
+        write(answered, asked.query, asked.message, now, asked.transport, into: response))
     case .refuse(let answer):
-      return write(answer, asked.query, asked.message, lifetime: 0, asked.transport, into: response)
+      return .response(
+        write(answer, asked.query, asked.message, lifetime: 0, asked.transport, into: response))
     case .forward:
-      forwarder.ask(question, for: agents[Int(asked.agent)], asked.waiting(keep()))
-      return 0
+      forwarder.ask(question, for: agents[Int(asked.agent)], asked.waiting(path()))
+      return .later
     }
   }
 

@@ -122,25 +122,25 @@ extension NameService {
   func refuse(
     _ error: DNSError, _ message: UnsafeRawBufferPointer, _ agent: AgentNumber,
     into response: UnsafeMutableRawBufferPointer, from path: () -> ReplyPath
-  ) -> Int {
+  ) -> Handled {
     counters.malformed &+= 1
     guard message.count >= DNSHeader.length, error != .wrongDirection else {
       counters.dropped &+= 1
-      return 0
+      return .nothing
     }
     let verdict = QuestionVerdict(action: .deny, reason: .malformed, detail: "\(error)")
     if memory.isWorthRecord(agent, verdict, at: shard.loop.now) {
       shard.record(.decision(decisionRecord(verdict, error.responseCode, of: agent, from: path())))
     }
     var span = response.mutableBytes
-    return DNSResponseWriter.writeError(error.responseCode, to: message.bytes, into: &span)
+    return .response(DNSResponseWriter.writeError(error.responseCode, to: message.bytes, into: &span))
   }
 
   /// Denies a name that is no host name: nobody else is shown it.
   func refuseName(
     _ asked: AskedQuestion, at now: MonotonicTime, into response: UnsafeMutableRawBufferPointer,
     from path: () -> ReplyPath
-  ) -> Int {
+  ) -> Handled {
     let verdict = QuestionVerdict(action: .deny, reason: .malformed)
     let error = DNSExtendedError.prohibited(Reason.malformed.rawValue)
     counters.count(verdict, isKnown: false)
@@ -154,9 +154,10 @@ extension NameService {
     var builder = DNSAnswerBuilder(questionLength: asked.query.nameLength + 4)
     builder.addAuthority(
       serial: UInt32(truncatingIfNeeded: shard.snapshot.generation), minimum: QuestionJudge.denialLifetime)
-    return write(
-      builder.finish(.nameDoesNotExist, error), asked.query, asked.message,
-      lifetime: QuestionJudge.denialLifetime, asked.transport, into: response)
+    return .response(
+      write(
+        builder.finish(.nameDoesNotExist, error), asked.query, asked.message,
+        lifetime: QuestionJudge.denialLifetime, asked.transport, into: response))
   }
 
   // MARK: - Telling

@@ -48,30 +48,31 @@ final class NameService {
   ///
   /// - Parameters:
   ///   - message: A whole message, without TCP's length.
-  ///   - keep: Called once when the answer comes later: where to send it.
-  /// - Returns: The length of the response in `response`; 0: none now.
+  ///   - path: Where an answer goes that comes later; asked for any number of times.
+  /// - Returns: What became of it; an answer that comes later may have come by then.
   func handle(
     _ message: UnsafeRawBufferPointer, over transport: DNSTransport, as agent: AgentNumber,
-    into response: UnsafeMutableRawBufferPointer, keep: () -> ReplyPath
-  ) -> Int {
+    into response: UnsafeMutableRawBufferPointer, path: () -> ReplyPath
+  ) -> Handled {
     counters.queries &+= 1
     let query: DNSQueryScan
     do { query = try DNSQueryScan(message.bytes) } catch {
-      return refuse(error, message, agent, into: response, from: keep)
+      return refuse(error, message, agent, into: response, from: path)
     }
     if transport == .datagram {
       switch rate.take(agent, at: shard.loop.now) {
       case .pass: break
       case .truncate:
         counters.limited &+= 1
-        return writeTruncated(query, message, into: response)
+        return .response(writeTruncated(query, message, into: response))
       case .drop:
         counters.dropped &+= 1
-        return 0
+        return .nothing
       }
     }
     if let edns = query.edns, edns.version > 0 {
-      return write(DNSAnswer(.badVersion), query, message, lifetime: 0, transport, into: response)
+      return .response(
+        write(DNSAnswer(.badVersion), query, message, lifetime: 0, transport, into: response))
     }
     let asked = AskedQuestion(
       query: query, message: message, name: fold(message, query), transport: transport, agent: agent)
@@ -81,9 +82,9 @@ final class NameService {
       to: asked.name, hash: hash, query.type, agent, mayAllow: shard.log.isAvailable, at: now)
     {
       counters.count(known.verdict, isKnown: true)
-      return write(known, query, message, now, transport, into: response)
+      return .response(write(known, query, message, now, transport, into: response))
     }
-    return decide(asked, hash, at: now, into: response, keep: keep)
+    return decide(asked, hash, at: now, into: response, path: path)
   }
 
   /// The name in lower case. Length bytes are below every letter, so they stay.
@@ -99,6 +100,16 @@ final class NameService {
   func streamDelay(_ agent: AgentNumber) -> Duration? {
     rate.wait(agent, at: shard.loop.now)
   }
+}
+
+/// What became of a message.
+enum Handled: Hashable {
+  /// It is answered: so many bytes.
+  case response(Int)
+  /// Its answer comes later, by its path.
+  case later
+  /// It gets none.
+  case nothing
 }
 
 /// A question as it stands in its message, for the time of a call.

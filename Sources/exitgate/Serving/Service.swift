@@ -44,6 +44,7 @@ struct Service: Sendable {
   private func announce(_ gate: Gate) {
     gate.status { [words, environment] status in
       for listener in status.listeners { words.notice("listening on \(listener.address)") }
+      for listener in status.dns?.listeners ?? [] { words.notice("answering DNS on \(listener)") }
       if let warning = status.warning { words.warning("\(warning)") }
       words.notice("ready")
       ServiceNotice.ready.send(environment: environment)
