@@ -46,6 +46,14 @@ struct Fields {
     return number
   }
 
+  /// A number that may be missing or null.
+  func number(ifPresent name: String) throws(ControlError) -> Int64? {
+    switch object[name] {
+    case nil, .null?: nil
+    default: try number(name)
+    }
+  }
+
   func count(_ name: String) throws(ControlError) -> UInt64 {
     try number(name)
   }

@@ -180,8 +180,8 @@ public struct AuditStatus: Hashable, Sendable {
 
 /// The resolver, all loops together.
 public struct ResolverStatus: Hashable, Sendable {
-  /// The servers asked, as `address:port`.
-  public var upstreams: [String]
+  /// The servers asked, in their order: the usual ones, then those of zones.
+  public var upstreams: [UpstreamStatus]
   /// Names asked for by connections.
   public var lookups: UInt64
   /// Of these, answered from the cache or the hosts file.
@@ -193,7 +193,7 @@ public struct ResolverStatus: Hashable, Sendable {
 
   /// Makes a status.
   public init(
-    upstreams: [String] = [], lookups: UInt64 = 0, cached: UInt64 = 0, queries: UInt64 = 0,
+    upstreams: [UpstreamStatus] = [], lookups: UInt64 = 0, cached: UInt64 = 0, queries: UInt64 = 0,
     failures: UInt64 = 0
   ) {
     self.upstreams = upstreams

@@ -138,14 +138,14 @@ extension AuditStatus {
 extension ResolverStatus {
   func json(cap: Int) -> JSONValue {
     .object([
-      .init("upstreams", .array(upstreams.prefix(cap).map(text))), .init("lookups", count(lookups)),
+      .init("upstreams", .array(upstreams.prefix(cap).map(\.json))), .init("lookups", count(lookups)),
       .init("cached", count(cached)), .init("queries", count(queries)), .init("failures", count(failures)),
     ])
   }
 
   init(_ fields: Fields) throws(ControlError) {
     self.init(
-      upstreams: try fields.texts("upstreams"), lookups: try fields.count("lookups"),
+      upstreams: try fields.list("upstreams", UpstreamStatus.init), lookups: try fields.count("lookups"),
       cached: try fields.count("cached"), queries: try fields.count("queries"),
       failures: try fields.count("failures"))
   }
@@ -161,7 +161,7 @@ extension LoopStatus {
   }
 }
 
-private func optional(_ value: String?) -> JSONValue {
+func optional(_ value: String?) -> JSONValue {
   value.map(text) ?? .null
 }
 

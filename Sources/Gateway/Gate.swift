@@ -49,11 +49,13 @@ public final class Gate: @unchecked Sendable {
       loadedAt: .now(),
       rules: policy.rules.count)
     admission = Admittance(capacity: parts.descriptors.connections)
-    shards = try Self.makeShards(parts, snapshot: snapshot, log: log, admission: admission)
+    shards = try Self.makeShards(
+      parts, snapshot: snapshot, log: log, admission: admission, episodes: UpstreamEpisodes(words))
   }
 
   private static func makeShards(
-    _ parts: StartParts, snapshot: PolicySnapshot, log: AuditLog, admission: Admittance
+    _ parts: StartParts, snapshot: PolicySnapshot, log: AuditLog, admission: Admittance,
+    episodes: UpstreamEpisodes
   ) throws(StartError) -> [Shard] {
     let common = ShardCommons(pool: parts.pool)
     var shards: [Shard] = []
@@ -66,8 +68,8 @@ public final class Gate: @unchecked Sendable {
       shards.append(
         Shard(
           loop: loop, number: number, of: parts.loopCount, log: log,
-          resolver: Resolver(loop: loop, configuration: parts.resolver), commons: common,
-          admission: admission,
+          resolver: Resolver(loop: loop, configuration: parts.resolver, notice: episodes.note),
+          commons: common, admission: admission,
           snapshot: snapshot))
     }
     return shards

@@ -185,16 +185,10 @@ extension Gate {
   private func resolverStatus(_ reports: [ShardReport]) -> ResolverStatus {
     let sum = reports.reduce(ResolverStatistics()) { $0 + $1.resolver }
     return ResolverStatus(
-      upstreams: routes.words, lookups: sum.lookups + sum.cacheHits, cached: sum.cacheHits,
+      upstreams: ResolverStatus.upstreams(routes, reports.map(\.upstreams)),
+      lookups: sum.lookups + sum.cacheHits, cached: sum.cacheHits,
       queries: sum.datagramQueries + sum.streamQueries + sum.secureQueries,
       failures: sum.timeouts + sum.upstreamFailures + sum.badResponses)
-  }
-}
-
-extension UpstreamRoutes {
-  /// Each upstream as it is written on the command line.
-  fileprivate var words: [String] {
-    standard.map(\.description) + zones.flatMap { zone in zone.upstreams.map { "\(zone.name)=\($0)" } }
   }
 }
 

@@ -9,6 +9,7 @@ struct ShardReport: Sendable {
   var channels: Int
   var counters: ShardCounters
   var resolver: ResolverStatistics
+  var upstreams: [Upstream: UpstreamHealth]
   /// Of the loop that has the name service.
   var dns: DNSStatus?
 }
@@ -16,7 +17,8 @@ struct ShardReport: Sendable {
 extension Shard {
   var report: ShardReport {
     ShardReport(
-      channels: loop.openChannels, counters: counters, resolver: resolver.statistics, dns: names?.status)
+      channels: loop.openChannels, counters: counters, resolver: resolver.statistics,
+      upstreams: resolver.board.health, dns: names?.status)
   }
 }
 

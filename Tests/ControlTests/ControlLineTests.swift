@@ -173,7 +173,14 @@ extension GateStatus {
       audit: AuditStatus(
         path: "/var/log/exitgate/audit.jsonl", available: false, records: 12, bytes: 4096, collapsed: 5,
         lastError: "No space left on device"),
-      resolver: ResolverStatus(upstreams: ["127.0.0.53:53"], lookups: 9, cached: 4, queries: 6, failures: 1),
+      resolver: ResolverStatus(
+        upstreams: [
+          UpstreamStatus(address: "127.0.0.53:53", latency: .microseconds(1234), queries: 5),
+          UpstreamStatus(
+            address: "10.0.0.2:853", certificateName: "dns.corp.example", zone: "corp.example", isDown: true,
+            queries: 1, timeouts: 2, failures: 3, cause: "its certificate is refused: certificate has expired"
+          ),
+        ], lookups: 9, cached: 4, queries: 6, failures: 1),
       loops: [LoopStatus(channels: 4, accepted: 6), LoopStatus(channels: 3, accepted: 6)])
   }
 }

@@ -1,12 +1,12 @@
 """Upstream resolvers: over TLS or not at all, a zone's names to its own server alone, and a dead one in nobody's way."""
-import concurrent.futures, time
+import concurrent.futures, json, time
 
 import pytest
 
 from harness.client import connect, drain
 from harness.far import Accepted, Asked
 from harness.gate import eventually, exitgate
-from harness.namespaces import RESOLVER
+from harness.namespaces import BLACKHOLE, GOOD, RESOLVER, run
 from harness.resolvers import Authority, Unbound, Wire
 
 NAME, GOOD_PORT = "dns.resolver.test", 8853
@@ -80,12 +80,17 @@ def expired(authority, _):
     return authority.certificate(NAME, days=-1)
 
 
-@pytest.mark.parametrize("make", [wrong_name, part_of_a_label, wrong_authority, expired])
-def test_a_certificate_that_is_not_good_is_as_no_server(resolve, authority, tmp_path, make):
+@pytest.mark.parametrize("make, why", [(wrong_name, "mismatch"), (part_of_a_label, "mismatch"), (wrong_authority, "unable to get local issuer"),
+                                       (expired, "expired")])
+def test_a_certificate_that_is_not_good_is_as_no_server(resolve, authority, tmp_path, make, why):
     bad, good = 8854, GOOD_PORT
     trial = resolve([secure(bad)], "--dns-forward", f"wild.test={secure(good)}",
                     ports=[(bad, make(authority, tmp_path)), (good, authority.certificate(NAME))])
     fails(trial, "allowed.test")
+    fails(trial, "rebind.test")
+    row = upstreams(trial)[f"{RESOLVER}:{bad}"]
+    assert row["state"] == "down" and row["failures"] >= 2 and "certificate is refused" in row["cause"] and why in row["cause"], row
+    assert sum("certificate is refused" in line for line in trial.gate.said) == 1, trial.gate.said
     assert trial.unbound[bad].asked("allowed.test") == 0 and trial.wire.connections(bad) >= 1
     assert not trial.wire.shows("allowed.test") and not trial.far.since(0, Asked)
     trial.tunnels("a.wild.test:443", "a.wild.test")
@@ -127,8 +132,33 @@ def test_many_names_share_one_connection_which_ends_when_idle(resolve, authority
 
 
 def established(trial, port):
-    from harness.namespaces import run
     return run(*trial.bench.command("gw", "ss", "-Htn", "state", "established", f"( dport = :{port} )")).strip()
+
+
+def timed(trial, name):
+    began = time.monotonic()
+    trial.opened(f"{name}:443").close()
+    return time.monotonic() - began
+
+
+def upstreams(trial):
+    return {row["address"]: row for row in json.loads(trial.gate.tell("status", "--json").stdout)["resolver"]["upstreams"]}
+
+
+def test_a_dead_first_server_is_in_the_way_of_two_questions_and_a_probe_now_and_then(resolve):
+    dead = f"{BLACKHOLE}:53"
+    trial = resolve([BLACKHOLE, RESOLVER], ca=False)
+    for number in range(20):
+        trial.far.answers(f"n{number}.wild.test", GOOD)
+    assert timed(trial, "n0.wild.test") > 1.9, "the first one pays for finding it out"
+    slow = [took for took in (timed(trial, f"n{number}.wild.test") for number in range(1, 20)) if took > 0.4]
+    assert len(slow) <= 2 and max(slow, default=0) < 1.5, slow
+    row = upstreams(trial)[dead]
+    assert row["state"] == "down" and row["timeouts"] >= 2 and row["cause"] == "it does not answer", row
+    assert upstreams(trial)[f"{RESOLVER}:53"]["state"] == "up" and upstreams(trial)[f"{RESOLVER}:53"]["latency_us"] > 0
+    assert sum(dead in line and "asked last" in line for line in trial.gate.said) == 1, trial.gate.said
+    told = trial.gate.tell("status").stdout
+    assert f"{dead}, DOWN" in told and f"{RESOLVER}:53, up" in told, told
 
 
 def test_a_server_that_comes_back_is_asked_again(resolve, authority):
@@ -136,8 +166,12 @@ def test_a_server_that_comes_back_is_asked_again(resolve, authority):
     trial.tunnels("allowed.test:443", "allowed.test")
     trial.unbound[GOOD_PORT].stop()
     fails(trial, "gone.wild.test")
+    row = upstreams(trial)[f"{RESOLVER}:{GOOD_PORT}"]
+    assert row["state"] == "down" and row["transport"] == "tls" and row["certificate_name"] == NAME, row
     trial.unbound[GOOD_PORT].start()
     trial.tunnels("back.wild.test:443", "back.wild.test")
+    assert upstreams(trial)[f"{RESOLVER}:{GOOD_PORT}"]["state"] == "up"
+    assert any("answers again" in line for line in trial.gate.said)
 
 
 def test_a_zone_is_asked_of_its_server_and_of_no_other(resolve):

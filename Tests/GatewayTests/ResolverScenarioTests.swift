@@ -22,6 +22,9 @@ struct ResolverScenarioTests {
   @Test("Upstreams asked over TLS", arguments: secureStories)
   func secure(_ scenario: ResolverScenario) throws { try scenario.run() }
 
+  @Test("Upstreams that are down", arguments: healthStories)
+  func health(_ scenario: ResolverScenario) throws { try scenario.run() }
+
   @Test("What is remembered, and how long", arguments: memoryStories)
   func memory(_ scenario: ResolverScenario) throws { try scenario.run() }
 }

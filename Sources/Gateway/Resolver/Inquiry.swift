@@ -2,66 +2,10 @@ import Addressing
 import EventLoop
 import Wire
 
-/// One query on its way to one upstream. Each has an id, a spelling and a
-/// socket of its own.
-struct Attempt: Sendable {
-  enum Transport: Hashable, Sendable { case datagram, stream, secure }
-
-  /// Never the same for two attempts of one resolver.
-  let serial: UInt64
-  let upstream: Upstream
-  let query: DNSQuery
-  let transport: Transport
-  let deadline: MonotonicTime
-  var mismatches = 0
-
-  /// How a datagram or message compares with what was asked.
-  enum Match { case exact, otherCase, none }
-
-  func match(_ response: DNSResponse) -> Match {
-    guard response.header.id == query.id else { return .none }
-    if response.question == query.question { return .exact }
-    return response.question.folded == query.question.folded ? .otherCase : .none
-  }
-}
-
-/// What all inquiries of one resolver draw from and count into.
-struct InquiryResources {
-  let routes: UpstreamRoutes
-  /// 64 bits that nobody can foretell.
-  let random: @Sendable () -> UInt64
-  var statistics = ResolverStatistics()
-  private var serial: UInt64 = 0
-
-  init(routes: UpstreamRoutes, random: @escaping @Sendable () -> UInt64) {
-    self.routes = routes
-    self.random = random
-  }
-
-  mutating func attempt(
-    _ name: Hostname, _ type: DNSRecordType, at upstream: Upstream, over transport: Attempt.Transport,
-    deadline: MonotonicTime
-  ) -> Attempt {
-    serial &+= 1
-    // The one place where it is chosen: a TLS upstream is never spoken to otherwise.
-    let transport = upstream.transport == .plain ? transport : .secure
-    switch transport {
-    case .datagram: statistics.datagramQueries += 1
-    case .stream: statistics.streamQueries += 1
-    case .secure: statistics.secureQueries += 1
-    }
-    let question = DNSQuestion(DNSName(name).withRandomCase(random), type)
-    let id = UInt16(truncatingIfNeeded: random())
-    return Attempt(
-      serial: serial, upstream: upstream, query: DNSQuery(id: id, question: question),
-      transport: transport, deadline: deadline)
-  }
-}
-
 /// One question, name and type, until the upstreams answered or the time is over.
 ///
-/// The upstreams of the name's zone are asked in order, and no other. One that is
-/// silent for 2 s goes to the end of the line, one that fails leaves it. Behind an
+/// The upstreams of the name's zone are asked in order, and no other; those that are
+/// down come last, but for a probe now and then (`UpstreamBoard`). One that is silent for 2 s goes to the end of the line, one that fails leaves it. Behind an
 /// alias that leads into another zone, that zone's upstreams are asked.
 struct Inquiry: Sendable {
   /// What has to happen after an event.
@@ -83,22 +27,25 @@ struct Inquiry: Sendable {
   private var timeToLive = ResolverLimit.timeToLive.upperBound
   private var untried: Int
   private var silences = 0
+  /// Whether the attempt is a probe, whose silence costs no try.
+  private var isProbe: Bool
 
   /// Starts with the first upstream; nil when nobody is asked for this name:
   /// `UpstreamRoutes.refusal(of:)` says why.
   init?(
     _ name: Hostname, _ type: DNSRecordType, at now: MonotonicTime, _ resources: inout InquiryResources
   ) {
-    guard case .upstreams(let line) = resources.routes.route(of: name), let first = line.first else {
-      return nil
-    }
+    guard case .upstreams(let upstreams) = resources.routes.route(of: name) else { return nil }
+    let (line, patience) = resources.board.line(of: upstreams, at: now)
+    guard let first = line.first else { return nil }
     self.name = name
     self.type = type
     over = now + ResolverLimit.lookup
     self.line = line
     untried = line.count - 1
+    isProbe = patience < ResolverLimit.attempt
     attempt = resources.attempt(
-      name, type, at: first, over: .datagram, deadline: now + ResolverLimit.attempt)
+      name, type, at: first, over: .datagram, from: now, until: now + patience)
   }
 
   /// Takes a datagram that came to the attempt's socket.
@@ -134,15 +81,19 @@ struct Inquiry: Sendable {
   mutating func socketFailed(
     because cause: String = "its socket failed", at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
-    resources.statistics.upstreamFailures += 1
-    return nextUpstream(after: .serverFailure, at: now, &resources)
+    resources.board.note(attempt.upstream) { [isOnlyWay = attempt.transport == .secure] in
+      $0.broke(because: cause, isOnlyWay: isOnlyWay, at: now)
+    }
+    return failed(at: now, &resources)
   }
 
   /// Looks whether the attempt's time is over.
   mutating func wake(at now: MonotonicTime, _ resources: inout InquiryResources) -> Step {
     guard now >= attempt.deadline else { return .wait }
     resources.statistics.timeouts += 1
-    silences += 1
+    resources.board.note(attempt.upstream) { $0.wasSilent(at: now) }
+    if !isProbe { silences += 1 }
+    isProbe = false
     line.append(line.removeFirst())
     guard untried > 0 || silences < ResolverLimit.silentAttempts else { return fail(.timeout, at: now) }
     untried = max(untried - 1, 0)
@@ -159,10 +110,13 @@ struct Inquiry: Sendable {
   private mutating func take(
     _ response: DNSResponse, _ message: [UInt8], at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
+    isProbe = false
+    resources.board.note(attempt.upstream) { [sentAt = attempt.sentAt] in $0.answered(after: now - sentAt) }
     if response.isTruncated { return send(over: .stream, at: now, &resources) }
     guard let sections = try? response.sections() else { return bad(at: now, &resources) }
     guard [.noError, .nameDoesNotExist].contains(sections.responseCode) else {
-      return socketFailed(at: now, &resources)
+      resources.board.note(attempt.upstream) { $0.refused() }
+      return failed(at: now, &resources)
     }
     do throws(ResolveFailure) {
       let routes = resources.routes, route = routes.route(of: name)
@@ -202,17 +156,25 @@ struct Inquiry: Sendable {
     case .nobody: return fail(.serverFailure, at: now)
     case .nowhere:
       return .finish(InquiryAnswer(result: .failure(.nameDoesNotExist), chain: chain, until: until))
-    case .upstreams(let line):
+    case .upstreams(let upstreams):
       if route != resources.routes.route(of: name) {
+        let (line, patience) = resources.board.line(of: upstreams, at: now)
         (self.line, untried, silences) = (line, line.count - 1, 0)
+        isProbe = patience < ResolverLimit.attempt
       }
       name = target
       return send(over: .datagram, at: now, &resources)
     }
   }
 
+  private mutating func failed(at now: MonotonicTime, _ resources: inout InquiryResources) -> Step {
+    resources.statistics.upstreamFailures += 1
+    return nextUpstream(after: .serverFailure, at: now, &resources)
+  }
+
   private mutating func bad(at now: MonotonicTime, _ resources: inout InquiryResources) -> Step {
     resources.statistics.badResponses += 1
+    resources.board.note(attempt.upstream) { $0.refused() }
     return nextUpstream(after: .badResponse, at: now, &resources)
   }
 
@@ -220,6 +182,7 @@ struct Inquiry: Sendable {
     after failure: ResolveFailure, at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
     line.removeFirst()
+    isProbe = false
     untried = max(untried - 1, 0)
     return line.isEmpty ? fail(failure, at: now) : send(over: .datagram, at: now, &resources)
   }
@@ -229,7 +192,8 @@ struct Inquiry: Sendable {
   ) -> Step {
     guard let upstream = line.first, now < over else { return fail(.timeout, at: now) }
     attempt = resources.attempt(
-      name, type, at: upstream, over: transport, deadline: min(now + ResolverLimit.attempt, over))
+      name, type, at: upstream, over: transport, from: now,
+      until: min(now + (isProbe ? UpstreamHealth.probe : ResolverLimit.attempt), over))
     return .send
   }
 

@@ -28,11 +28,20 @@ public final class Resolver {
   /// How often it is looked whether the hosts file has changed, at most.
   private static let hostsInterval: Duration = .seconds(1)
 
+  /// What the loop knows of its upstreams, for all who ask on it.
+  let board: UpstreamBoard
+
   /// Makes a resolver without anything in its cache.
-  public init(loop: EventLoop, configuration: ResolverConfiguration) {
+  ///
+  /// - Parameter notice: Told when an upstream goes down or comes back.
+  public init(
+    loop: EventLoop, configuration: ResolverConfiguration,
+    notice: @escaping (UpstreamNotice) -> Void = { _ in }
+  ) {
     self.loop = loop
     secureUpstreams = SecureUpstreams(loop: loop, settings: configuration.secure)
-    core = ResolverCore(configuration, random: { SystemRandomNumberGenerator.bits() })
+    board = UpstreamBoard(notice: notice)
+    core = ResolverCore(configuration, board: board, random: { SystemRandomNumberGenerator.bits() })
     hostsPath = configuration.hostsPath
     hostsStamp = configuration.hostsPath.flatMap { FileStamp($0) }
     nextHostsCheck = MonotonicTime.now() + Self.hostsInterval

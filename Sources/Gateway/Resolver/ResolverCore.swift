@@ -61,12 +61,13 @@ struct ResolverCore {
   private var lastToken: UInt64 = 0
 
   init(
-    _ configuration: ResolverConfiguration, cachedNames: Int = ResolverLimit.cachedNames,
+    _ configuration: ResolverConfiguration, board: UpstreamBoard = UpstreamBoard(),
+    cachedNames: Int = ResolverLimit.cachedNames,
     random: @escaping @Sendable () -> UInt64
   ) {
     hosts = configuration.hosts
     types = configuration.ipv6 ? [.aaaa, .a] : [.a]
-    resources = InquiryResources(routes: configuration.routes, random: random)
+    resources = InquiryResources(routes: configuration.routes, board: board, random: random)
     cache = ResolverCache(capacity: cachedNames)
     maximumLookups = configuration.lookupsInFlight
     lookupStock = FairStock(
@@ -265,7 +266,7 @@ struct ResolverCore {
     return switch attempt.transport {
     case .datagram: .sendDatagram(token, to: attempt.upstream.endpoint, attempt.query.encoded)
     case .stream: .sendMessage(token, to: attempt.upstream.endpoint, attempt.query.encoded)
-    case .secure: .sendSecure(token, to: attempt.upstream, attempt.query.padded)
+    case .secure: .sendSecure(token, to: attempt.upstream, attempt.query.encoded)
     }
   }
 }

@@ -1,6 +1,7 @@
 import Addressing
 import EventLoop
 import SystemPackage
+import Wire
 
 /// One loop's connections to TLS upstreams: at most one to each, opened by the
 /// first query and shared by all that follow.
@@ -23,13 +24,14 @@ final class SecureUpstreams {
   /// Sends a query and hands its answer, one message, to `events`.
   ///
   /// - Parameters:
-  ///   - query: The message, padded, without TCP's length.
+  ///   - query: The message, without TCP's length; it is sent padded (RFC 8467).
   ///   - upstream: One that is spoken to over TLS; it is never spoken to otherwise.
   /// - Throws: What connecting says at once.
   func exchange(
     _ events: ExchangeEvents, _ query: [UInt8], with upstream: Upstream
   ) throws(Errno) -> SecureExchange {
-    let exchange = SecureExchange(events, query, sentAt: loop.now)
+    let padded = (try? DNSQuery.parse(query))?.padded ?? query
+    let exchange = SecureExchange(events, padded, sentAt: loop.now)
     try send(exchange, to: upstream)
     return exchange
   }

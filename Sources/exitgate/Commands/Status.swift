@@ -63,7 +63,7 @@ struct StatusPage {
       ] + audit(status.audit)
       + [
         ["resolver", resolver(status.resolver)]
-      ] + (status.dns.map(dns) ?? []) + [
+      ] + status.resolver.upstreams.map(upstream) + (status.dns.map(dns) ?? []) + [
         [
           "loops",
           Text(
@@ -101,8 +101,8 @@ struct StatusPage {
 
   private static func resolver(_ resolver: ResolverStatus) -> Text {
     """
-    \(resolver.upstreams.joined(separator: ", ")), \(count(resolver.lookups, "lookup")), \
-    \(resolver.cached) from the cache, \(resolver.queries) sent, \(resolver.failures) failed
+    \(count(resolver.lookups, "lookup")), \(resolver.cached) from the cache, \(resolver.queries) sent, \
+    \(resolver.failures) failed
     """
   }
 
@@ -124,6 +124,26 @@ struct StatusPage {
       rows.append(["pool", "\(pool.mapped) of \(pool.size) names, \(pool.resting) resting\(exhausted)"])
     }
     return rows + dns.suspended.map { ["", Text("new names need approval: \($0)", .bad)] }
+  }
+
+  private static func upstream(_ upstream: UpstreamStatus) -> [Text] {
+    let tls = upstream.certificateName.map { " over TLS as \($0)" } ?? ""
+    let zone = upstream.zone.map { " for \($0)" } ?? ""
+    let state =
+      upstream.isDown ? Text("DOWN", .bad) : upstream.queries == 0 ? Text("not asked yet") : Text("up", .good)
+    let time = upstream.latency.map { ", \(milliseconds($0)) ms" } ?? ""
+    let cause = upstream.cause.map { ": \($0)" } ?? ""
+    return [
+      "",
+      """
+      \(upstream.address)\(tls)\(zone), \(state)\(time), \(upstream.queries) sent, \
+      \(count(upstream.timeouts, "timeout")), \(count(upstream.failures, "failure"))\(cause)
+      """,
+    ]
+  }
+
+  private static func milliseconds(_ duration: Duration) -> Int64 {
+    duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
   }
 
   private static func row(_ decision: DecisionCount) -> [Text] {
