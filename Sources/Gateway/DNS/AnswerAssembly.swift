@@ -103,9 +103,7 @@ struct AnswerAssembly {
   }
 
   private func nothing(_ code: DNSResponseCode, _ error: DNSExtendedError) -> DNSAnswer {
-    var builder = DNSAnswerBuilder(questionLength: question.length)
-    builder.addAuthority(serial: serial, minimum: QuestionJudge.denialLifetime)
-    return builder.finish(code, error)
+    EmptyAnswers.make(snapshot.generation, code, error)
   }
 
   private var serial: UInt32 { UInt32(truncatingIfNeeded: snapshot.generation) }

@@ -16,7 +16,7 @@ extension NameService {
     case answer(Answered)
     /// It is refused for what it is, or for what the gate lacks; nothing is decided about its name.
     case refuse(DNSAnswer)
-    case forward
+    case forward(Decision, QuestionVerdict)
   }
 
   /// Decides about a question: answers it, or sees to it that it will be.
@@ -28,12 +28,11 @@ extension NameService {
       return refuseName(asked, at: now, into: response, from: path)
     }
     let question = Question(name: host, type: asked.query.type)
+    let key = QuestionKey(hash: hash, type: question.type, agent: asked.agent, name: Array(asked.name))
     switch judge(question, asked.agent, isRecursive: asked.query.flags.contains(.recursionDesired), at: now) {
     case .answer(let answered):
-      let key = QuestionKey(
-        hash: hash, type: question.type, agent: asked.agent, name: Array(asked.name))
       guard answered.verdict.isDenial else {
-        record(key, question, answered, [asked.waiting(path())], at: now)
+        record(key, question, answered, [asked.waiting(key, path())], at: now)
         return .later
       }
       deny(key, question, answered, from: path(), at: now)
@@ -42,23 +41,28 @@ extension NameService {
     case .refuse(let answer):
       return .response(
         write(answer, asked.query, asked.message, lifetime: 0, asked.transport, into: response))
-    case .forward:
-      forwarder.ask(question, for: agents[Int(asked.agent)], asked.waiting(path()))
+    case .forward(let decision, let verdict):
+      var waiting = asked.waiting(key, path())
+      waiting.judged = (decision, verdict, shard.snapshot)
+      forwarder.ask(question, for: agents[Int(asked.agent)], waiting)
       return .later
     }
   }
 
-  private var judge: QuestionJudge {
-    QuestionJudge(
+  private var currentJudge: QuestionJudge {
+    if let judge { return judge }
+    let made = QuestionJudge(
       policy: shard.snapshot.policy, suffixes: settings.suffixes, hasIPv6: settings.resolver.ipv6,
       isSynthetic: settings.pool != nil)
+    judge = made
+    return made
   }
 
   private func judge(
     _ question: Question, _ agent: AgentNumber, isRecursive: Bool, at now: MonotonicTime
   ) -> Step {
     let name = agents[Int(agent)], wall = shard.snapshot.clock.now().rules
-    switch judge.judge(question, as: name, at: wall) {
+    switch currentJudge.judge(question, as: name, at: wall) {
     case .settled(let answer, let verdict): return .answer(settled(answer, verdict, at: now))
     case .lease(_, let verdict): return .answer(lease(question, name, verdict, at: now))
     case .forward(let decision, let verdict):
@@ -68,10 +72,9 @@ extension NameService {
       }
       guard isRecursive else { return .refuse(DNSAnswer(.refused, .notAuthoritative("not in the cache"))) }
       guard let spent = shard.spendLabels(of: question.name, as: name, under: decision, layer: .dns) else {
-        return .forward
+        return .forward(decision, verdict)
       }
-      let answer = judge.nothing(of: question, .nameDoesNotExist, .prohibited(spent.reason.rawValue))
-      return .answer(settled(answer, spent, at: now))
+      return .answer(settled(currentJudge.denial(spent.reason), spent, at: now))
     }
   }
 
@@ -106,21 +109,27 @@ extension NameService {
   /// Puts together what the upstreams said, for each agent that waits.
   func conclude(_ question: Question, _ outcome: InquiryAnswer, _ waiting: [Waiting]) {
     let now = shard.loop.now
-    let name = DNSName(question.name).wire
-    for agent in Set(waiting.map(\.agent)) {
-      let hash = name.withUnsafeBytes { QuestionKey.hash($0, question.type, agent) }
-      let key = QuestionKey(hash: hash, type: question.type, agent: agent, name: name)
-      let answered = conclude(question, outcome, as: agents[Int(agent)], at: now)
-      record(key, question, answered, waiting.filter { $0.agent == agent }, at: now)
+    var left = waiting[...]
+    // Nearly always there is one; of several, most are one agent's.
+    while let first = left.first {
+      let group = left.filter { $0.key.agent == first.key.agent }
+      if group.count == left.count { left = [] } else { left.removeAll { $0.key.agent == first.key.agent } }
+      record(first.key, question, conclude(question, outcome, for: first, at: now), group, at: now)
     }
   }
 
-  /// The policy is asked again: it may have changed meanwhile.
+  /// The policy is asked again where it has changed meanwhile.
   private func conclude(
-    _ question: Question, _ outcome: InquiryAnswer, as agent: AgentName, at now: MonotonicTime
+    _ question: Question, _ outcome: InquiryAnswer, for waiting: Waiting, at now: MonotonicTime
   ) -> Answered {
+    let agent = agents[Int(waiting.key.agent)]
     let wall = shard.snapshot.clock.now().rules
-    switch judge.judge(question, as: agent, at: wall) {
+    if let (decision, verdict, snapshot) = waiting.judged, snapshot === shard.snapshot,
+      decision.rule?.expires.map({ wall < $0 }) ?? true
+    {
+      return assembly(question, agent, decision, verdict).conclude(outcome, at: wall, now)
+    }
+    switch currentJudge.judge(question, as: agent, at: wall) {
     case .forward(let decision, let verdict):
       return assembly(question, agent, decision, verdict).conclude(outcome, at: wall, now)
     case .settled(let answer, let verdict): return settled(answer, verdict, at: now)

@@ -70,7 +70,18 @@ extension NameService {
   private func keep(
     _ key: QuestionKey, _ question: Question, _ answered: Answered, isRecorded: Bool, at now: MonotonicTime
   ) {
+    var answered = answered
+    if let rule = answered.verdict.rule, let end = expiry(of: rule, at: now) {
+      answered.until = min(answered.until, end)
+    }
     if let gone = memory.keep(key, question, answered, isRecorded: isRecorded, at: now) { tell(gone) }
+  }
+
+  /// When a rule runs out, and with it the answers it is behind; nil: never.
+  private func expiry(of rule: RuleID, at now: MonotonicTime) -> MonotonicTime? {
+    guard let expires = shard.snapshot.policy.rule(rule)?.expires else { return nil }
+    let left = expires.milliseconds - shard.snapshot.clock.now().rules.milliseconds
+    return now + .milliseconds(max(0, left))
   }
 
   private func reply(_ waiting: Waiting, _ answered: Answered, at now: MonotonicTime) {
@@ -151,12 +162,10 @@ extension NameService {
       record.extendedError = error.code
       shard.record(.decision(record))
     }
-    var builder = DNSAnswerBuilder(questionLength: asked.query.nameLength + 4)
-    builder.addAuthority(
-      serial: UInt32(truncatingIfNeeded: shard.snapshot.generation), minimum: QuestionJudge.denialLifetime)
+    let answer = EmptyAnswers.make(shard.snapshot.generation, .nameDoesNotExist, error)
     return .response(
       write(
-        builder.finish(.nameDoesNotExist, error), asked.query, asked.message,
+        answer, asked.query, asked.message,
         lifetime: QuestionJudge.denialLifetime, asked.transport, into: response))
   }
 
@@ -187,9 +196,10 @@ extension NameService {
           type: entry.question.type.mnemonic, count: entry.heard.count, entry.heard.first, entry.heard.last)))
   }
 
-  /// Forgets every answer: another policy, or another floor, is in force.
+  /// Forgets every answer: another policy, or another floor, comes into force.
   func forget() {
     tell(all: true)
     memory.forget()
+    judge = nil
   }
 }

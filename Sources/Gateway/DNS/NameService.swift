@@ -15,6 +15,8 @@ final class NameService {
   let settings: NameSettings
   var memory = NameMemory()
   var counters = NameCounters()
+  /// Made anew for each policy.
+  var judge: QuestionJudge?
   private(set) var agents: [AgentName] = []
   private var rate: QueryRate
   private(set) var forwarder: Forwarder!
@@ -121,7 +123,7 @@ struct AskedQuestion {
   let transport: DNSTransport
   let agent: AgentNumber
 
-  func waiting(_ path: ReplyPath) -> Waiting {
-    Waiting(message: Array(message), query: query, agent: agent, path: path)
+  func waiting(_ key: QuestionKey, _ path: ReplyPath) -> Waiting {
+    Waiting(message: Array(message), query: query, key: key, path: path)
   }
 }

@@ -58,8 +58,10 @@ enum ReplyPath {
 struct Waiting {
   var message: [UInt8]
   var query: DNSQueryScan
-  var agent: AgentNumber
+  var key: QuestionKey
   var path: ReplyPath
+  /// What was decided, and by which policy.
+  var judged: (decision: Decision, verdict: QuestionVerdict, by: PolicySnapshot)?
 }
 
 /// An agent's place in the name service's table: small, so that it can stand in keys.

@@ -12,6 +12,16 @@ struct QuestionJudge {
   let hasIPv6: Bool
   /// Whether names get addresses of the pool instead of their own.
   let isSynthetic: Bool
+  /// The answers without records; they fit every question.
+  private let empty: EmptyAnswers
+
+  init(policy: Policy, suffixes: SearchSuffixes, hasIPv6: Bool, isSynthetic: Bool) {
+    self.policy = policy
+    self.suffixes = suffixes
+    self.hasIPv6 = hasIPv6
+    self.isSynthetic = isSynthetic
+    empty = EmptyAnswers(generation: policy.generation)
+  }
 
   /// What follows from a question.
   enum Judgement {
@@ -33,11 +43,11 @@ struct QuestionJudge {
     let kind = QuestionClass(question.type)
     if case .refused = kind {
       let verdict = QuestionVerdict(action: .deny, reason: .recordType)
-      return .settled(DNSAnswer(.refused, .prohibited(Reason.recordType.rawValue)), verdict)
+      return .settled(empty.refusedType, verdict)
     }
     if isNoise(question.name, as: agent, at: now) {
       let verdict = QuestionVerdict(action: .deny, reason: .searchSuffix)
-      return .settled(nothing(of: question, .nameDoesNotExist), verdict)
+      return .settled(empty.noName, verdict)
     }
     if case .byRule(let type) = kind {
       let decision = policy.mayQuery(type, of: question.name, agent: agent, at: now)
@@ -53,16 +63,15 @@ struct QuestionJudge {
     let verdict = verdict(decision)
     switch kind {
     case .resolve where question.type == .aaaa && !hasIPv6 && !isSynthetic:
-      return .settled(nothing(of: question, .noError), verdict)
+      return .settled(empty.noData, verdict)
     case .resolve where isSynthetic && question.type != .cname: return .lease(decision, verdict)
-    case .resolve where isSynthetic: return .settled(nothing(of: question, .noError), verdict)
+    case .resolve where isSynthetic: return .settled(empty.noData, verdict)
     case .resolve: return .forward(decision, verdict)
-    case .noData: return .settled(nothing(of: question, .noError), verdict)
+    case .noData: return .settled(empty.noData, verdict)
     case .any: return .settled(minimalAny(question), verdict)
     case .refused, .byRule:
       let verdict = QuestionVerdict(action: .deny, reason: .recordType, rule: decision.rule?.id)
-      let error = DNSExtendedError.prohibited(Reason.recordType.rawValue)
-      return .settled(nothing(of: question, .noError, error), verdict)
+      return .settled(empty.noDataOfType, verdict)
     }
   }
 
@@ -83,11 +92,8 @@ struct QuestionJudge {
   }
 
   private func deny(_ question: Question, _ decision: Decision) -> Judgement {
-    let reason = decision.reason
-    let error: DNSExtendedError =
-      reason == .denyRule ? .blocked(reason.rawValue) : .prohibited(reason.rawValue)
-    let verdict = QuestionVerdict(action: .deny, reason: reason, rule: decision.rule?.id)
-    return .settled(nothing(of: question, .nameDoesNotExist, error), verdict)
+    let verdict = QuestionVerdict(action: .deny, reason: decision.reason, rule: decision.rule?.id)
+    return .settled(decision.reason == .denyRule ? empty.blocked : empty.prohibited(decision.reason), verdict)
   }
 
   /// Whether this is an allowed name with one of the search suffixes behind it,
@@ -101,20 +107,47 @@ struct QuestionJudge {
     } != nil
   }
 
-  /// The answer that there is nothing, which a client may remember for 5 s.
-  func nothing(
-    of question: Question, _ responseCode: DNSResponseCode, _ error: DNSExtendedError? = nil
-  ) -> DNSAnswer {
-    var builder = DNSAnswerBuilder(questionLength: question.length)
-    builder.addAuthority(
-      serial: UInt32(truncatingIfNeeded: policy.generation), minimum: Self.denialLifetime)
-    return builder.finish(responseCode, error)
-  }
+  /// The answer to a name that is denied for `reason` after it was judged.
+  func denial(_ reason: Reason) -> DNSAnswer { empty.prohibited(reason) }
 
   /// One small record instead of all there are (RFC 8482 §4.2).
   private func minimalAny(_ question: Question) -> DNSAnswer {
     var builder = DNSAnswerBuilder(questionLength: question.length)
     builder.add(.hinfo, [7] + Array("RFC8482".utf8) + [0])
     return builder.finish(.noError)
+  }
+}
+
+/// Answers without records but for the SOA that lets a client remember them for
+/// 5 s. It is the root's, so they fit every question, and are made once.
+struct EmptyAnswers {
+  let noName: DNSAnswer, noData: DNSAnswer, noDataOfType: DNSAnswer, refusedType: DNSAnswer
+  let blocked: DNSAnswer
+  private let noRule: DNSAnswer
+  private let generation: UInt64
+
+  init(generation: UInt64) {
+    self.generation = generation
+    let make = { Self.make(generation, $0, $1) }
+    noName = make(.nameDoesNotExist, nil)
+    noData = make(.noError, nil)
+    let ofType = DNSExtendedError.prohibited(Reason.recordType.rawValue)
+    noDataOfType = make(.noError, ofType)
+    refusedType = DNSAnswer(.refused, ofType)
+    blocked = make(.nameDoesNotExist, .blocked(Reason.denyRule.rawValue))
+    noRule = make(.nameDoesNotExist, .prohibited(Reason.noRule.rawValue))
+  }
+
+  func prohibited(_ reason: Reason) -> DNSAnswer {
+    reason == .noRule ? noRule : Self.make(generation, .nameDoesNotExist, .prohibited(reason.rawValue))
+  }
+
+  static func make(
+    _ generation: UInt64, _ responseCode: DNSResponseCode, _ error: DNSExtendedError?
+  ) -> DNSAnswer {
+    var builder = DNSAnswerBuilder(questionLength: 0)
+    builder.addAuthority(
+      serial: UInt32(truncatingIfNeeded: generation), minimum: QuestionJudge.denialLifetime)
+    return builder.finish(responseCode, error)
   }
 }

@@ -44,15 +44,11 @@ struct QuestionLog {
   /// Counts a question that gets none.
   mutating func count(_ verdict: QuestionVerdict, of agent: AgentNumber, at now: MonotonicTime) {
     makeRoom(for: agent)
-    let place = verdict.isDenial ? \Account.denied : \Account.allowed
-    guard accounts[Int(agent)][keyPath: place] != nil else {
-      accounts[Int(agent)][keyPath: place] = Sum(
-        agent: agent, count: 1, first: now, last: now, verdict: verdict)
-      return
+    if verdict.isDenial {
+      accounts[Int(agent)].denied.add(verdict, of: agent, at: now)
+    } else {
+      accounts[Int(agent)].allowed.add(verdict, of: agent, at: now)
     }
-    accounts[Int(agent)][keyPath: place]?.count += 1
-    accounts[Int(agent)][keyPath: place]?.last = now
-    accounts[Int(agent)][keyPath: place]?.verdict = verdict
   }
 
   private mutating func makeRoom(for agent: AgentNumber) {
@@ -66,6 +62,18 @@ struct QuestionLog {
     let sums = accounts.flatMap { [$0.denied, $0.allowed].compactMap(\.self) }
     for index in accounts.indices { accounts[index] = Account() }
     return sums
+  }
+}
+
+extension Optional where Wrapped == QuestionLog.Sum {
+  fileprivate mutating func add(_ verdict: QuestionVerdict, of agent: AgentNumber, at now: MonotonicTime) {
+    guard self != nil else {
+      self = QuestionLog.Sum(agent: agent, count: 1, first: now, last: now, verdict: verdict)
+      return
+    }
+    self?.count += 1
+    self?.last = now
+    self?.verdict = verdict
   }
 }
 

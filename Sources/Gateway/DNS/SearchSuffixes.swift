@@ -14,6 +14,7 @@ struct SearchSuffixes: Sendable {
 
   /// The domain that Kubernetes gives a cluster unless told otherwise.
   private static let cluster: [Substring] = ["cluster", "local"]
+  private static let clusterName = try? Hostname("cluster.local")
 
   /// As the file has them, without those that are of a cluster anyway.
   let names: Set<Hostname>
@@ -52,6 +53,10 @@ struct SearchSuffixes: Sendable {
   ///
   /// - Parameter isMeant: Tells which of them counts.
   func prefix(of name: Hostname, where isMeant: (Hostname) -> Bool = { _ in true }) -> Hostname? {
+    // Most names have none, and need not be taken apart.
+    guard Self.clusterName.map(name.isBelow) ?? true || names.contains(where: name.isBelow) else {
+      return nil
+    }
     let labels = name.labels
     for start in labels.indices.dropFirst() where isSuffix(labels[start...]) {
       guard let prefix = try? Hostname(labels[..<start].joined(separator: ".")), isMeant(prefix) else {

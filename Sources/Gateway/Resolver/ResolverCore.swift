@@ -143,7 +143,7 @@ struct ResolverCore {
     if let addresses = hosts.addresses(of: name) {
       return .success(Resolution(addresses: addresses, fromHosts: true))
     }
-    guard name.labels.last == "localhost" else { return nil }
+    guard SpecialName.isThisHost(name) else { return nil }
     let loopback: [IPAddress] = [.v6(high: 0, low: 1), .v4(0x7f00_0001)]
     return .success(Resolution(addresses: loopback, fromHosts: true))
   }

@@ -78,12 +78,16 @@ enum SpecialName {
   ///   Kubernetes, "DNS for Services and Pods" (`cluster.local`): what is looked up
   ///   there names services of a cluster.
   static func staysHome(_ name: Hostname) -> Bool {
-    let labels = name.labels
-    switch labels.last {
-    case "localhost", "invalid", "onion": return true
-    case "local": return labels.count > 1 && labels[labels.count - 2] == "cluster"
-    default: return false
-    }
+    zones.contains { name == $0 || name.isBelow($0) }
+  }
+
+  /// Whether its addresses are those of loopback by its definition (RFC 6761 §6.3).
+  static func isThisHost(_ name: Hostname) -> Bool {
+    zones.prefix(1).contains { name == $0 || name.isBelow($0) }
+  }
+
+  private static let zones = ["localhost", "invalid", "onion", "cluster.local"].compactMap {
+    try? Hostname($0)
   }
 }
 

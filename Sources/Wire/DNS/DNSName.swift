@@ -20,10 +20,19 @@ public struct DNSName: Hashable, Sendable, CustomStringConvertible {
   public init(_ hostname: Hostname) {
     var wire: [UInt8] = []
     wire.reserveCapacity(hostname.text.utf8.count + 2)
-    for label in hostname.labels {
-      wire.append(UInt8(truncatingIfNeeded: label.utf8.count))
-      wire.append(contentsOf: label.utf8)
+    // Each label's length goes where the dot before it stands; a label has at most 63 bytes.
+    wire.append(0)
+    var length = 0
+    for byte in hostname.text.utf8 {
+      if byte == UInt8(ascii: ".") {
+        wire[length] = UInt8(truncatingIfNeeded: wire.count - length - 1)
+        length = wire.count
+        wire.append(0)
+      } else {
+        wire.append(byte)
+      }
     }
+    wire[length] = UInt8(truncatingIfNeeded: wire.count - length - 1)
     wire.append(0)
     self.wire = wire
   }
