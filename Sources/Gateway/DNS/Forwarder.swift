@@ -51,16 +51,17 @@ final class Forwarder {
   /// How often it is looked whose time is over.
   private static let sweep: Duration = .milliseconds(100)
 
-  /// - Parameter secureUpstreams: The loop's connections over TLS.
+  /// - Parameter resolver: Whose connections over TLS, and knowledge of who answers, it shares.
   init(
-    loop: EventLoop, _ configuration: ResolverConfiguration, secureUpstreams: SecureUpstreams,
+    loop: EventLoop, _ configuration: ResolverConfiguration, sharing resolver: Resolver,
     completion: @escaping Completion
   ) {
     self.loop = loop
-    self.secureUpstreams = secureUpstreams
+    secureUpstreams = resolver.secureUpstreams
     self.completion = completion
     let random = RandomPool()
-    resources = InquiryResources(routes: configuration.routes, random: { random.next() })
+    resources = InquiryResources(
+      routes: configuration.routes, board: resolver.board, random: { random.next() })
     loop.onTurnEnd { [unowned self] in endTurn() }
   }
 

@@ -30,7 +30,7 @@ final class NameService {
     self.settings = settings
     rate = QueryRate(perSecond: settings.rate)
     forwarder = Forwarder(
-      loop: shard.loop, settings.resolver, secureUpstreams: shard.resolver.secureUpstreams
+      loop: shard.loop, settings.resolver, sharing: shard.resolver
     ) { [unowned self] in conclude($0, $1, $2) }
   }
 
