@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <linux/sockios.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -13,7 +14,14 @@ const uint32_t linux_epoll_err = EPOLLERR;
 const uint32_t linux_epoll_hup = EPOLLHUP;
 const uint32_t linux_epoll_rdhup = EPOLLRDHUP;
 const uint32_t linux_epoll_et = EPOLLET;
-const uint32_t linux_epoll_exclusive = EPOLLEXCLUSIVE;
+
+int linux_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint32_t nanoseconds)
+{
+  struct timespec wait = {.tv_sec = 0, .tv_nsec = nanoseconds};
+  return epoll_pwait2(epoll, events, capacity, &wait, NULL);
+}
+
+int linux_event_descriptor(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
 int linux_accept(int fd, struct sockaddr *address, socklen_t *length)
 {

@@ -1,9 +1,8 @@
 import CLinux
 import Glibc
-import Synchronization
 import SystemPackage
 
-/// One loop's end of a listener.
+/// One loop's end of a listener. One of a listener's ports at a time accepts, see `Ports`.
 final class AcceptingPort: LoopService {
   /// Connections taken in one turn; the socket stays readable for the rest.
   private static let batch = 64
@@ -13,46 +12,74 @@ final class AcceptingPort: LoopService {
   /// Nil once closed.
   private var socket: ListeningSocket?
   let loop: EventLoop
+  private weak var ports: Ports?
   private let mayUseReserve: Bool
   private let accept: (Channel) -> Void
   private let notice: (ListenerNotice) -> Void
+  /// While it is this port's turn to accept.
   private var key: UInt64?
+  private var isWatching = false
   private var isInEpisode = false
 
   init(
-    socket: ListeningSocket, loop: EventLoop, mayUseReserve: Bool,
+    socket: ListeningSocket, loop: EventLoop, ports: Ports, mayUseReserve: Bool,
     accept: @escaping (Channel) -> Void, notice: @escaping (ListenerNotice) -> Void
   ) {
     self.socket = socket
     self.loop = loop
+    self.ports = ports
     self.mayUseReserve = mayUseReserve
     self.accept = accept
     self.notice = notice
   }
 
+  /// Begins to accept: it is this port's turn.
   func open() {
-    guard let socket, key == nil else { return }
-    do { key = try loop.addService(self, fd: socket.fd, shared: true) } catch { pause(error) }
+    guard socket != nil, key == nil else { return }
+    do {
+      key = try loop.addService(self)
+      watch()
+    } catch { ports?.pass(on: self, isEnding: true) }
+  }
+
+  private func watch() {
+    guard let socket, let key, !isWatching else { return }
+    do {
+      try loop.poller.addService(socket.fd, key: key)
+      isWatching = true
+    } catch { pause(error) }
+  }
+
+  private func unwatch() {
+    guard let socket, let key, isWatching else { return }
+    isWatching = false
+    loop.poller.removeService(socket.fd, key: key)
+  }
+
+  /// Leaves accepting to another port.
+  private func rest() {
+    unwatch()
+    if let key { loop.removeService(key) }
+    key = nil
   }
 
   func close() {
-    removeService()
+    rest()
     socket = nil
   }
 
   func loopEnds() {
     close()
-  }
-
-  private func removeService() {
-    guard let key, let socket else { return }
-    loop.removeService(key, fd: socket.fd)
-    self.key = nil
+    ports?.pass(on: self, isEnding: true)
   }
 
   func serviceIsReady() {
     for _ in 0..<Self.batch {
-      guard let socket, takeOne(socket) else { return }
+      guard isWatching, let socket, takeOne(socket) else { return }
+      if let ports, ports.haveLighter(than: loop) {
+        rest()
+        return ports.pass(on: self)
+      }
     }
   }
 
@@ -88,43 +115,16 @@ final class AcceptingPort: LoopService {
   }
 
   private func pause(_ error: Errno) {
-    removeService()
+    unwatch()
     if !isInEpisode {
       isInEpisode = true
       notice(.paused(error))
     }
-    loop.schedule(after: Self.pause) { [weak self] in self?.open() }
+    loop.schedule(after: Self.pause) { [weak self] in self?.watch() }
   }
 
   private func endEpisode() {
     isInEpisode = false
     notice(.resumed)
-  }
-}
-
-/// The ports of a listener, until it is closed.
-final class Ports: Sendable {
-  private struct State {
-    var isClosed = false
-    var ports: [(loop: EventLoop, port: LoopConfined<AcceptingPort>)] = []
-  }
-
-  private let state = Mutex(State())
-
-  /// False when the listener was closed before this loop came to it.
-  func add(_ port: AcceptingPort) -> Bool {
-    let entry = (loop: port.loop, port: LoopConfined(port))
-    return state.withLock { state in
-      if !state.isClosed { state.ports.append(entry) }
-      return !state.isClosed
-    }
-  }
-
-  func takeAll() -> [(loop: EventLoop, port: LoopConfined<AcceptingPort>)] {
-    state.withLock { state in
-      defer { state.ports = [] }
-      state.isClosed = true
-      return state.ports
-    }
   }
 }

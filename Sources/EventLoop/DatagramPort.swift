@@ -73,7 +73,7 @@ public final class DatagramPort: LoopService {
     guard fd >= 0 else { throw lastError() }
     (self.loop, self.fd, self.batch, self.delegate) = (loop, fd, batch, delegate)
     guard prepare(fd) else { throw lastError() }
-    key = try loop.addService(self, fd: fd, shared: false)
+    key = try loop.addService(self, fd: fd)
   }
 
   deinit { _ = Glibc.close(fd) }

@@ -41,7 +41,7 @@ public final class DatagramSocket: LoopService {
     self.fd = fd
     do {
       if let bound { try Self.bind(fd, bound) }
-      key = try loop.addService(self, fd: fd, shared: false)
+      key = try loop.addService(self, fd: fd)
     } catch {
       _ = Glibc.close(fd)
       throw error

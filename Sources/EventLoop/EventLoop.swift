@@ -2,6 +2,7 @@ import Addressing
 import CLinux
 import Dispatch
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// One shard: a serial queue, what watches its descriptors, its timers, its
@@ -11,7 +12,7 @@ import SystemPackage
 /// until `shutdown`, and so does each channel until it is closed.
 ///
 /// `@unchecked Sendable`: every stored property is either immutable and itself
-/// safe to share (`queue`), or is touched on `queue` alone. `submit` and the
+/// safe to share (`queue`, `load`, `submitted`), or is touched on `queue` alone. `submit` and the
 /// handlers of the sources get there through Dispatch; every other entry point
 /// checks by `dispatchPrecondition` (4.5 ns) that it is there already.
 public final class EventLoop: @unchecked Sendable {
@@ -41,6 +42,10 @@ public final class EventLoop: @unchecked Sendable {
   private var isContinuing = false
   private var turnTime: MonotonicTime?
   private(set) var isShutDown = false
+  /// Open channels as of the last turn, for whoever compares loops.
+  let load = Atomic(0)
+  /// Work that was submitted and has not run.
+  private let submitted = Atomic(0)
   /// When deadlines are looked at next; nil while no channel has one.
   private var nextSweep: (tick: UInt32, timer: TimerID)?
   private let origin = MonotonicTime.now()
@@ -87,8 +92,21 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Runs `work` on the loop in a turn of its own. May be called from any thread.
   public func submit(_ work: @escaping @Sendable () -> Void) {
-    queue.async { self.turn(work) }
+    submit(work, orElse: {})
   }
+
+  /// The same; `otherwise` runs instead when the loop has ended.
+  func submit(_ work: @escaping @Sendable () -> Void, orElse otherwise: @escaping @Sendable () -> Void) {
+    submitted.add(1, ordering: .sequentiallyConsistent)
+    queue.async {
+      self.submitted.subtract(1, ordering: .relaxed)
+      self.isShutDown ? otherwise() : self.turn(work)
+    }
+    poller.wake()
+  }
+
+  /// Whether submitted work waits for the queue.
+  var isAwaited: Bool { submitted.load(ordering: .sequentiallyConsistent) > 0 }
 
   /// Runs `hook` at the end of every turn: behind each batch of events, submitted work or due timers.
   public func onTurnEnd(_ hook: @escaping () -> Void) {
@@ -107,6 +125,7 @@ public final class EventLoop: @unchecked Sendable {
     body()
     left.forEach { $0.continueTurn() }
     turnEndHooks.forEach { $0() }
+    load.store(channels.count, ordering: .relaxed)
     isInTurn = false
     turnTime = nil
     if !continuations.isEmpty { continueLater() }
@@ -192,19 +211,35 @@ public final class EventLoop: @unchecked Sendable {
     return channel
   }
 
-  /// Watches a descriptor that is no channel; returns its key.
-  func addService(_ service: any LoopService, fd: Int32, shared: Bool) throws(Errno) -> UInt64 {
+  /// Takes in what is to hear of the loop's end, and of a descriptor that is no
+  /// channel once it is watched; returns its key.
+  func addService(_ service: any LoopService) throws(Errno) -> UInt64 {
     assertOnLoop()
     guard !isShutDown else { throw .canceled }
     lastService += 2
     let key = lastService | 1
-    try poller.addService(fd, key: key, shared: shared)
     services[key] = service
     return key
   }
 
+  /// The same, watched from the start.
+  func addService(_ service: any LoopService, fd: Int32) throws(Errno) -> UInt64 {
+    let key = try addService(service)
+    do { try poller.addService(fd, key: key) } catch {
+      removeService(key)
+      throw error
+    }
+    return key
+  }
+
+  func removeService(_ key: UInt64) {
+    services[key] = nil
+  }
+
+  /// Takes out one that is watched.
   func removeService(_ key: UInt64, fd: Int32) {
-    guard services.removeValue(forKey: key) != nil else { return }
+    guard services[key] != nil else { return }
+    removeService(key)
     poller.removeService(fd, key: key)
   }
 
@@ -252,6 +287,16 @@ extension EventLoop {
     timerArmedFor = earliest
     timerSource.schedule(
       deadline: DispatchTime(uptimeNanoseconds: earliest.nanoseconds), leeway: .milliseconds(1))
+  }
+
+  /// How long until the first timer is due.
+  func timeToTimer(from now: MonotonicTime) -> Duration {
+    timers.earliest.map { $0 - now } ?? .seconds(1)
+  }
+
+  /// Runs the timers that the source would run as soon as the queue is free.
+  func runDueTimers(at now: MonotonicTime) {
+    if let earliest = timers.earliest, earliest <= now { runTimers() }
   }
 
   private func runTimers() {

@@ -42,15 +42,17 @@ protocol FDPoller: AnyObject {
   /// Closes the descriptor of `key`, which was added.
   func close(_ fd: Int32, key: UInt64)
 
-  /// Watches a descriptor for reading, level-triggered. `shared`: several loops
-  /// watch this descriptor, and one woken is enough.
-  func addService(_ fd: Int32, key: UInt64, shared: Bool) throws(Errno)
+  /// Watches a descriptor for reading, level-triggered.
+  func addService(_ fd: Int32, key: UInt64) throws(Errno)
 
   /// Stops watching a service without closing it.
   func removeService(_ fd: Int32, key: UInt64)
 
   /// Takes turns until nothing is ready or it is time for other work on the queue.
   func drain()
+
+  /// Has the loop look at its queue soon, if it waits for events. From any thread.
+  func wake()
 
   /// Ends watching. No event comes after this.
   func cancel()

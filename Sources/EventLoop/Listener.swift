@@ -93,8 +93,9 @@ public final class Listener: Sendable {
     for loop in loops {
       loop.submit { [socket, ports] in
         let port = AcceptingPort(
-          socket: socket, loop: loop, mayUseReserve: mayUseReserve, accept: accept, notice: notice)
-        if ports.add(port) { port.open() }
+          socket: socket, loop: loop, ports: ports, mayUseReserve: mayUseReserve, accept: accept,
+          notice: notice)
+        ports.add(port)
       }
     }
   }
@@ -103,9 +104,7 @@ public final class Listener: Sendable {
   /// the descriptor is closed when the last loop and this object have let go of it.
   public func close() {
     socket.stop()
-    for (loop, port) in ports.takeAll() {
-      loop.submit { port.value.close() }
-    }
+    ports.close()
   }
 }
 

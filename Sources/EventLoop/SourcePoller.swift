@@ -46,7 +46,7 @@ final class SourcePoller: FDPoller {
     entries.removeValue(forKey: key)?.close()
   }
 
-  func addService(_ fd: Int32, key: UInt64, shared: Bool) throws(Errno) {
+  func addService(_ fd: Int32, key: UInt64) throws(Errno) {
     guard let loop else { return }
     // A copy, so that a number in use by one loop's source is never closed under it.
     let copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)
@@ -65,6 +65,9 @@ final class SourcePoller: FDPoller {
   func drain() {
     loop?.turn {}
   }
+
+  /// Dispatch runs the queue; nothing waits here.
+  func wake() {}
 
   func cancel() {
     services.values.forEach { $0.cancel() }

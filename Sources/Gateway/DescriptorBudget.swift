@@ -8,8 +8,8 @@ struct DescriptorBudget: Hashable, Sendable {
   /// Open from the start: three streams, the log, its lock, the control
   /// socket, and Dispatch's own.
   private static let standing = 16
-  /// An epoll instance and what Dispatch watches it and the timers with.
-  private static let standingPerLoop = 4
+  /// An epoll instance, what wakes it, and what Dispatch watches it and the timers with.
+  private static let standingPerLoop = 5
   /// For a while: peers of the control socket, the files of a policy (one at a
   /// time), new listeners, the netlink socket of getifaddrs(3), a rotation.
   private static let work = 32

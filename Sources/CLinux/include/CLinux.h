@@ -22,7 +22,12 @@ extern const uint32_t linux_epoll_err;
 extern const uint32_t linux_epoll_hup;
 extern const uint32_t linux_epoll_rdhup;
 extern const uint32_t linux_epoll_et;
-extern const uint32_t linux_epoll_exclusive;
+
+/// epoll_pwait2(2), which knows times below a millisecond, with no signal mask.
+int linux_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint32_t nanoseconds);
+
+/// eventfd(2) with EFD_NONBLOCK and EFD_CLOEXEC.
+int linux_event_descriptor(void);
 
 /// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
 int linux_accept(int fd, struct sockaddr *address, socklen_t *length);
