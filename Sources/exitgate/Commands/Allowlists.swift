@@ -5,6 +5,7 @@ import PolicyFile
 /// `exitgate allowlists`
 struct Allowlists: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "allowlists",
     abstract: "List the ready-made allowlists, or print one.",
     discussion: """
       A policy takes them in with 'include: [builtin:npm, system:pip]'. The built-in ones hold one ecosystem or purpose \

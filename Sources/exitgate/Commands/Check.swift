@@ -6,6 +6,7 @@ import PolicyFile
 /// `exitgate check`
 struct Check: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "check",
     abstract: "Read policies and say everything that is wrong with them.",
     discussion: """
       Every problem is shown at once, as 'file:line:column: cause. Remedy.', with whatever the file includes. \

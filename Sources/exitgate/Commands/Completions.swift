@@ -3,6 +3,7 @@ import ArgumentParser
 /// `exitgate completions`
 struct Completions: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "completions",
     abstract: "Print a completion script for a shell.",
     discussion: """
       The script comes from the same declarations that parse the command line.

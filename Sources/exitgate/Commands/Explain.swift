@@ -9,6 +9,7 @@ import PolicyFile
 /// `exitgate explain`
 struct Explain: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "explain",
     abstract: "Say whether a destination would be allowed, and why.",
     discussion: """
       Prints the destination as the gate sees it, what the floor says, every rule with the field that did not \

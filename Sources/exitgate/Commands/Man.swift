@@ -3,6 +3,7 @@ import ArgumentParser
 /// `exitgate man`
 struct Man: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "man",
     abstract: "Print the manual page.",
     discussion: """
       The page comes from the same declarations that parse the command line.

@@ -5,6 +5,7 @@ import Control
 /// `exitgate reload`
 struct Reload: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "reload",
     abstract: "Have the running gate read its policy anew.",
     discussion: """
       The whole policy is read and checked first; only a right one takes the place of the one in force, at \

@@ -6,6 +6,7 @@ import Policy
 /// `exitgate serve`
 struct Serve: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "serve",
     abstract: "Start the gate that agents' proxy settings point at.",
     discussion: """
       HTTP (CONNECT and plain requests) and SOCKS5 are spoken on each listener. What the policy does not allow \

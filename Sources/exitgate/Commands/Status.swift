@@ -5,6 +5,7 @@ import Policy
 /// `exitgate status`
 struct Status: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "status",
     abstract: "Say what the running gate is doing.",
     discussion: """
       The policy in force and whether it is enforced, the listeners, what was decided and why, open \

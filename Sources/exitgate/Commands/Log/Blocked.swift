@@ -7,6 +7,7 @@ extension Log {
   /// `exitgate log blocked`
   struct Blocked: Verb {
     static let configuration = CommandConfiguration(
+      commandName: "blocked",
       abstract: "Show what was blocked, and the rule that would allow it.",
       discussion: """
         Denials are grouped by agent and destination, the most frequent first, each with how often, when first \

@@ -6,6 +6,7 @@ import Policy
 /// `exitgate log`
 struct Log: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "log",
     abstract: "Read the audit log.",
     discussion: """
       The log is read from its files; the gate need not run. Narrow what is shown by agent, destination, \

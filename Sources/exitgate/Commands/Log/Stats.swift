@@ -7,6 +7,7 @@ extension Log {
   /// `exitgate log stats`
   struct Stats: Verb {
     static let configuration = CommandConfiguration(
+      commandName: "stats",
       abstract: "Add up decisions, connections and bytes.",
       discussion: """
         Totals, then by reason, by agent, and the destinations with the most bytes and the most denials.

@@ -6,6 +6,7 @@ extension Log {
   /// `exitgate log tail`
   struct Tail: Verb {
     static let configuration = CommandConfiguration(
+      commandName: "tail",
       abstract: "Show the latest records, one line each.",
       discussion: """
         Time, what happened, who, where to, why. With --json each line is the record as it stands in the log.

@@ -5,6 +5,7 @@ extension Log {
   /// `exitgate log verify`
   struct Verify: Verb {
     static let configuration = CommandConfiguration(
+      commandName: "verify",
       abstract: "Check that nothing in the log was changed, taken out or cut off.",
       discussion: """
         Each record carries a hash over itself and the record before; a signed checkpoint comes every 1000 \
