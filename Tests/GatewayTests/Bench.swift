@@ -19,7 +19,8 @@ enum Bench {
   static let endpoint = Endpoint(.v4(0x0b0b_000a), .https)
 
   static func policy(_ rules: String, mode: Mode = .enforce, generation: UInt64 = 7) throws -> Policy {
-    let loader = PolicyLoader(runMode: .serve, environment: [:], workingDirectory: "/", now: now)
+    let loader = PolicyLoader(
+      runMode: .serve, environment: [:], workingDirectory: "/", now: now, hasDNSListener: true)
     let agents = "agents: { ci: { listen: 127.0.0.1:3128 }, other: { listen: 127.0.0.1:3129 } }"
     var policy = try loader.load(text: "version: 1\n\(agents)\nrules:\n\(rules)\n", named: "p").policy
     policy.mode = mode

@@ -35,20 +35,49 @@ func eventually(
 
 /// A gate in this process, on loopback, with a resolver and an origin of the test's own.
 ///
-/// The policy text may say `$ORIGIN` and `$LISTEN` for the two ports and
-/// `$DIR` for a directory of its own. Every name under `test` is 127.0.0.1,
+/// The policy text may say `$ORIGIN` and `$LISTEN` for the two ports, `$DNS` and
+/// `$OTHER` for two more that are free over TCP and UDP, and `$DIR` for a
+/// directory of its own. Every name under `test` is 127.0.0.1,
 /// unless `zone` says otherwise; `nx.test` and its like are `[]`.
 final class GateRig: Sendable {
   let directory: String
   let origin: OriginStub
   let resolver: ResolverStub
   let gate: Gate
-  let port: Port
+  private let places: Places
   private let isStopped = Atomic(false)
+
+  var port: Port { places.listen }
+  var dns: Port { places.dns }
+  var other: Port { places.other }
+
+  /// What stands for the words of a policy.
+  struct Places: Sendable {
+    let directory: String
+    let origin: Port
+    let listen: Port
+    let dns: Port
+    let other: Port
+
+    func expand(_ text: String) -> String {
+      text.replacing("$ORIGIN", with: "\(origin)").replacing("$LISTEN", with: "\(listen)")
+        .replacing("$DIR", with: directory).replacing("$DNS", with: "\(dns)")
+        .replacing("$OTHER", with: "\(other)")
+    }
+  }
+
+  /// How names are served; not at all unless there are listeners.
+  struct Names: Sendable {
+    var listeners: [String] = []
+    var rate = 0
+    var answers = DNSAnswers.real
+    /// Instead of the zone.
+    var upstream: ResolverStub.Script?
+  }
 
   init(
     _ policy: String, zone: [String: [String]] = [:], loops: Int = 2,
-    shared: [String] = ["127.0.0.1:$LISTEN"],
+    shared: [String] = ["127.0.0.1:$LISTEN"], names: Names = Names(),
     origin script: @escaping OriginStub.Script = OriginStub.answers("hello"),
     beforeAnswer: @escaping @Sendable () -> Void = {}
   ) throws {
@@ -56,6 +85,7 @@ final class GateRig: Sendable {
     directory = try Self.makeDirectory()
     origin = try OriginStub(script)
     resolver = try ResolverStub { seen in
+      if let script = names.upstream { return try script(seen) }
       let name = seen.query.question.name.hostname?.text ?? ""
       guard seen.query.question.type == .a else { return [.init(bytes: DNSReply().bytes(to: seen.query))] }
       beforeAnswer()
@@ -68,18 +98,20 @@ final class GateRig: Sendable {
       }
       return [.init(bytes: reply.bytes(to: seen.query))]
     }
-    (gate, port) = try Self.start(policy, shared, loops, in: directory, origin.port, resolver.endpoint)
+    (gate, places) = try Self.start(policy, shared, names, loops, resolver.endpoint, directory, origin.port)
   }
 
   /// Starts a gate on a port that was free a moment ago; tries another when it is not any more.
   private static func start(
-    _ policy: String, _ shared: [String], _ loops: Int, in directory: String, _ origin: Port,
-    _ resolver: Endpoint
-  ) throws -> (Gate, Port) {
+    _ policy: String, _ shared: [String], _ names: Names, _ loops: Int, _ resolver: Endpoint,
+    _ directory: String, _ origin: Port
+  ) throws -> (Gate, Places) {
     for _ in 0..<8 {
-      let port = try freePort()
+      let places = Places(
+        directory: directory, origin: origin, listen: try freePort(), dns: try freePort(),
+        other: try freePort())
       do {
-        return (try start(policy, shared, loops, resolver, (directory, origin, port)), port)
+        return (try start(policy, shared, names, loops, resolver, places), places)
       } catch let error as StartError where error.description.contains("in use") {
         continue
       }
@@ -88,25 +120,20 @@ final class GateRig: Sendable {
   }
 
   private static func start(
-    _ policy: String, _ shared: [String], _ loops: Int, _ resolver: Endpoint,
-    _ paths: (directory: String, origin: Port, listen: Port)
+    _ policy: String, _ shared: [String], _ names: Names, _ loops: Int, _ resolver: Endpoint,
+    _ places: Places
   ) throws -> Gate {
-    let directory = paths.directory
-    try write(expand(policy, paths), to: directory + "/policy.yaml")
-    let configuration = GateConfiguration(
+    let directory = places.directory
+    try write(places.expand(policy), to: directory + "/policy.yaml")
+    var configuration = GateConfiguration(
       policyPath: directory + "/policy.yaml",
-      proxyListeners: shared.compactMap { ListenAddress(expand($0, paths)) },
+      proxyListeners: shared.compactMap { ListenAddress(places.expand($0)) },
       upstreams: [Upstream(resolver)], auditLogPath: directory + "/log/audit.jsonl",
       controlPath: directory + "/control/control.sock", loops: loops, environment: [:],
       workingDirectory: directory, version: "test")
+    configuration.dnsListeners = names.listeners.compactMap { Endpoint(places.expand($0)) }
+    (configuration.dnsRate, configuration.dnsAnswers) = (names.rate, names.answers)
     return try Gate.start(configuration, words: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-  }
-
-  private static func expand(_ text: String, _ values: (directory: String, origin: Port, listen: Port))
-    -> String
-  {
-    text.replacing("$ORIGIN", with: "\(values.origin)").replacing("$LISTEN", with: "\(values.listen)")
-      .replacing("$DIR", with: values.directory)
   }
 
   private static func makeDirectory() throws -> String {
@@ -159,8 +186,7 @@ final class GateRig: Sendable {
   /// Puts another policy in force; the time it took to do so on every loop.
   @discardableResult
   func reload(_ policy: String) throws -> Duration {
-    try Self.write(
-      Self.expand(policy, (directory, origin.port, port)), to: directory + "/policy.yaml")
+    try Self.write(places.expand(policy), to: directory + "/policy.yaml")
     let start = MonotonicTime.now()
     let outcome = Mutex<ReloadOutcome?>(nil)
     let done = DispatchSemaphore(value: 0)

@@ -70,7 +70,7 @@ extension GateTests {
 }
 
 /// Holds a thread back until it is opened; ten seconds at most.
-private final class Latch: Sendable {
+final class Latch: Sendable {
   private let isOpen = Atomic(false)
 
   func open() { isOpen.store(true, ordering: .relaxed) }

@@ -13,6 +13,8 @@ import Wire
 final class ResolverStub: Sendable {
   struct Seen: Sendable {
     let query: DNSQuery
+    /// The whole message.
+    let bytes: [UInt8]
     let isStream: Bool
     let sourcePort: UInt16
   }
@@ -105,7 +107,7 @@ final class ResolverStub: Sendable {
 
   private func answers(_ bytes: [UInt8], isStream: Bool, port: UInt16) -> [Answer] {
     guard let query = try? DNSQuery.parse(bytes) else { return [] }
-    let seen = Seen(query: query, isStream: isStream, sourcePort: port)
+    let seen = Seen(query: query, bytes: bytes, isStream: isStream, sourcePort: port)
     log.withLock { $0.append(seen) }
     return (try? script(seen)) ?? []
   }

@@ -87,6 +87,7 @@ struct ResolvingTests {
       ("TXT", "mail.test", Action.allow), ("MX", "mail.test", .allow), ("SRV", "mail.test", .deny),
       ("A", "mail.test", .allow), ("TXT", "a.wild.test", .deny), ("A", "a.wild.test", .allow),
       ("MX", "no-mx.mail.test", .deny), ("TXT", "no-mx.mail.test", .allow), ("TXT", "none.test", .deny),
+      ("A", "no-mx.mail.test", .allow),
     ])
   func mayQuery(_ type: String, _ text: String, _ answer: Action) throws {
     let dns = { (id: String, action: Action, to: String, types: [String]) in
@@ -101,6 +102,7 @@ struct ResolvingTests {
         try dns("no-mx", .deny, "no-mx.mail.test", ["MX"]),
       ])
     #expect(policy.mayQuery(type, of: try name(text), agent: .default, at: now).answer == answer)
+    #expect(policy.deniesName(try name(text), agent: .default, at: now) == nil, "a type is not the name")
   }
 
   @Test(

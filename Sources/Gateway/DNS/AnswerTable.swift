@@ -55,6 +55,8 @@ struct AnswerTable {
   }
 
   var count: Int { entries.count }
+  /// Places that are looked at when it is told what was given.
+  var listened: Int { talking.count }
 
   /// The place of the entry for a question, over or not; nil when there is none.
   ///
