@@ -31,6 +31,8 @@ struct AnswerTable {
     var answered: Answered
     var heard: Heard
     fileprivate var isUsed = false
+    /// Whether its place is one of those that are listened to.
+    fileprivate var isTalking = false
     /// The next entry in the same bucket; -1: none.
     fileprivate var next: Int32 = -1
 
@@ -43,7 +45,8 @@ struct AnswerTable {
   private var heads: [Int32]
   private(set) var entries: [Entry] = []
   private var hand = 0
-  /// Entries that have something to tell; a place that was taken over has nothing.
+  /// Places of entries that may have something to tell, each once; one that was
+  /// taken over has nothing.
   private var talking: [Int32] = []
 
   /// - Parameter capacity: The most entries.
@@ -77,16 +80,25 @@ struct AnswerTable {
     entries[place].isUsed = true
     guard entries[place].heard.isRecorded else { return false }
     entries[place].heard.add(now)
-    if entries[place].heard.count == 1 { talking.append(Int32(place)) }
+    guard !entries[place].isTalking else { return true }
+    entries[place].isTalking = true
+    talking.append(Int32(place))
     return true
   }
 
-  /// Puts an answer in the place of an older one; what was counted of it stays,
-  /// to be told in its time.
-  mutating func replace(_ place: Int, _ answered: Answered, _ heard: Heard) {
-    let old = entries[place].heard
+  /// Puts an answer in the place of an older one. What was counted of that stays,
+  /// to be told in its time, where the same is to be said about both.
+  ///
+  /// - Returns: The older one, where it is another story and has something to tell.
+  mutating func replace(_ place: Int, _ answered: Answered, _ heard: Heard) -> Entry? {
+    let old = entries[place]
     entries[place].answered = answered
-    entries[place].heard = heard.isRecorded && old.count == 0 ? heard : old
+    guard old.answered.verdict.isTold(like: answered.verdict) else {
+      entries[place].heard = heard
+      return old.heard.count > 0 ? old : nil
+    }
+    entries[place].heard = heard.isRecorded && old.heard.count == 0 ? heard : old.heard
+    return nil
   }
 
   /// The entries given out since they were last told of, `period` ago or longer.
@@ -99,6 +111,7 @@ struct AnswerTable {
         continue
       }
       if entry.heard.count > 0 { told.append(entry) }
+      entries[Int(place)].isTalking = false
       entries[Int(place)].heard.count = 0
       entries[Int(place)].heard.told = now
     }
@@ -117,6 +130,7 @@ struct AnswerTable {
     unlink(place)
     let evicted = entries[place]
     entries[place] = entry
+    entries[place].isTalking = evicted.isTalking
     link(place)
     return evicted
   }

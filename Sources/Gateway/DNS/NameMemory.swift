@@ -49,7 +49,8 @@ struct NameMemory {
 
   /// Whether a question, newly decided, is to have a record; else it was counted.
   mutating func isWorthRecord(_ key: QuestionKey, _ verdict: QuestionVerdict, at now: MonotonicTime) -> Bool {
-    let isTold = verdict.isDenial ? denials.counted(key, at: now) : answers.counted(key, at: now)
+    let isTold =
+      verdict.isDenial ? denials.counted(key, verdict, at: now) : answers.counted(key, verdict, at: now)
     guard !isTold else { return false }
     return isWorthRecord(key.agent, verdict, at: now)
   }
@@ -64,7 +65,7 @@ struct NameMemory {
 
   /// Keeps an answer for the next who ask.
   ///
-  /// - Returns: The record of an entry that had to go, if it had something to tell.
+  /// - Returns: An entry that had to go for it and has something to tell.
   mutating func keep(
     _ key: QuestionKey, _ question: Question, _ answered: Answered, isRecorded: Bool, at now: MonotonicTime
   ) -> AnswerTable.Entry? {
@@ -94,11 +95,13 @@ struct NameMemory {
 }
 
 extension AnswerTable {
-  /// Counts a question that was told of less than ten seconds ago; false when it was not.
-  fileprivate mutating func counted(_ key: QuestionKey, at now: MonotonicTime) -> Bool {
-    guard let place = place(of: key), now - entries[place].heard.told < QuestionLog.period else {
-      return false
-    }
+  /// Counts a question of which the same was told less than ten seconds ago; false when it was not.
+  fileprivate mutating func counted(_ key: QuestionKey, _ verdict: QuestionVerdict, at now: MonotonicTime)
+    -> Bool
+  {
+    guard let place = place(of: key), now - entries[place].heard.told < QuestionLog.period,
+      entries[place].answered.verdict.isTold(like: verdict)
+    else { return false }
     return give(place, at: now)
   }
 
@@ -106,8 +109,7 @@ extension AnswerTable {
   /// the one that had to go for it.
   fileprivate mutating func store(_ entry: Entry, at now: MonotonicTime) -> Entry? {
     guard let place = place(of: entry.key) else { return insert(entry, at: now) }
-    replace(place, entry.answered, entry.heard)
-    return nil
+    return replace(place, entry.answered, entry.heard)
   }
 
   private func place(of key: QuestionKey) -> Int? {

@@ -30,6 +30,11 @@ struct QuestionVerdict: Hashable, Sendable {
   var detail: String?
 
   var isDenial: Bool { action == .deny }
+
+  /// Whether the log says the same of both when it only counts them.
+  func isTold(like other: QuestionVerdict) -> Bool {
+    action == other.action && reason == other.reason && rule == other.rule && wouldDeny == other.wouldDeny
+  }
 }
 
 /// An answer with what is to be said about it and how long it may be given.
