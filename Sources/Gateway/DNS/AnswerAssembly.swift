@@ -19,7 +19,7 @@ struct AnswerAssembly {
   ///   - moment: The same moment, on the monotonic clock.
   func conclude(_ outcome: InquiryAnswer, at now: Timestamp, _ moment: MonotonicTime) -> Answered {
     var verdict = verdict
-    if let rule = deniedLink(of: outcome.chain, at: now) {
+    if let rule = deniedLink(of: outcome, at: now) {
       guard snapshot.policy.mode == .audit else { return cnameDenied(rule, outcome) }
       (verdict.reason, verdict.rule, verdict.wouldDeny) = (.cnameDenied, rule.id, true)
     }
@@ -39,7 +39,11 @@ struct AnswerAssembly {
     }
   }
 
-  private func deniedLink(of chain: [Hostname], at now: Timestamp) -> Rule? {
+  /// The rule that denies a name of the chain; where an alias itself was asked
+  /// for, what it leads to is one.
+  private func deniedLink(of outcome: InquiryAnswer, at now: Timestamp) -> Rule? {
+    var chain = outcome.chain
+    if case .success(.alias(let target)) = outcome.result { chain.append(target) }
     for name in chain {
       if let rule = snapshot.policy.deniesName(name, agent: agent, at: now) { return rule }
     }
