@@ -10,7 +10,8 @@ extension Policy {
   public func mayResolve(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Decision {
     var open: [(rank: UInt64, rule: Rule)] = [], denials: [(rank: UInt64, rule: Rule)] = []
     forEachRule(naming: host, agent: agent, at: now) { rank, rule in
-      if rule.action == .deny { denials.append((rank, rule)) } else { open.append((rank, rule)) }
+      guard rule.action == .deny else { return open.append((rank, rule)) }
+      if rule.speaksOfAddresses { denials.append((rank, rule)) }
     }
     let whole = denials.map(\.rule).filter(\.requests.isEmpty)
     open.removeAll { entry in isShut(entry.rule, by: whole) }
@@ -43,7 +44,7 @@ extension Policy {
   public func deniesName(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Rule? {
     var found: [(rank: UInt64, rule: Rule)] = []
     forEachRule(naming: host, agent: agent, at: now) { rank, rule in
-      if rule.action == .deny, rule.requests.isEmpty { found.append((rank, rule)) }
+      if rule.action == .deny, rule.requests.isEmpty, rule.speaksOfAddresses { found.append((rank, rule)) }
     }
     return foremost(found)
   }
@@ -79,6 +80,11 @@ extension Policy {
       body(rank(of: candidate, index.facts[Int(candidate.rule)]), rules[Int(candidate.rule)])
     }
   }
+}
+
+extension Rule {
+  /// Whether it is about the name itself: one with `types` is about those records alone.
+  fileprivate var speaksOfAddresses: Bool { traffic != .dns || recordTypes.isEmpty }
 }
 
 private func foremost(_ entries: [(rank: UInt64, rule: Rule)]) -> Rule? {
