@@ -26,6 +26,8 @@ final class Shard: @unchecked Sendable {
   /// The turn's allows; they count once they are written, for only then they pass.
   private var allowed: [Reason] = []
   private var awaitingCommit: [(Bool) -> Void] = []
+  /// Up to when it was looked which rules have expired, by the rules' clock.
+  private var expiryLookedAt: Timestamp
   private var lastFlowID: UInt64
   private let flowIDStride: UInt64
 
@@ -39,6 +41,7 @@ final class Shard: @unchecked Sendable {
     self.commons = commons
     self.admission = admission
     self.snapshot = snapshot
+    expiryLookedAt = snapshot.clock.now().rules
     lastFlowID = UInt64(number)
     flowIDStride = UInt64(count)
     loop.queue.sync { loop.onTurnEnd { [unowned self] in settle() } }
@@ -90,14 +93,22 @@ final class Shard: @unchecked Sendable {
     names?.service.forget()
     let strangers = snapshot.directory.strangers(since: self.snapshot.directory)
     self.snapshot = snapshot
+    expiryLookedAt = snapshot.clock.now().rules
     let outdated = flows.outdated(under: snapshot, strangers: strangers, at: snapshot.clock.now().rules)
     for (flow, reason) in outdated { flow.revoke(reason) }
     return outdated.count
   }
 
-  /// Ends the flows whose rule has expired; called each second.
+  /// Ends the flows whose rule has expired, and forgets the answers that were
+  /// given under rules that have; called each second.
   func endExpired() {
-    for flow in flows.expired(at: snapshot.clock.now().rules) { flow.revoke(.expired) }
+    let now = snapshot.clock.now().rules
+    for flow in flows.expired(at: now) { flow.revoke(.expired) }
+    if snapshot.policy.rules.contains(where: { $0.expires.map { expiryLookedAt < $0 && $0 <= now } ?? false })
+    {
+      names?.service.forget()
+    }
+    expiryLookedAt = now
   }
 
   /// Closes the connections on which nothing is asked: the gate is stopping.
