@@ -33,8 +33,7 @@ extension Gate {
     do { loaded = try configuration.loadPolicy(generation: snapshot.generation + 1) } catch {
       throw ReloadError(problems: error.diagnostics.map(\.description))
     }
-    let fresh = try rebind(for: loaded.policy)
-    let freshNames = try rebindNames(for: loaded.policy)
+    let (fresh, freshNames) = try rebind(for: loaded.policy)
     var floor = snapshot.floor
     floor.listeners = listeners.endpoints + names.endpoints
     let next = PolicySnapshot(
@@ -57,17 +56,27 @@ extension Gate {
     }
   }
 
-  /// Binds the listeners the new policy adds, then closes those it drops.
+  /// Binds all listeners the new policy adds, then closes those it drops.
   ///
   /// - Returns: What was bound and does not accept yet.
-  private func rebind(for policy: Policy) throws(ReloadError) -> [ListenAddress: Listener] {
+  /// - Throws: When one cannot be bound; then nothing has changed.
+  private func rebind(for policy: Policy) throws(ReloadError) -> (
+    [ListenAddress: Listener], [Endpoint: NameListenerSet.Pair]
+  ) {
     let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: policy.agents)
-    let fresh: [ListenAddress: Listener]
-    do { fresh = try listeners.bindMissing(of: wanted) } catch {
+    do throws(ListenError) {
+      let fresh = try listeners.bindMissing(of: wanted)
+      do throws(ListenError) {
+        let names = try rebindNames(for: policy)
+        listeners.adopt(fresh, wanted: wanted)
+        return (fresh, names)
+      } catch {
+        for listener in fresh.values { listener.close() }
+        throw error
+      }
+    } catch {
       throw ReloadError(problems: ["\(error)"])
     }
-    listeners.adopt(fresh, wanted: wanted)
-    return fresh
   }
 
   private func refuse(_ error: ReloadError, completion: (ReloadOutcome) -> Void) {

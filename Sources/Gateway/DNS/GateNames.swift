@@ -26,10 +26,9 @@ extension Gate {
   /// Binds the listeners the new policy adds, then closes those it drops.
   ///
   /// - Returns: What was bound and is not served yet.
-  func rebindNames(for policy: Policy) throws(ReloadError) -> [Endpoint: NameListenerSet.Pair] {
+  func rebindNames(for policy: Policy) throws(ListenError) -> [Endpoint: NameListenerSet.Pair] {
     let wanted = NameListenerSet.wanted(flags: configuration.dnsListeners, agents: policy.agents)
-    let fresh: [Endpoint: NameListenerSet.Pair]
-    do { fresh = try names.bindMissing(of: wanted) } catch { throw ReloadError(problems: ["\(error)"]) }
+    let fresh = try names.bindMissing(of: wanted)
     let gone = names.adopt(fresh, wanted: wanted)
     shards[0].loop.submit { [shard = shards[0]] in
       for endpoint in gone { shard.names?.close(endpoint) }
