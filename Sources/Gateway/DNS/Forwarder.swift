@@ -73,10 +73,11 @@ final class Forwarder {
   /// Asks a question for somebody who waits; the completion follows, also in this call.
   func ask(_ question: Question, for agent: AgentName, _ waiting: Waiting) {
     if let place = places[question] {
-      // Whoever comes after so many asks again, or does not matter.
-      if let count = pending[place]?.waiting.count, count < Self.waitingEach {
-        pending[place]?.waiting.append(waiting)
+      guard let count = pending[place]?.waiting.count, count < Self.waitingEach else {
+        resources.statistics.overflows += 1
+        return fail(question, waiting, .overload)
       }
+      pending[place]?.waiting.append(waiting)
       return
     }
     guard stock.take(for: agent) else {
@@ -166,14 +167,18 @@ extension Forwarder {
   /// A datagram came to a port; it is for the question with its id, if there is one.
   fileprivate func received(_ message: UnsafeRawBufferPointer, from peer: DatagramPeer, at port: UpstreamPort)
   {
-    guard message.count >= DNSHeader.length, let sender = peer.endpoint else { return noteMismatch() }
+    guard message.count >= DNSHeader.length, let sender = peer.endpoint else {
+      resources.statistics.mismatches += 1
+      return
+    }
     let id = UInt16(message[0]) << 8 | UInt16(message[1])
-    guard let place = port.ids.first(where: { $0.id == id })?.place else { return noteMismatch() }
     let bytes = Array(message)
-    step(place) { $0.receive(datagram: bytes, from: sender, at: self.loop.now, &$1) }
+    // Nobody's: somebody guesses, so it counts against each that might have been meant.
+    let meant = port.ids.filter { $0.id == id }
+    for place in (meant.isEmpty ? port.ids : meant).map(\.place) {
+      step(place) { $0.receive(datagram: bytes, from: sender, at: self.loop.now, &$1) }
+    }
   }
-
-  private func noteMismatch() { resources.statistics.mismatches += 1 }
 
   private func step(
     _ place: Int, _ serial: UInt64,
