@@ -30,13 +30,21 @@ final class NameDesk {
     entrances[socket.endpoint] = try NameEntrance(socket, of: agent, service: service, batch: batch)
   }
 
-  /// Whose questions come in at `endpoint` from now on.
+  /// Whose questions come in at `endpoint` from now on. Who is connected to it
+  /// came as somebody else.
   func assign(_ endpoint: Endpoint, to agent: AgentName) {
-    entrances[endpoint]?.agent = service.number(of: agent)
+    let number = service.number(of: agent)
+    guard let entrance = entrances[endpoint], entrance.agent != number else { return }
+    entrance.agent = number
+    closeConnections(to: endpoint)
   }
 
   func close(_ endpoint: Endpoint) {
     entrances.removeValue(forKey: endpoint)?.close()
+    closeConnections(to: endpoint)
+  }
+
+  private func closeConnections(to endpoint: Endpoint) {
     for connection in connections where connection.listener == endpoint { connection.close() }
   }
 
