@@ -22,9 +22,9 @@ final class NameEntrance: DatagramPortDelegate {
   func port(_ port: DatagramPort, received message: UnsafeRawBufferPointer, _ arrival: DatagramArrival) {
     let peer = arrival.peer
     port.stage(peer) { response in
-      let handled = service.handle(message, over: .datagram, as: agent, into: response) {
-        .datagram(port, peer)
-      }
+      let handled = service.handle(
+        message, isWhole: !arrival.isCut, over: .datagram, as: agent, into: response
+      ) { .datagram(port, peer) }
       if case .response(let count) = handled { return count }
       return 0
     }

@@ -49,28 +49,28 @@ final class NameService {
   /// Answers a message, or drops it, or keeps it until there is an answer.
   ///
   /// - Parameters:
-  ///   - message: A whole message, without TCP's length.
+  ///   - message: A message, without TCP's length.
+  ///   - isWhole: Whether that is all of it.
   ///   - path: Where an answer goes that comes later; asked for any number of times.
   /// - Returns: What became of it; an answer that comes later may have come by then.
   func handle(
-    _ message: UnsafeRawBufferPointer, over transport: DNSTransport, as agent: AgentNumber,
-    into response: UnsafeMutableRawBufferPointer, path: () -> ReplyPath
+    _ message: UnsafeRawBufferPointer, isWhole: Bool = true, over transport: DNSTransport,
+    as agent: AgentNumber, into response: UnsafeMutableRawBufferPointer, path: () -> ReplyPath
   ) -> Handled {
     counters.queries &+= 1
+    // Before it is read: what is no query would else take the log's room from those that are.
+    let room = transport == .datagram ? rate.take(agent, at: shard.loop.now) : .pass
+    guard room != .drop else { return drop() }
     let query: DNSQueryScan
-    do { query = try DNSQueryScan(message.bytes) } catch {
-      return refuse(error, message, agent, into: response, from: path)
+    do throws(DNSError) {
+      query = try DNSQueryScan(message.bytes)
+      guard isWhole else { throw .trailingBytes }
+    } catch {
+      return room == .pass ? refuse(error, message, agent, into: response, from: path) : drop()
     }
-    if transport == .datagram {
-      switch rate.take(agent, at: shard.loop.now) {
-      case .pass: break
-      case .truncate:
-        counters.limited &+= 1
-        return .response(writeTruncated(query, message, into: response))
-      case .drop:
-        counters.dropped &+= 1
-        return .nothing
-      }
+    if room == .truncate {
+      counters.limited &+= 1
+      return .response(writeTruncated(query, message, into: response))
     }
     if let edns = query.edns, edns.version > 0 {
       return .response(
@@ -87,6 +87,11 @@ final class NameService {
       return .response(write(known, query, message, now, transport, into: response))
     }
     return decide(asked, hash, at: now, into: response, path: path)
+  }
+
+  private func drop() -> Handled {
+    counters.dropped &+= 1
+    return .nothing
   }
 
   /// The name in lower case. Length bytes are below every letter, so they stay.
@@ -123,7 +128,8 @@ struct AskedQuestion {
   let transport: DNSTransport
   let agent: AgentNumber
 
+  /// Keeps of the message what the answer repeats: behind that there may be 64 KiB.
   func waiting(_ key: QuestionKey, _ path: ReplyPath) -> Waiting {
-    Waiting(message: Array(message), query: query, key: key, path: path)
+    Waiting(message: Array(message.prefix(query.questionEnd)), query: query, key: key, path: path)
   }
 }
