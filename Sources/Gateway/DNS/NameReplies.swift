@@ -16,15 +16,19 @@ extension NameService {
   ) {
     for _ in waiting { counters.count(answered.verdict, isKnown: false) }
     let isRecorded = note(key, question, answered, from: waiting[0].path, at: now)
-    guard isRecorded, !answered.verdict.isDenial else {
-      keep(key, question, answered, isRecorded: isRecorded, at: now)
-      return waiting.forEach { reply($0, answered, at: now) }
-    }
-    shard.afterCommit { [self] written in
-      if written { keep(key, question, answered, isRecorded: true, at: now) }
+    let give = { [self] (mayPass: Bool) in
+      if mayPass { keep(key, question, answered, isRecorded: isRecorded, at: now) }
       let given =
-        written ? answered : Answered(answer: Self.unrecordable, verdict: answered.verdict, until: now)
+        mayPass ? answered : Answered(answer: Self.unrecordable, verdict: answered.verdict, until: now)
       for waiting in waiting { reply(waiting, given, at: now) }
+    }
+    if answered.verdict.isDenial {
+      give(true)
+    } else if isRecorded {
+      shard.afterCommit(give)
+    } else {
+      // It is only counted, which is written later; so the last write has to do.
+      give(shard.log.isAvailable)
     }
   }
 
@@ -189,11 +193,12 @@ extension NameService {
   }
 
   private func tell(_ entry: AnswerTable.Entry) {
-    shard.record(
-      .rollUp(
-        clock.rollUp(
-          entry.answered.verdict, of: agents[Int(entry.key.agent)], destination: entry.question.destination,
-          type: entry.question.type.mnemonic, count: entry.heard.count, entry.heard.first, entry.heard.last)))
+    var record = clock.rollUp(
+      entry.answered.verdict, of: agents[Int(entry.key.agent)], destination: entry.question.destination,
+      type: entry.question.type.mnemonic, count: entry.heard.count, entry.heard.first, entry.heard.last)
+    record.responseCode = entry.answered.answer.responseCode.rawValue
+    record.extendedError = entry.answered.answer.error?.code
+    shard.record(.rollUp(record))
   }
 
   /// Forgets every answer: another policy, or another floor, comes into force.
