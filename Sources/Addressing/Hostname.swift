@@ -23,11 +23,10 @@ public struct Hostname: Hashable, Sendable, CustomStringConvertible {
     let trimmed = bytes.last == UInt8(ascii: ".") ? bytes.dropLast() : bytes
     guard !trimmed.isEmpty else { throw .emptyLabel }
     guard trimmed.count <= Self.maximumLength else { throw .tooLong(length: trimmed.count) }
-    var canonical: [UInt8] = []
-    canonical.reserveCapacity(trimmed.count)
-    for byte in trimmed {
-      guard let folded = foldedHostByte(byte) else { throw .forbiddenByte(byte) }
-      canonical.append(folded)
+    var canonical = Array(trimmed)
+    for index in canonical.indices {
+      guard let folded = foldedHostByte(canonical[index]) else { throw .forbiddenByte(canonical[index]) }
+      canonical[index] = folded
     }
     try checkLabels(of: canonical)
     text = String(decoding: canonical, as: UTF8.self)

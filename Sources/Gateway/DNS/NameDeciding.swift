@@ -28,21 +28,23 @@ extension NameService {
       return refuseName(asked, at: now, into: response, from: path)
     }
     let question = Question(name: host, type: asked.query.type)
-    let key = QuestionKey(hash: hash, type: question.type, agent: asked.agent, name: Array(asked.name))
+    // Made only where it is kept.
+    let key = { QuestionKey(hash: hash, type: question.type, agent: asked.agent, name: Array(asked.name)) }
     switch judge(question, asked.agent, isRecursive: asked.query.flags.contains(.recursionDesired), at: now) {
     case .answer(let answered):
       guard answered.verdict.isDenial else {
+        let key = key()
         record(key, question, answered, [asked.waiting(key, path())], at: now)
         return .later
       }
-      deny(key, question, answered, from: path(), at: now)
+      deny(key, question, answered, asked.agent, from: path(), at: now)
       return .response(
         write(answered, asked.query, asked.message, now, asked.transport, into: response))
     case .refuse(let answer):
       return .response(
         write(answer, asked.query, asked.message, lifetime: 0, asked.transport, into: response))
     case .forward(let decision, let verdict):
-      var waiting = asked.waiting(key, path())
+      var waiting = asked.waiting(key(), path())
       waiting.judged = (decision, verdict, shard.snapshot)
       forwarder.ask(question, for: agents[Int(asked.agent)], waiting)
       return .later

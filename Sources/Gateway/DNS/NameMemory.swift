@@ -63,6 +63,14 @@ struct NameMemory {
     return false
   }
 
+  /// Whether another question of `agent` can have a record of its own in this period.
+  func hasRoomForRecord(of agent: AgentNumber) -> Bool { questionLog.hasRoom(agent) }
+
+  /// Counts a question that has none.
+  mutating func count(_ verdict: QuestionVerdict, of agent: AgentNumber, at now: MonotonicTime) {
+    questionLog.count(verdict, of: agent, at: now)
+  }
+
   /// Keeps an answer for the next who ask.
   ///
   /// - Returns: An entry that had to go for it and has something to tell.

@@ -35,10 +35,14 @@ extension NameService {
   /// Records a denial, which need not wait for the log: nothing is let out. Where
   /// there is no room for a record, it is not remembered either.
   func deny(
-    _ key: QuestionKey, _ question: Question, _ answered: Answered, from path: @autoclosure () -> ReplyPath,
-    at now: MonotonicTime
+    _ key: () -> QuestionKey, _ question: Question, _ answered: Answered, _ agent: AgentNumber,
+    from path: @autoclosure () -> ReplyPath, at now: MonotonicTime
   ) {
     counters.count(answered.verdict, isKnown: false)
+    guard memory.hasRoomForRecord(of: agent) else {
+      return memory.count(answered.verdict, of: agent, at: now)
+    }
+    let key = key()
     guard note(key, question, answered, from: path(), at: now) else { return }
     keep(key, question, answered, isRecorded: true, at: now)
   }

@@ -4,8 +4,9 @@ import Policy
 import Wire
 
 /// Decides about a question before anybody is asked. Pure: the policy, the
-/// time and what the host offers are its arguments.
-struct QuestionJudge {
+/// time and what the host offers are its arguments. A class, since it is large and
+/// looked at for every question.
+final class QuestionJudge {
   let policy: Policy
   let suffixes: SearchSuffixes
   /// Whether there is an IPv6 way out.

@@ -33,6 +33,11 @@ struct QuestionLog {
   private var accounts: [Account] = []
   private var periodEnd = MonotonicTime(nanoseconds: 0)
 
+  /// Whether `take` would say yes.
+  func hasRoom(_ agent: AgentNumber) -> Bool {
+    accounts.count <= Int(agent) || accounts[Int(agent)].kinds < Self.kindsPerAgent
+  }
+
   /// Whether a new kind of `agent` gets a record of its own.
   mutating func take(_ agent: AgentNumber) -> Bool {
     makeRoom(for: agent)
