@@ -11,7 +11,8 @@ readonly BUILD_PACKAGES=(
 )
 readonly BENCH_PACKAGES=(
   iproute2=ip procps=sysctl curl=curl git=git wget=wget openssl=openssl nginx-light=nginx unbound=unbound nodejs=node
-  node-undici=/usr/share/nodejs/undici python3-venv=python3
+  node-undici=/usr/share/nodejs/undici python3-venv=python3 bind9-dnsutils=delv knot-dnsutils=kdig ldnsutils=drill nsd=nsd
+  dnsmasq-base=dnsmasq dnsperf=dnsperf iodine=iodined dns2tcp=dns2tcpd musl-tools=musl-gcc golang-go=go
 )
 
 # Installs those of the given packages whose proof is missing. Services that come with them are not started.
