@@ -9,6 +9,8 @@ from harness.client import Agent
 from harness.far import Far
 from harness.gate import A2, BASE, BINARY, SHARED, Gate
 from harness.namespaces import Namespaces
+from harness.naming import POLICY as NAMES
+from harness.naming import Stage
 from harness.trial import Trial
 
 HOSTS = "127.0.0.1 trap.wild.test\n10.0.0.5 hosts-only.wild.test\n11.11.0.10 named.wild.test\n"
@@ -18,7 +20,7 @@ def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         why = pytest.mark.skip(reason="needs root: the bench is made of network namespaces")
         for item in items:
-            if "bench" in item.fixturenames:
+            if {"bench", "names", "own_stage"} & set(item.fixturenames):
                 item.add_marker(why)
 
 
@@ -97,3 +99,37 @@ def other(bench, far, gate):
 def anyone(bench, far, gate):
     """A client of the listener that belongs to no agent."""
     return Trial(bench, far, gate, Agent(bench, port=SHARED), "default")
+
+
+# -- the DNS listener
+
+@pytest.fixture(scope="module")
+def names(binary, tmp_path_factory, request):
+    """One gate with a DNS listener for the module, under its POLICY and with its FLAGS."""
+    module = request.module
+    running = Stage(tmp_path_factory.mktemp("names"), getattr(module, "POLICY", NAMES), extra=getattr(module, "FLAGS", ()))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def stage(names):
+    """The module's gate, and an upstream that has forgotten what tests before told it."""
+    names.upstream.reset()
+    return names
+
+
+@pytest.fixture
+def own_stage(binary, tmp_path):
+    """Makes gates with a DNS listener of the test's own."""
+    made = []
+
+    def make(policy=NAMES, **options):
+        directory = tmp_path / f"stage{len(made)}"
+        directory.mkdir()
+        made.append(Stage(directory, policy, **options))
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        one.close()

@@ -40,7 +40,7 @@ class Namespaces:
     def __init__(self, hosts="", resolv_conf=f"nameserver {RESOLVER}\n"):
         tag = f"xg{os.getpid():x}n{next(_serial)}"
         self.names = {role: f"{tag}-{role}" for role in ROUTES}
-        self.etc = pathlib.Path("/etc/netns") / self.names["gw"]  # `ip netns exec` mounts these over the gate's /etc
+        self.etc = self.files("gw")
         self._own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._fds = {}
         try:
@@ -65,6 +65,10 @@ class Namespaces:
         (self.etc / "hosts").write_text("127.0.0.1 localhost\n" + hosts)
         (self.etc / "resolv.conf").write_text(resolv_conf)
 
+    def files(self, role):
+        """The folder whose files `ip netns exec` mounts over /etc."""
+        return pathlib.Path("/etc/netns") / self.names[role]
+
     @contextlib.contextmanager
     def inside(self, role):
         """Sockets that this thread opens here belong to `role`; they stay there afterwards."""
@@ -86,7 +90,8 @@ class Namespaces:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
         for fd in (*self._fds.values(), self._own):
             os.close(fd)
-        shutil.rmtree(self.etc, ignore_errors=True)
+        for role in self.names:
+            shutil.rmtree(self.files(role), ignore_errors=True)
         with contextlib.suppress(OSError):
             self.etc.parent.rmdir()
 
