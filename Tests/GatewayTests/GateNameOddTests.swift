@@ -169,6 +169,25 @@ extension GateTests {
       throw GaveUp(description: "nothing is open at \(path)")
     }
 
+    @Test("DOS-06: silent upstreams cost one agent its part of the descriptors, and no other agent's")
+    func sockets() throws {
+      let rig = try Names.rig { seen in
+        seen.query.question.name.hostname?.text == "good.web.test" ? try Names.public10(seen) : []
+      }
+      defer { rig.stop() }
+      let part = rig.gate.nameSettings.resolver.lookupsInFlight * ResolverLimit.socketsPerLookup / 2
+      let client = try rig.datagrams()
+      for number in 0..<(part + 50) {
+        client.send(NameQuery(id: UInt16(number)).bytes("n\(number).web.test"))
+        // Each in a turn of its own, so each by a port of its own.
+        try eventually("it came") { try rig.names { $0.service.counters.queries } == number + 1 }
+      }
+      #expect(try (part / 2...part).contains(rig.names { $0.service.forwarder.openSockets }))
+      #expect("\(try client.reply())" == "2 0", "the first beyond it is told at once")
+      #expect(try rig.datagrams(rig.other).ask("good.web.test").answers.count == 1)
+      try eventually("all are given back") { try rig.names { $0.service.forwarder.openSockets } == 0 }
+    }
+
     @Test("however many wait for one question, one more over TCP is answered")
     func crowd() throws {
       let latch = Latch()

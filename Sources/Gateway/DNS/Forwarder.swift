@@ -21,6 +21,8 @@ final class Forwarder {
     var waiting: [Waiting]
     var port: UpstreamPort?
     var exchange: (any UpstreamExchange)?
+    /// Whether the exchange has a socket of its own.
+    var hasSocket = false
 
     mutating func advance(
       by step: (inout Inquiry, inout InquiryResources) -> Inquiry.Step, _ resources: inout InquiryResources
@@ -40,6 +42,8 @@ final class Forwarder {
   private var pending: [Pending?] = []
   private var free: [Int] = []
   private var stock = FairStock(total: Forwarder.questions, each: Forwarder.questionsPerAgent)
+  /// Sockets to upstreams, see `DescriptorBudget`: whoever opens one is charged.
+  private var sockets: FairStock
   private var isSweeping = false
 
   /// Questions under way at one time; some 600 bytes each.
@@ -59,6 +63,8 @@ final class Forwarder {
     self.loop = loop
     secureUpstreams = resolver.secureUpstreams
     self.completion = completion
+    let sockets = configuration.lookupsInFlight * ResolverLimit.socketsPerLookup
+    self.sockets = FairStock(total: sockets, each: sockets)
     let random = RandomPool()
     resources = InquiryResources(
       routes: configuration.routes, board: resolver.board, random: { random.next() })
@@ -69,6 +75,7 @@ final class Forwarder {
   var statistics: ResolverStatistics { resources.statistics }
   /// The number of questions under way.
   var count: Int { places.count }
+  var openSockets: Int { sockets.taken }
 
   /// Asks a question for somebody who waits; the completion follows, also in this call.
   func ask(_ question: Question, for agent: AgentName, _ waiting: Waiting) {
@@ -110,18 +117,33 @@ extension Forwarder {
   /// Sends the attempt that stands.
   private func send(_ place: Int) {
     guard let attempt = pending[place]?.inquiry.attempt else { return }
-    do {
+    do throws(Errno) {
       switch attempt.transport {
       case .datagram: try sendDatagram(attempt, place)
       case .stream, .secure: try sendMessage(attempt, place)
       }
     } catch {
+      // A want of sockets is no fault of the upstream, and another would not help.
+      guard error != .tooManyOpenFiles else { return giveUp(place) }
       step(place) { $0.socketFailed(at: self.loop.now, &$1) }
     }
   }
 
+  private func giveUp(_ place: Int) {
+    resources.statistics.overflows += 1
+    let until = loop.now + ResolverLimit.failureMemory
+    finish(place, InquiryAnswer(result: .failure(.overload), chain: [], until: until))
+  }
+
+  private func takeSocket(for agent: AgentName) throws(Errno) {
+    guard sockets.take(for: agent) else { throw .tooManyOpenFiles }
+  }
+
+  func giveSocket(of agent: AgentName) { sockets.give(of: agent) }
+
   private func sendDatagram(_ attempt: Attempt, _ place: Int) throws(Errno) {
-    let port = try currentPort(for: attempt.upstream.endpoint, id: attempt.query.id)
+    guard let owner = pending[place]?.owner else { return }
+    let port = try currentPort(for: attempt.upstream.endpoint, id: attempt.query.id, owner)
     port.ids.append((attempt.query.id, place))
     pending[place]?.port = port
     port.socket?.stage(to: attempt.upstream.endpoint) { buffer in
@@ -132,7 +154,9 @@ extension Forwarder {
   }
 
   /// A port on which nobody else waits for `id`.
-  private func currentPort(for upstream: Endpoint, id: UInt16) throws(Errno) -> UpstreamPort {
+  private func currentPort(
+    for upstream: Endpoint, id: UInt16, _ owner: AgentName
+  ) throws(Errno) -> UpstreamPort {
     let isV4 = upstream.address.isV4
     if let port, port.isV4 == isV4, port.carried < UpstreamPort.capacity,
       !port.ids.contains(where: { $0.id == id })
@@ -140,7 +164,12 @@ extension Forwarder {
       port.carried += 1
       return port
     }
-    let next = try UpstreamPort(self, on: loop, batch, isV4: isV4)
+    try takeSocket(for: owner)
+    let next: UpstreamPort
+    do { next = try UpstreamPort(self, of: owner, on: loop, batch, isV4: isV4) } catch {
+      giveSocket(of: owner)
+      throw error
+    }
     port?.isCurrent = false
     port?.closeIfIdle()
     port = next
@@ -158,15 +187,23 @@ extension Forwarder {
         self?.step(place, serial) { $0.socketFailed(because: cause, at: $2, &$1) }
       })
     let query = attempt.query.encoded
-    pending[place]?.exchange =
-      attempt.transport == .secure
-      ? try secureUpstreams.exchange(events, query, with: attempt.upstream)
-      : try StreamExchange(events, query, to: attempt.upstream.endpoint, on: loop)
+    guard attempt.transport == .stream else {
+      pending[place]?.exchange = try secureUpstreams.exchange(events, query, with: attempt.upstream)
+      return
+    }
+    guard let owner = pending[place]?.owner else { return }
+    try takeSocket(for: owner)
+    do {
+      pending[place]?.exchange = try StreamExchange(events, query, to: attempt.upstream.endpoint, on: loop)
+      pending[place]?.hasSocket = true
+    } catch {
+      giveSocket(of: owner)
+      throw error
+    }
   }
 
   /// A datagram came to a port; it is for the question with its id, if there is one.
-  fileprivate func received(_ message: UnsafeRawBufferPointer, from peer: DatagramPeer, at port: UpstreamPort)
-  {
+  func received(_ message: UnsafeRawBufferPointer, from peer: DatagramPeer, at port: UpstreamPort) {
     guard message.count >= DNSHeader.length, let sender = peer.endpoint else {
       resources.statistics.mismatches += 1
       return
@@ -208,6 +245,10 @@ extension Forwarder {
   private func endAttempt(_ place: Int, id: UInt16) {
     pending[place]?.exchange?.close()
     pending[place]?.exchange = nil
+    if let done = pending[place], done.hasSocket {
+      pending[place]?.hasSocket = false
+      giveSocket(of: done.owner)
+    }
     pending[place]?.port?.forget(id)
     pending[place]?.port = nil
   }
@@ -250,41 +291,5 @@ extension Forwarder {
       step(place) { $0.wake(at: now, &$1) }
     }
     if !places.isEmpty { startSweeping() }
-  }
-}
-
-/// A socket that carries the questions of one turn.
-private final class UpstreamPort: DatagramPortDelegate {
-  /// The most questions that share a port.
-  static let capacity = 16
-
-  private unowned let forwarder: Forwarder
-  private(set) var socket: DatagramPort?
-  let isV4: Bool
-  var ids: [(id: UInt16, place: Int)] = []
-  var carried = 1
-  var isCurrent = true
-
-  init(_ forwarder: Forwarder, on loop: EventLoop, _ batch: DatagramBatch, isV4: Bool) throws(Errno) {
-    self.forwarder = forwarder
-    self.isV4 = isV4
-    socket = try DatagramPort(loop: loop, family: isV4 ? .v4 : .v6, batch: batch, delegate: self)
-  }
-
-  func port(
-    _ port: DatagramPort, received message: UnsafeRawBufferPointer, _ arrival: DatagramArrival
-  ) {
-    forwarder.received(message, from: arrival.peer, at: self)
-  }
-
-  func forget(_ id: UInt16) {
-    ids.removeAll { $0.id == id }
-    closeIfIdle()
-  }
-
-  func closeIfIdle() {
-    guard !isCurrent, ids.isEmpty else { return }
-    socket?.close()
-    socket = nil
   }
 }
