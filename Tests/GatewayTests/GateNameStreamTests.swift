@@ -114,17 +114,31 @@ extension GateTests {
       defer { rig.stop() }
       let other = try rig.stream(rig.other)
       _ = try other.ask("evil.test")
-      var streams: [ClientSocket] = []
-      for _ in 0..<140 {
-        let stream = try rig.stream()
-        _ = try stream.ask("evil.test")
-        streams.append(stream)
-      }
+      let streams = try Self.open(140, at: rig)
       #expect(try rig.names { $0.openConnections } == 129)
       #expect(try rig.names { $0.displaced } == 12)
       for stream in streams.prefix(12) { #expect(try stream.read().isEmpty) }
       #expect(
         try "\(try streams[12].ask("evil.test"))" == "3 15" && "\(try other.ask("evil.test"))" == "3 15")
+    }
+
+    private static func open(_ count: Int, at rig: GateRig, _ port: Port? = nil) throws -> [ClientSocket] {
+      try (0..<count).map { _ in
+        let stream = try rig.stream(port)
+        _ = try stream.ask("evil.test")
+        return stream
+      }
+    }
+
+    @Test(
+      "DNS-28: two agents that take all they can get leave a part for a third, and nothing of each other's")
+    func fairConnections() throws {
+      let rig = try Names.rig(Names.public10)
+      defer { rig.stop() }
+      let first = try Self.open(128, at: rig), second = try Self.open(100, at: rig, rig.other)
+      #expect(try rig.names { $0.openConnections } == 128 + 64)
+      #expect(
+        try "\(try first[0].ask("evil.test"))" == "3 15" && "\(try second[99].ask("evil.test"))" == "3 15")
     }
 
     @Test("an agent above its rate waits, and loses nothing")

@@ -52,10 +52,9 @@ final class NameDesk {
   func accept(_ channel: Channel, at endpoint: Endpoint) {
     guard let agent = entrances[endpoint]?.agent else { return channel.close() }
     let own = connections.count { $0.agent == agent }
-    if own >= Self.capacityEach || connections.count >= Self.capacity {
-      let mayGo = { (other: DNSStreamConnection) in
-        other.isIdle && (own < Self.capacityEach || other.agent == agent)
-      }
+    // Never more than is left for the others, see `FairStock`.
+    if own >= min(Self.capacityEach, Self.capacity - connections.count) {
+      let mayGo = { (other: DNSStreamConnection) in other.isIdle && (own == 0 || other.agent == agent) }
       guard let idle = connections.first(where: mayGo) else { return channel.close() }
       displaced &+= 1
       idle.close()
