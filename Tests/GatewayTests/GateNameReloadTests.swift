@@ -132,6 +132,31 @@ extension GateTests {
       #expect(rig.gate.snapshot.generation == 1)
     }
 
+    @Test(
+      "DNS-09: names that tell too much: an alert, then new ones go nowhere, until another policy is in force"
+    )
+    func labels() throws {
+      let rig = try Self.rig(Self.allowed)
+      defer { rig.stop() }
+      let client = try rig.datagrams()
+      func ask(_ number: Int) throws -> String {
+        "\(try client.ask("\(String(repeating: "x", count: 40))\(1000 + number).web.test"))"
+      }
+      var allowed = 0
+      while try ask(allowed).hasPrefix("0 "), allowed < 1000 { allowed += 1 }
+      // 44 bytes each; a minute of the clock may end meanwhile, and then it is thrice the budget at most.
+      #expect((186...300).contains(allowed), "twice 4096 bytes: \(allowed)")
+      let asked = rig.resolver.seen.count
+      #expect(asked == allowed)
+      #expect(try ask(2000) == "3 18" && ask(2001) == "3 18")
+      #expect(try ask(0).hasPrefix("0 "), "seen before")
+      #expect(rig.resolver.seen.count == asked, "nothing of the others was shown to anybody")
+      #expect(try rig.questions().suffix(3).allSatisfy { $0.hasSuffix("A deny dns-budget") })
+      #expect(try rig.records().contains { $0.isAlert })
+      try rig.reload(Self.allowed)
+      #expect(try ask(2000).hasPrefix("0 "))
+    }
+
     @Test("what was counted is told when the gate stops")
     func stopped() throws {
       let rig = try Self.rig(Self.allowed)

@@ -17,7 +17,7 @@ extension GateTests {
       version: 1
       agents: { ci: { token_sha256: \(token), dns: 127.0.0.1:$OTHER } }
       rules:
-        - { id: web, action: allow, to: ["**.web.test"] }
+        - { id: web, action: allow, to: ["**.web.test"], limits: { dns-labels: none } }
         - { id: ci, action: allow, agents: [ci], to: [ci.test] }
         - { id: inside, action: allow, agents: [ci], to: [in.web.test], allow-private: true }
         - { id: evil, action: deny, to: ["**.evil.test"] }
