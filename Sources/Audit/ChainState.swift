@@ -62,7 +62,8 @@ struct Tally: Hashable, Sendable {
       case .ask: held &+= 1
       case .allow: refused &+= 1
       }
-    case .rollUp(let rollUp): denied &+= rollUp.count
+    case .rollUp(let rollUp) where rollUp.verdict == .deny: denied &+= rollUp.count
+    case .rollUp(let rollUp): other &+= rollUp.count
     case .close(let close):
       // Refused for want of this log: no connection was opened.
       if close.reason != .cut(.auditUnavailable) { closed &+= 1 }

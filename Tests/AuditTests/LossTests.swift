@@ -96,6 +96,27 @@ struct LossTests {
     #expect(reports.map { $0.json["unmapped"]?["refused"] } == [.integer(59)])
   }
 
+  @Test("AUD-05: a lost roll-up of questions that were answered is no count of denials")
+  func rollUps() throws {
+    let scratch = try Scratch(), clock = ManualClock(), disk = Disk()
+    let log = try AuditLog.open(scratch.options(), clock: clock.clock) { DiskFile($0, disk) }
+    disk.set { $0.room = 0 }
+    for (verdict, count) in [(Action.allow, 5), (.deny, 7)] as [(Action, UInt64)] {
+      let reason: Reason = verdict == .allow ? .allowed : .noRule
+      log.append(
+        .rollUp(
+          RollUpRecord(
+            agent: .default, layer: .dns, destination: nil, reason: reason, generation: 7, count: count,
+            first: clock.now, last: clock.now, verdict: verdict)))
+    }
+    #expect(!log.commit())
+    disk.set { $0.room = .max }
+    clock.advance(milliseconds: 100)
+    #expect(log.commit())
+    let counts = try #require(try scratch.records().first { $0.event == "collapsed" }?.json["unmapped"])
+    #expect(counts["denied"] == .integer(7) && counts["other"] == .integer(5))
+  }
+
   static let jumps: [Int64] = [-86_400_000, 0, 315_576_000_000]
 
   @Test("OPS-06: roll-ups and checkpoints come in time, wherever the wall clock jumps", arguments: jumps)
