@@ -71,7 +71,7 @@ public struct DNSAnswerBuilder: Sendable {
   fileprivate(set) var lifetimes: [UInt16] = []
   private let questionLength: Int
   /// Points to the name that the next answer belongs to: at first that of the question.
-  private var owner: [UInt8] = [0xc0, UInt8(DNSHeader.length)]
+  private var owner = 0xc000 | UInt16(DNSHeader.length)
 
   /// Answers longer than this are cut: no message is longer (RFC 1035 §4.2.2),
   /// and a pointer must reach their start (§4.1.4).
@@ -84,24 +84,34 @@ public struct DNSAnswerBuilder: Sendable {
 
   /// Adds an alias of the name so far; what follows belongs to `target`.
   public mutating func add(alias target: DNSName) {
-    let place = DNSHeader.length + questionLength + records.count + owner.count + 10
+    let place = DNSHeader.length + questionLength + records.count + 2 + 10
     guard add(.cname, target.wire) else { return }
-    owner = networkOrder(0xc000 | UInt16(truncatingIfNeeded: place))
+    owner = 0xc000 | UInt16(truncatingIfNeeded: place)
   }
 
   /// Adds an A or AAAA record.
   public mutating func add(_ address: IPAddress) {
     switch address {
-    case .v4(let value): add(.a, bigEndianBytes(UInt64(value), count: 4))
+    case .v4(let value):
+      guard begin(owner: owner, .a, count: 4) else { return }
+      records.append(networkOrder: UInt16(truncatingIfNeeded: value >> 16))
+      records.append(networkOrder: UInt16(truncatingIfNeeded: value))
     case .v6(let high, let low):
-      add(.aaaa, bigEndianBytes(high, count: 8) + bigEndianBytes(low, count: 8))
+      guard begin(owner: owner, .aaaa, count: 16) else { return }
+      for half in [high, low] {
+        for shift in stride(from: 48, through: 0, by: -16) {
+          records.append(networkOrder: UInt16(truncatingIfNeeded: half >> UInt64(shift)))
+        }
+      }
     }
+    answerCount += 1
   }
 
   /// Adds a record with uncompressed data. False: there is no room for it.
   @discardableResult
   public mutating func add(_ type: DNSRecordType, _ data: [UInt8]) -> Bool {
-    guard append(owner, type, data) else { return false }
+    guard begin(owner: owner, type, count: data.count) else { return false }
+    records += data
     answerCount += 1
     return true
   }
@@ -118,20 +128,24 @@ public struct DNSAnswerBuilder: Sendable {
     for number in [serial, minimum, minimum, minimum, minimum] {
       data += bigEndianBytes(UInt64(number), count: 4)
     }
-    if append([0], .soa, data) { authorityCount += 1 }
+    guard begin(owner: nil, .soa, count: data.count) else { return }
+    records += data
+    authorityCount += 1
   }
 
-  private mutating func append(_ owner: [UInt8], _ type: DNSRecordType, _ data: [UInt8]) -> Bool {
-    guard data.count <= Int(UInt16.max), records.count + owner.count + 10 + data.count <= Self.limit else {
-      return false
-    }
-    records += owner
-    records += networkOrder(type.rawValue)
-    records += networkOrder(dnsClassInternet)
+  /// Writes all of a record but its data. False: there is no room for `count` bytes of it.
+  ///
+  /// - Parameter owner: A pointer; nil: the root.
+  private mutating func begin(owner: UInt16?, _ type: DNSRecordType, count: Int) -> Bool {
+    guard count <= Int(UInt16.max), records.count + 12 + count <= Self.limit else { return false }
+    if records.isEmpty { records.reserveCapacity(2 * (12 + count)) }
+    if let owner { records.append(networkOrder: owner) } else { records.append(0) }
+    records.append(networkOrder: type.rawValue)
+    records.append(networkOrder: dnsClassInternet)
     lifetimes.append(UInt16(truncatingIfNeeded: records.count))
-    records += [0, 0, 0, 0]
-    records += networkOrder(UInt16(truncatingIfNeeded: data.count))
-    records += data
+    records.append(networkOrder: 0)
+    records.append(networkOrder: 0)
+    records.append(networkOrder: UInt16(truncatingIfNeeded: count))
     return true
   }
 

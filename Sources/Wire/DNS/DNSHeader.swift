@@ -36,7 +36,18 @@ public struct DNSHeader: Hashable, Sendable {
 
   /// The header as it is sent.
   public var encoded: [UInt8] {
-    [id, flags.rawValue, questionCount, answerCount, authorityCount, additionalCount].flatMap(networkOrder)
+    var bytes: [UInt8] = []
+    append(to: &bytes)
+    return bytes
+  }
+
+  func append(to bytes: inout [UInt8]) {
+    bytes.append(networkOrder: id)
+    bytes.append(networkOrder: flags.rawValue)
+    bytes.append(networkOrder: questionCount)
+    bytes.append(networkOrder: answerCount)
+    bytes.append(networkOrder: authorityCount)
+    bytes.append(networkOrder: additionalCount)
   }
 }
 
@@ -102,4 +113,12 @@ public struct DNSResponseCode: RawRepresentable, Hashable, Sendable {
 /// The bytes of `value` in network order.
 func networkOrder(_ value: UInt16) -> [UInt8] {
   [UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)]
+}
+
+extension [UInt8] {
+  /// Adds the bytes of `value` in network order.
+  mutating func append(networkOrder value: UInt16) {
+    append(UInt8(truncatingIfNeeded: value >> 8))
+    append(UInt8(truncatingIfNeeded: value))
+  }
 }

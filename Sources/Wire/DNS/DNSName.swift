@@ -56,7 +56,10 @@ public struct DNSName: Hashable, Sendable, CustomStringConvertible {
 
   /// The name with `A-Z` as `a-z`. Length bytes are at most 63, below every
   /// letter, so they stay.
-  public var folded: DNSName { DNSName(checked: wire.map(foldedByte)) }
+  public var folded: DNSName {
+    wire.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
+      ? DNSName(checked: wire.map(foldedByte)) : self
+  }
 
   /// The name as a host name; nil when it is none. A label that holds a dot is
   /// never taken for two labels.

@@ -24,7 +24,15 @@ public struct DNSQuestion: Hashable, Sendable {
 
   /// The question as it is sent, never compressed.
   public var encoded: [UInt8] {
-    name.wire + networkOrder(type.rawValue) + networkOrder(questionClass)
+    var bytes: [UInt8] = []
+    append(to: &bytes)
+    return bytes
+  }
+
+  func append(to bytes: inout [UInt8]) {
+    bytes += name.wire
+    bytes.append(networkOrder: type.rawValue)
+    bytes.append(networkOrder: questionClass)
   }
 
   /// The question with its name in lower case.
@@ -82,7 +90,12 @@ public struct DNSQuery: Hashable, Sendable {
     var flags: DNSFlags = recursionDesired ? .recursionDesired : []
     if checkingDisabled { flags.insert(.checkingDisabled) }
     let header = DNSHeader(id: id, flags: flags, additionalCount: edns == nil ? 0 : 1)
-    return header.encoded + question.encoded + (edns?.encoded ?? [])
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(DNSHeader.length + question.name.wire.count + 4 + EDNS.length)
+    header.append(to: &bytes)
+    question.append(to: &bytes)
+    edns?.append(to: &bytes)
+    return bytes
   }
 }
 

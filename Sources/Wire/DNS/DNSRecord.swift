@@ -141,7 +141,21 @@ public struct EDNS: Hashable, Sendable {
 
   /// The OPT record as it is sent, without options.
   public var encoded: [UInt8] {
-    [0] + networkOrder(DNSRecordType.opt.rawValue) + networkOrder(payloadSize)
-      + [extendedResponseCode, version, dnssecOK ? 0x80 : 0, 0, 0, 0]
+    var bytes: [UInt8] = []
+    append(to: &bytes)
+    return bytes
+  }
+
+  /// Without options, in bytes.
+  static let length = 11
+
+  func append(to bytes: inout [UInt8]) {
+    bytes.append(0)
+    bytes.append(networkOrder: DNSRecordType.opt.rawValue)
+    bytes.append(networkOrder: payloadSize)
+    bytes.append(extendedResponseCode)
+    bytes.append(version)
+    bytes.append(networkOrder: dnssecOK ? 0x8000 : 0)
+    bytes.append(networkOrder: 0)
   }
 }
