@@ -48,7 +48,6 @@ def test_chatter_is_counted_and_not_repeated(own_stage):
     stage.log.verify()
 
 
-@pytest.mark.xfail(strict=True, reason="they are one record, and in no roll-up")
 def test_questions_that_wait_together_are_each_counted(own_stage):
     stage = own_stage()
     name = fresh_name()

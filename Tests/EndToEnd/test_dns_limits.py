@@ -216,7 +216,6 @@ def test_DNS_28_slow_connections_end_after_ten_seconds(stage):
     stage.resolves(tcp=True)
 
 
-@pytest.mark.xfail(strict=True, reason="it ends after seventeen")
 def test_DNS_28_a_connection_that_says_nothing_ends_after_ten_seconds(stage):
     with stage.asker.stream(13) as silent:
         assert ended(silent)

@@ -32,7 +32,7 @@ struct NameListenerSet {
     var fresh: [Endpoint: Pair] = [:]
     for endpoint in wanted.keys where bound[endpoint] == nil {
       do throws(ListenError) {
-        let streams = try Listener.bind(.tcp(endpoint), clientSpeaksFirst: true)
+        let streams = try Listener.bind(.tcp(endpoint))
         do throws(ListenError) {
           fresh[endpoint] = Pair(datagrams: try BoundDatagramSocket(endpoint), streams: streams)
         } catch {

@@ -71,6 +71,13 @@ struct NameMemory {
     questionLog.count(verdict, of: agent, at: now)
   }
 
+  /// Counts a question that is like one that was told of, or counted, just now.
+  mutating func countAnother(_ key: QuestionKey, _ verdict: QuestionVerdict, at now: MonotonicTime) {
+    let isTold =
+      verdict.isDenial ? denials.counted(key, verdict, at: now) : answers.counted(key, verdict, at: now)
+    if !isTold { questionLog.count(verdict, of: key.agent, at: now) }
+  }
+
   /// Keeps an answer for the next who ask.
   ///
   /// - Returns: An entry that had to go for it and has something to tell.

@@ -17,7 +17,11 @@ extension NameService {
     for _ in waiting { counters.count(answered.verdict, isKnown: false) }
     let isRecorded = note(key, question, answered, from: waiting[0].path, at: now)
     let give = { [self] (mayPass: Bool) in
-      if mayPass { keep(key, question, answered, isRecorded: isRecorded, at: now) }
+      if mayPass {
+        keep(key, question, answered, isRecorded: isRecorded, at: now)
+        // One record, or one count, stands for the first; the others waited with it.
+        for _ in waiting.dropFirst() { memory.countAnother(key, answered.verdict, at: now) }
+      }
       let given =
         mayPass ? answered : Answered(answer: Self.unrecordable, verdict: answered.verdict, until: now)
       for waiting in waiting { reply(waiting, given, at: now) }

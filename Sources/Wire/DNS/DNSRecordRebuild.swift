@@ -104,7 +104,8 @@ private enum RebuiltPart {
     let part: [UInt8]
     switch self {
     case .bytes(let count): part = Array(try reader.bytes(count))
-    case .name: part = try reader.name().wire
+    // In lower case: one that was compressed has the random case of the gate's own query.
+    case .name: part = try reader.name().folded.wire
     case .string:
       guard let length = try reader.bytes(1).first else { throw .truncated }
       part = [length] + (try reader.bytes(Int(length)))
