@@ -205,6 +205,25 @@ struct NameMemoryTests {
     #expect(try Self.ask(&memory, "a.test", once(21), at: MemoryBench.at(21)), "eleven seconds after")
   }
 
+  @Test("what is too large to be kept is asked for again, and counted all the same")
+  func large() throws {
+    for (size, isKept) in [(4096 - 12, true), (4097 - 12, false)] {
+      var memory = NameMemory()
+      var builder = DNSAnswerBuilder(questionLength: 12)
+      builder.add(DNSRecordType(rawValue: 16), [UInt8](repeating: 1, count: size))
+      let answered = Answered(
+        answer: builder.finish(.noError), verdict: MemoryBench.answered(1).verdict, until: MemoryBench.at(60))
+      #expect(try Self.ask(&memory, "a.test", answered, at: MemoryBench.at(0)))
+      let key = try MemoryBench.key("a.test")
+      let found = key.name.withUnsafeBytes {
+        memory.answer(to: $0, hash: key.hash, key.type, 0, mayAllow: true, at: MemoryBench.at(1))
+      }
+      #expect((found != nil) == isKept)
+      #expect(try !Self.ask(&memory, "a.test", answered, at: MemoryBench.at(2)), "no second record")
+      #expect(memory.tell(at: MemoryBench.at(10)).map(\.heard.count) == [isKept ? 2 : 1])
+    }
+  }
+
   @Test("while the log cannot be written, no answer lets anything pass; denials are still given")
   func unwritable() throws {
     var memory = NameMemory()

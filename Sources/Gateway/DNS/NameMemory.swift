@@ -12,6 +12,10 @@ struct NameMemory {
   /// Denials kept: as many as are told apart in the log.
   static let denialCapacity = 4096
 
+  /// In bytes of records: 8 aliases of the longest names and 64 addresses fit. What
+  /// is larger is asked for again each time; all the others together have 64 MiB.
+  static let largestAnswer = 4096
+
   private var answers: AnswerTable
   private var denials: AnswerTable
   private var questionLog = QuestionLog()
@@ -85,6 +89,11 @@ struct NameMemory {
     _ key: QuestionKey, _ question: Question, _ answered: Answered, isRecorded: Bool, at now: MonotonicTime
   ) -> AnswerTable.Entry? {
     let heard = AnswerTable.Heard(isRecorded: isRecorded, told: now)
+    var answered = answered
+    if answered.answer.records.count > Self.largestAnswer {
+      answered.answer = DNSAnswer(answered.answer.responseCode, answered.answer.error)
+      answered.until = now
+    }
     let entry = AnswerTable.Entry(key, question, answered, heard)
     let gone =
       answered.verdict.isDenial ? denials.store(entry, at: now) : answers.store(entry, at: now)
