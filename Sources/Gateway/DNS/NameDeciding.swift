@@ -51,6 +51,14 @@ extension NameService {
     }
   }
 
+  /// What rules run out by, read once a turn: it takes two clocks.
+  func ruleTime(at now: MonotonicTime) -> Timestamp {
+    if let ruleTimeOfTurn, ruleTimeOfTurn.turn == now { return ruleTimeOfTurn.time }
+    let time = shard.snapshot.clock.now().rules
+    ruleTimeOfTurn = (now, time)
+    return time
+  }
+
   private var currentJudge: QuestionJudge {
     if let judge { return judge }
     let made = QuestionJudge(
@@ -63,7 +71,7 @@ extension NameService {
   private func judge(
     _ question: Question, _ agent: AgentNumber, isRecursive: Bool, at now: MonotonicTime
   ) -> Step {
-    let name = agents[Int(agent)], wall = shard.snapshot.clock.now().rules
+    let name = agents[Int(agent)], wall = ruleTime(at: now)
     switch currentJudge.judge(question, as: name, at: wall) {
     case .settled(let answer, let verdict): return .answer(settled(answer, verdict, at: now))
     case .lease(_, let verdict): return .answer(lease(question, name, verdict, at: now))
@@ -125,7 +133,7 @@ extension NameService {
     _ question: Question, _ outcome: InquiryAnswer, for waiting: Waiting, at now: MonotonicTime
   ) -> Answered {
     let agent = agents[Int(waiting.key.agent)]
-    let wall = shard.snapshot.clock.now().rules
+    let wall = ruleTime(at: now)
     if let (decision, verdict, snapshot) = waiting.judged, snapshot === shard.snapshot,
       decision.rule?.expires.map({ wall < $0 }) ?? true
     {

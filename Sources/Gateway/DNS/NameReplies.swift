@@ -214,5 +214,6 @@ extension NameService {
     tell(all: true)
     memory.forget()
     judge = nil
+    ruleTimeOfTurn = nil
   }
 }

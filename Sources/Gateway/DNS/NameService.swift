@@ -15,6 +15,8 @@ final class NameService {
   let settings: NameSettings
   var memory = NameMemory()
   var counters = NameCounters()
+  /// See `ruleTime`; another policy has another clock.
+  var ruleTimeOfTurn: (turn: MonotonicTime, time: Timestamp)?
   /// Made anew for each policy.
   var judge: QuestionJudge?
   private(set) var agents: [AgentName] = []
