@@ -112,7 +112,7 @@ final class GateRig: Sendable {
         other: try freePort())
       do {
         return (try start(policy, shared, names, loops, resolver, places), places)
-      } catch let error as StartError where error.description.contains("in use") {
+      } catch let error as StartError where error.description.contains("listens there already") {
         continue
       }
     }
