@@ -13,8 +13,8 @@ extension Gate {
   func openNames() -> StartError? {
     guard !names.bound.isEmpty else { return nil }
     let failure = shards[0].loop.queue.sync {
-      [shard = shards[0], names, settings = SettingsBox(nameSettings)] in
-      shard.serve(names.bound, owners: names.owners, settings.value)
+      [shard = shards[0], names, nameSettings] in
+      shard.serve(names.bound, owners: names.owners, nameSettings)
     }
     if let failure {
       return .host("cannot watch a DNS listener: \(failure). Raise the limit of open files.")
@@ -39,8 +39,8 @@ extension Gate {
   /// Serves what a reload has bound, and gives every listener to whom it belongs now.
   func open(_ fresh: [Endpoint: NameListenerSet.Pair]) {
     let owners = names.owners, words = words
-    shards[0].loop.submit { [shard = shards[0], settings = SettingsBox(nameSettings)] in
-      if let failure = shard.serve(fresh, owners: owners, settings.value) {
+    shards[0].loop.submit { [shard = shards[0], nameSettings] in
+      if let failure = shard.serve(fresh, owners: owners, nameSettings) {
         words.error("cannot watch a DNS listener: \(failure). Raise the limit of open files.")
       }
     }
@@ -73,13 +73,4 @@ extension Shard {
     }
     return nil
   }
-}
-
-/// Carries the settings to the loop, on which alone they are used from then on.
-///
-/// `@unchecked Sendable`: they are values, and what they refer to is Sendable.
-private struct SettingsBox: @unchecked Sendable {
-  let value: NameSettings
-
-  init(_ value: NameSettings) { self.value = value }
 }

@@ -1,7 +1,7 @@
 import Policy
 
 /// How a name service answers; fixed for the life of the gate.
-struct NameSettings {
+struct NameSettings: Sendable {
   /// Whom it asks.
   var resolver: ResolverConfiguration
   /// Questions a second of one agent; 0: any number.
