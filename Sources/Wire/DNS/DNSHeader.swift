@@ -110,11 +110,6 @@ public struct DNSResponseCode: RawRepresentable, Hashable, Sendable {
   public static let badVersion = DNSResponseCode(rawValue: 16)
 }
 
-/// The bytes of `value` in network order.
-func networkOrder(_ value: UInt16) -> [UInt8] {
-  [UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)]
-}
-
 extension [UInt8] {
   /// Adds the bytes of `value` in network order.
   mutating func append(networkOrder value: UInt16) {

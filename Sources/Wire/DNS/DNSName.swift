@@ -61,17 +61,8 @@ public struct DNSName: Hashable, Sendable, CustomStringConvertible {
       ? DNSName(checked: wire.map(foldedByte)) : self
   }
 
-  /// The name as a host name; nil when it is none. A label that holds a dot is
-  /// never taken for two labels.
-  public var hostname: Hostname? {
-    var text: [UInt8] = []
-    for label in labels {
-      guard !label.contains(UInt8(ascii: ".")) else { return nil }
-      if !text.isEmpty { text.append(UInt8(ascii: ".")) }
-      text.append(contentsOf: label)
-    }
-    return try? Hostname(text)
-  }
+  /// The name as a host name; nil when it is none.
+  public var hostname: Hostname? { unsafe Self.hostname(wire: wire.span.bytes) }
 
   /// The host name that the bytes of one whole uncompressed name say; nil when
   /// they say none. A label that holds a dot is never taken for two labels.

@@ -14,7 +14,7 @@ extension DNSQuery {
     let padding = excess == 0 ? 0 : Self.paddingBlock - excess
     // The OPT record is the last, and its data, so far none, are its end.
     var padded = Array(bytes[..<(bytes.count - 2)])
-    for field in [optionHeader + padding, 12, padding] { padded += networkOrder(UInt16(field)) }
+    for field in [optionHeader + padding, 12, padding] { padded.append(networkOrder: UInt16(field)) }
     return padded + [UInt8](repeating: 0, count: padding)
   }
 }
