@@ -56,6 +56,25 @@ extension IPAddress {
   }
 }
 
+extension AddressClass {
+  /// The blocks of one family that are of this class, as the registries list
+  /// them. A block may lie in a larger one of another class; the larger is then
+  /// listed whole. Addresses that embed IPv4 are in `IPPrefix.embeddingIPv4`.
+  public func blocks(isV4: Bool) -> [IPPrefix] {
+    (isV4 ? specialV4 : specialV6).filter { $0.1 == self }.map(\.0)
+  }
+}
+
+extension IPPrefix {
+  /// The IPv6 blocks whose addresses embed an IPv4 address; ISATAP, which is
+  /// told by its interface identifier, is in none.
+  public static let embeddingIPv4 = table([
+    ("::/96", .reserved), ("::ffff:0:0/96", .reserved), ("::ffff:0:0:0/96", .reserved),
+    ("64:ff9b::/96", .reserved), ("64:ff9b:1::/48", .reserved), ("2002::/16", .reserved),
+    ("2001::/32", .reserved),
+  ]).map(\.0)
+}
+
 private func classifyV4(_ value: UInt32) -> AddressClass {
   firstClass(of: .v4(value), in: specialV4) ?? .global
 }

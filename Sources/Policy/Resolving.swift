@@ -71,7 +71,7 @@ extension Policy {
   }
 
   /// Every rule that speaks of this name to this agent now; ports and protocols apart.
-  private func forEachRule(
+  func forEachRule(
     naming host: Hostname, agent: AgentName, at now: Timestamp, _ body: (UInt64, Rule) -> Void
   ) {
     let query = Query(host: .name(host), port: .https, traffic: .all, agent: agent, now: now)
