@@ -1,0 +1,69 @@
+import Addressing
+
+/// The numbers that stand for rules of `protocol: udp` in the kernel: each flow
+/// carries its rule's as connection mark, and passes as long as that is granted.
+///
+/// A number is never given twice, so a flow of a rule that is gone can never
+/// pass as another's. A rule keeps its number for as long as it says the same.
+/// Pure: it knows neither the kernel nor the time.
+public struct RuleMarks: Sendable {
+  /// The number of the gate's own flows; none of a rule's is below or equal.
+  public static let own: UInt32 = 1
+
+  /// What is different from before.
+  public struct Change: Hashable, Sendable {
+    /// Numbers that were not granted before.
+    public var granted: Set<UInt32>
+    /// Numbers whose flows are to end.
+    public var revoked: Set<UInt32>
+
+    /// Whether nothing is.
+    public var isEmpty: Bool { granted.isEmpty && revoked.isEmpty }
+  }
+
+  private var entries: [RuleID: (rule: Rule, mark: UInt32)] = [:]
+  private var last = own
+
+  /// Makes an empty table.
+  public init() {}
+
+  /// Every number that is granted now.
+  public var live: Set<UInt32> { Set(entries.values.map(\.mark)) }
+
+  /// The number of a rule; nil when it has none, or says something else by now.
+  public func mark(of rule: Rule) -> UInt32? {
+    guard let entry = entries[rule.id], entry.rule.hasSameEffect(as: rule) else { return nil }
+    return entry.mark
+  }
+
+  /// The rule behind a number that a packet carried.
+  public func rule(of mark: UInt32) -> RuleID? {
+    entries.first { $0.value.mark == mark }?.key
+  }
+
+  /// Takes in the rules that are in force: those that let datagrams of `agent`
+  /// pass and have not run out.
+  ///
+  /// - Returns: nil when the numbers are used up, after some four thousand million rules; then
+  ///   nothing has changed, and nothing new may be granted.
+  public mutating func adopt(_ policy: Policy, agent: AgentName, at now: Timestamp) -> Change? {
+    let rules = policy.rules.filter { rule in
+      rule.traffic == .udp && rule.action == .allow && rule.agents?.contains(agent) ?? true
+        && !rule.hasExpired(at: now)
+    }
+    let fresh = rules.filter { mark(of: $0) == nil }
+    guard UInt32(clamping: fresh.count) <= .max - last else { return nil }
+    let before = live
+    var next: [RuleID: (rule: Rule, mark: UInt32)] = [:]
+    for rule in rules {
+      if let mark = mark(of: rule) {
+        next[rule.id] = (rule, mark)
+      } else {
+        last += 1
+        next[rule.id] = (rule, last)
+      }
+    }
+    entries = next
+    return Change(granted: live.subtracting(before), revoked: before.subtracting(live))
+  }
+}
