@@ -35,6 +35,8 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CPSL", pkgConfig: "libpsl", providers: [.apt(["libpsl-dev"])]),
     .systemLibrary(name: "CIDN2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
+    .systemLibrary(
+      name: "CNetfilter", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev", "libmnl-dev"])]),
     .target(name: "CLinux"),
     .target(name: "COpenSSL"),
 
@@ -58,10 +60,12 @@ let package = Package(
         systemPackage, logging,
       ],
       swiftSettings: strict),
+    .target(name: "Firewall", dependencies: ["CNetfilter", "Addressing"], swiftSettings: strict),
     .executableTarget(
       name: "exitgate",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Control", "CLinux",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
+        "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],
@@ -73,6 +77,7 @@ let package = Package(
     tests("PolicyFileTests", ["PolicyFile", "Policy", "Addressing"]),
     tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
+    tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ControlTests", ["Control", "Gateway", "EventLoop", "Policy", "Addressing", systemPackage]),
     tests(
       "GatewayTests",

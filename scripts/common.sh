@@ -6,11 +6,11 @@ fail() { say "$1"; exit "${2:-1}"; }
 # Where a program stands, or the file that proves a package is there: PACKAGE=PROOF.
 readonly BUILD_PACKAGES=(
   libyaml-dev=/usr/include/yaml.h libpsl-dev=/usr/include/libpsl.h libidn2-dev=/usr/include/idn2.h
-  libssl-dev=/usr/include/openssl/ssl.h
+  libssl-dev=/usr/include/openssl/ssl.h libnftnl-dev=/usr/include/libnftnl/table.h libmnl-dev=/usr/include/libmnl/libmnl.h
   pkg-config=pkg-config publicsuffix=/usr/share/publicsuffix/public_suffix_list.dafsa
 )
 readonly BENCH_PACKAGES=(
-  iproute2=ip procps=sysctl curl=curl git=git wget=wget openssl=openssl nginx-light=nginx unbound=unbound nodejs=node
+  iproute2=ip nftables=nft conntrack=conntrack procps=sysctl curl=curl git=git wget=wget openssl=openssl nginx-light=nginx unbound=unbound nodejs=node
   node-undici=/usr/share/nodejs/undici python3-venv=python3 bind9-dnsutils=delv knot-dnsutils=kdig ldnsutils=drill nsd=nsd
   dnsmasq-base=dnsmasq dnsperf=dnsperf iodine=iodined dns2tcp=dns2tcpd musl-tools=musl-gcc golang-go=go
 )

@@ -39,10 +39,12 @@ import Testing
         "SystemPackage",
         "Logging", "Glibc", "Dispatch", "Synchronization",
       ]),
+    Target(name: "Firewall", imports: ["Addressing", "CNetfilter", "Glibc", "Synchronization"]),
     Target(
       name: "exitgate",
       imports: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Control", "CLinux",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
+        "CLinux",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

@@ -8,6 +8,7 @@ import Testing
   /// that is linked with the standard library inside loads fewer.
   static let libraries: Set<String> = [
     "libyaml-0.so.2", "libpsl.so.5", "libidn2.so.0", "libunistring.so.2",
+    "libnftnl.so.11", "libmnl.so.0",
     "libswiftCore.so", "libswiftSwiftOnoneSupport.so", "libswift_Concurrency.so",
     "libswiftSynchronization.so",
     "libswift_StringProcessing.so", "libswift_RegexParser.so", "libswift_Builtin_float.so",

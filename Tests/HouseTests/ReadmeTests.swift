@@ -8,7 +8,7 @@ import Testing
   func targets() throws {
     let manifest = try House.text("Package.swift")
     let declared = manifest.matches(of: /\.(?:target|executableTarget|systemLibrary)\(\s*name: "([^"]+)"/)
-      .map { String($0.1) }.filter { !["CYAML", "CPSL", "CIDN2"].contains($0) }
+      .map { String($0.1) }.filter { !["CYAML", "CPSL", "CIDN2", "CNetfilter"].contains($0) }
     let readme = try House.text("README.md")
     let rows = readme.matches(of: /(?m)^\| `([A-Za-z]+)` \|/).map { String($0.1) }
     #expect(Set(rows).isSuperset(of: declared), "missing: \(Set(declared).subtracting(rows))")
@@ -38,7 +38,8 @@ import Testing
   /// The modules that a cell of the column speaks of.
   private static func modules(_ cell: String, above: Set<String>) -> Set<String> {
     let names = [
-      "libyaml": "CYAML", "libpsl": "CPSL", "libidn2": "CIDN2", "libc": "Glibc", "swift-crypto": "Crypto",
+      "libyaml": "CYAML", "libpsl": "CPSL", "libidn2": "CIDN2", "libc": "Glibc",
+      "libnftnl": "CNetfilter", "libmnl": "CNetfilter", "swift-crypto": "Crypto",
       "swift-log": "Logging", "swift-argument-parser": "ArgumentParser",
     ]
     var result: Set<String> = []

@@ -1,0 +1,200 @@
+import Addressing
+
+/// Addresses that no static grant reaches, whatever its prefix.
+public struct AddressFloor: Hashable, Sendable {
+  /// Never reached: metadata services, loopback, link-local, multicast, …
+  public var always4: [IPPrefix]
+  public var always6: [IPPrefix]
+  /// Reached only by a grant with `allowsPrivate`.
+  public var private4: [IPPrefix]
+  public var private6: [IPPrefix]
+
+  public init(always4: [IPPrefix], always6: [IPPrefix], private4: [IPPrefix], private6: [IPPrefix]) {
+    self.always4 = always4
+    self.always6 = always6
+    self.private4 = private4
+    self.private6 = private6
+  }
+}
+
+/// What a rule of `protocol: udp` whose destination is a block of addresses
+/// means in the kernel. The first grant that matches decides.
+public struct UDPGrant: Hashable, Sendable {
+  public var prefix: IPPrefix
+  public var ports: ClosedRange<UInt16>
+  public var verdict: Verdict
+  /// Whether the private ranges within `prefix` count too.
+  public var allowsPrivate: Bool
+
+  public enum Verdict: Hashable, Sendable {
+    /// Let the flow go and mark it with the rule's number, which is at least 2.
+    case allow(mark: UInt32)
+    case deny
+  }
+
+  public init(_ prefix: IPPrefix, ports: ClosedRange<UInt16>, _ verdict: Verdict, allowsPrivate: Bool = false)
+  {
+    self.prefix = prefix
+    self.ports = ports
+    self.verdict = verdict
+    self.allowsPrivate = allowsPrivate
+  }
+}
+
+/// What both tables are made of: sets and chains that stand for the policy.
+public struct Grants: Hashable, Sendable {
+  /// The numbers of the rules still granted, beside 1, the gate's own flows.
+  public var liveMarks: [UInt32]
+  public var udp: [UDPGrant]
+  public var floor: AddressFloor
+
+  public init(liveMarks: [UInt32] = [], udp: [UDPGrant] = [], floor: AddressFloor) {
+    self.liveMarks = liveMarks
+    self.udp = udp
+    self.floor = floor
+  }
+
+  /// The connection mark of the gate's own flows.
+  public static let ownMark: UInt32 = 1
+
+  /// Marks of rules still granted: a flow goes on only while its mark is in.
+  public static let live = NFSet("live", key: [.mark])
+  /// Learned addresses: `address . protocol . port : mark`, each with a timeout.
+  public static let raw4 = NFSet(
+    "raw4", key: [.ipv4Address, .inetProtocol, .inetService], data: .mark, hasTimeout: true, size: 65536)
+  public static let raw6 = NFSet(
+    "raw6", key: [.ipv6Address, .inetProtocol, .inetService], data: .mark, hasTimeout: true, size: 65536)
+
+  /// The set and the element by which an address that was learned from a DNS
+  /// answer becomes reachable.
+  ///
+  /// - Parameters:
+  ///   - protocol: An IP protocol number; 17 is UDP.
+  ///   - timeout: From now on, also for an address that was learned before.
+  public static func learned(
+    _ address: IPAddress, protocol: UInt8 = 17, port: UInt16, mark: UInt32, timeout: Duration
+  ) -> (set: NFSet, element: Element) {
+    let key: [Datum] = [.address(address), .number(UInt32(`protocol`)), .port(port)]
+    return (address.isV4 ? raw4 : raw6, Element(key, data: .number(mark), timeout: timeout))
+  }
+
+  /// An element of `live`.
+  public static func liveElement(_ mark: UInt32) -> Element { Element([.number(mark)]) }
+}
+
+extension Grants {
+  var sets: [NFSet] {
+    var live = Self.live
+    live.elements = ([Self.ownMark] + liveMarks.filter { $0 != Self.ownMark }).map(Self.liveElement)
+    return [
+      live, Self.raw4, Self.raw6,
+      .blocks("floor4", .ipv4Address, floor.always4), .blocks("floor6", .ipv6Address, floor.always6),
+      .blocks("private4", .ipv4Address, floor.private4), .blocks("private6", .ipv6Address, floor.private6),
+    ]
+  }
+
+  static let rawKey4: [Field] = [.ipDestination, .l4proto, .anyDestinationPort]
+  static let rawKey6: [Field] = [.ip6Destination, .l4proto, .anyDestinationPort]
+
+  /// New flows that a rule grants: they get its mark, all others go on.
+  static let newFlowRules = [
+    Rule(.state([.new]), .mapConnectionMark(rawKey4, map: raw4.name), .accept),
+    Rule(.state([.new]), .mapConnectionMark(rawKey6, map: raw6.name), .accept),
+    Rule(.state([.new]), .compare(.l4proto, .udp), .jump("udp_grants")),
+  ]
+
+  /// The static grants. It returns for what none of them names.
+  var udpChain: Chain {
+    Chain(
+      "udp_grants",
+      rules: [
+        Rule(.lookup([.ipDestination], set: "floor4"), .return),
+        Rule(.lookup([.ip6Destination], set: "floor6"), .return),
+      ] + udp.map(\.rule))
+  }
+}
+
+extension UDPGrant {
+  fileprivate var rule: Rule {
+    let isV4 = prefix.address.isV4
+    let field: Field = isV4 ? .ipDestination : .ip6Destination
+    // A block of everything is the whole family: there are no bits to compare.
+    var expressions: [Expression] = [
+      prefix.length == 0 ? .compare(.nfproto, isV4 ? .ipv4 : .ipv6) : .compare(field, .prefix(prefix)),
+      .compare(.udpDestinationPort, .ports(ports)),
+    ]
+    switch verdict {
+    case .deny: expressions.append(.goto("deny"))
+    case .allow(let mark):
+      if !allowsPrivate {
+        expressions.append(.lookup([field], set: isV4 ? "private4" : "private6", .notEqual))
+      }
+      expressions += [.setConnectionMark(mark), .accept]
+    }
+    return Rule(expressions)
+  }
+}
+
+/// Chains and rules that both tables share.
+enum Common {
+  /// The comment of the rule that counts what was denied.
+  static let denied = "denied"
+
+  /// Logs a sample, counts all, and refuses so that the client knows at once.
+  static func deny(logGroup: UInt16) -> Chain {
+    Chain(
+      "deny",
+      rules: [
+        Rule(.limit(perSecond: 20, burst: 50), .log(group: logGroup, snaplen: 128, prefix: "exitgate:deny")),
+        Rule(.counter, comment: denied),
+        Rule(.compare(.l4proto, .tcp), .rejectReset),
+        Rule(.rejectProhibited),
+      ])
+  }
+
+  /// Packets that are no flow's, and those that would begin one in the middle.
+  static let oddities = [
+    Rule(.state([.invalid]), .drop),
+    Rule(.hasRoutingHeader, .drop),
+    Rule(.state([.new]), .notSYN, .drop),
+  ]
+
+  static let neighborSolicit = Datum.named(135, "nd-neighbor-solicit")
+  static let neighborAdvert = Datum.named(136, "nd-neighbor-advert")
+  static let routerSolicit = Datum.named(133, "nd-router-solicit")
+  static let routerAdvert = Datum.named(134, "nd-router-advert")
+
+  /// Neighbour discovery of `types`, from this link only.
+  ///
+  /// - Source: RFC 4861 §7.1: a hop limit other than 255 crossed a router.
+  static func neighborDiscovery(_ types: [Datum]) -> Rule {
+    Rule(.oneOf(.icmpv6Type, types), .compare(.ip6HopLimit, .number(255)), .accept)
+  }
+
+  /// - Source: RFC 3810 §5, RFC 2710 §3: sent with hop limit 1.
+  static let multicastReports = Rule(
+    .oneOf(
+      .icmpv6Type,
+      [
+        .named(143, "mld2-listener-report"), .named(131, "mld-listener-report"),
+        .named(132, "mld-listener-done"),
+      ]), .compare(.ip6HopLimit, .number(1)), .accept)
+
+  /// Errors about flows there are. Nothing else that is only related gets by:
+  /// a connection that a helper expects is the agent's to choose.
+  ///
+  /// - Source: RFC 792, RFC 4443 §3.
+  static func relatedErrors(_ more: Expression...) -> [Rule] {
+    let errors4: [Datum] = [
+      .named(3, "destination-unreachable"), .named(11, "time-exceeded"), .named(12, "parameter-problem"),
+    ]
+    let errors6: [Datum] = [
+      .named(1, "destination-unreachable"), .named(2, "packet-too-big"), .named(3, "time-exceeded"),
+      .named(4, "parameter-problem"),
+    ]
+    return [
+      Rule(more + [.oneOf(.icmpType, errors4), .state([.related]), .accept]),
+      Rule(more + [.oneOf(.icmpv6Type, errors6), .state([.related]), .accept]),
+    ]
+  }
+}
