@@ -7,7 +7,7 @@ public struct NetfilterError: Error, Hashable, CustomStringConvertible {
   public var problem: Problem
 
   public enum Problem: Hashable, Sendable {
-    /// The table belongs to a process that is alive (its socket holds it).
+    /// The table, or the log group, belongs to a process that is alive: its socket holds it.
     case ownedByAnother
     /// CAP_NET_ADMIN is missing in the user namespace of the network namespace.
     case notPermitted
@@ -19,6 +19,8 @@ public struct NetfilterError: Error, Hashable, CustomStringConvertible {
     case overrun
     /// No answer came.
     case noAnswer
+    /// The tables changed while they were read, again and again.
+    case disturbed
     /// A value does not fit its place, such as an IPv6 address in a set of IPv4.
     case invalidValue
     /// Any other error, as errno(3) numbers it.
@@ -51,12 +53,13 @@ extension NetfilterError.Problem {
   /// What happened.
   var cause: String {
     switch self {
-    case .ownedByAnother: "a running process owns the table"
+    case .ownedByAnother: "a running process owns it"
     case .notPermitted: "CAP_NET_ADMIN is missing"
     case .absent: "there is no such object"
     case .unsupported: "this kernel does not support it"
     case .overrun: "the netlink socket's buffer overflowed"
     case .noAnswer: "the kernel did not answer"
+    case .disturbed: "the tables kept changing while they were read"
     case .invalidValue: "a value does not fit its type"
     case .other(let code): String(cString: strerror(code))
     }
@@ -65,12 +68,12 @@ extension NetfilterError.Problem {
   /// The way out.
   var remedy: String {
     switch self {
-    case .ownedByAnother: "Stop that process first; only then can its table be changed or removed"
+    case .ownedByAnother: "Stop that process first; nobody else can change or remove what it owns"
     case .notPermitted: "Run as root, or give the container the NET_ADMIN capability"
     case .absent: "Somebody removed it, or it was never made; install the table anew"
     case .unsupported: "Use a newer kernel, or one built with this part of nf_tables"
     case .overrun: "Try again; raise net.core.rmem_max if it happens often"
-    case .noAnswer: "Try again"
+    case .noAnswer, .disturbed: "Try again"
     case .invalidValue: "Correct the value"
     case .other: "See the kernel log"
     }

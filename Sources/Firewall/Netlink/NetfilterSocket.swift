@@ -19,7 +19,7 @@ public enum Ownership: Hashable, Sendable {
 /// Not thread-safe, and no call waits for anything but the kernel's answer,
 /// which comes within the system call.
 public final class NetfilterSocket {
-  private let netlink: Netlink
+  let netlink: Netlink
   /// What was last installed, by name: what a refill has to take away.
   private var installed: [TableName: Table] = [:]
 
@@ -112,11 +112,6 @@ public final class NetfilterSocket {
     batch.deleteTable(table)
     try netlink.commit(batch)
     installed[table] = nil
-  }
-
-  /// Reads through the same socket; see `TableReader`.
-  func reading<Value>(_ body: (Netlink) throws(NetfilterError) -> Value) throws(NetfilterError) -> Value {
-    try body(netlink)
   }
 }
 

@@ -94,6 +94,15 @@ final class Netlink {
     return .messages
   }
 
+  /// Reads without waiting until nothing is there, at most some times.
+  func receiveAll(_ body: (UnsafePointer<nlmsghdr>) -> Void) -> Reception {
+    for _ in 0..<64 {
+      let reception = receive(waiting: false, body)
+      guard case .messages = reception else { return reception }
+    }
+    return .messages
+  }
+
   /// Throws away what an earlier request left behind.
   func drain() {
     while case .messages = receive(waiting: false, { _ in }) {}
@@ -107,6 +116,13 @@ extension UnsafePointer<nlmsghdr> {
   /// The errno of an error message, 0 for an acknowledgement; nil for any other message.
   var error: Int32? {
     guard type == NLMSG_ERROR, pointee.nlmsg_len >= 20 else { return nil }
+    return -UnsafeRawPointer(self).loadUnaligned(fromByteOffset: 16, as: Int32.self)
+  }
+
+  /// How a request ended, as an errno; nil while it goes on.
+  var result: Int32? {
+    guard type == NLMSG_DONE else { return error }
+    guard pointee.nlmsg_len >= 20 else { return 0 }
     return -UnsafeRawPointer(self).loadUnaligned(fromByteOffset: 16, as: Int32.self)
   }
 
@@ -143,8 +159,8 @@ extension Netlink {
 
   /// Sends one request and hands on what it is answered, up to its end or acknowledgement.
   ///
-  /// - Throws: What the kernel answered; `.other(EINTR)` when a dump was
-  ///   disturbed by a change and has to be asked for again.
+  /// - Throws: What the kernel answered; `disturbed` when the tables changed
+  ///   during a dump, which has to be asked for again then.
   func request(
     _ bytes: [UInt8], sequence: UInt32, _ operation: String, _ body: (UnsafePointer<nlmsghdr>) -> Void
   ) throws(NetfilterError) {
@@ -156,13 +172,8 @@ extension Netlink {
       let reception = receive { message in
         guard message.sequence == sequence else { return }
         if Int32(message.pointee.nlmsg_flags) & NLM_F_DUMP_INTR != 0 { wasDisturbed = true }
-        if let code = message.error {
-          result = code
-        } else if message.type == NLMSG_DONE {
-          result = 0
-        } else {
-          body(message)
-        }
+        result = message.result
+        if result == nil { body(message) }
       }
       switch reception {
       case .messages: continue
@@ -170,8 +181,8 @@ extension Netlink {
       case .failed(let code): throw NetfilterError(operation, errno: code)
       }
     }
-    if let result, result != 0 { throw NetfilterError(operation, errno: result, inBatch: result == EACCES) }
-    if wasDisturbed { throw NetfilterError(operation, .other(EINTR)) }
+    if let result, result != 0 { throw NetfilterError(operation, errno: result) }
+    if wasDisturbed { throw NetfilterError(operation, .disturbed) }
   }
 }
 

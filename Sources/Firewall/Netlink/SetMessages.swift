@@ -7,6 +7,7 @@ struct KernelElement {
   var key: [UInt8]
   var data: [UInt8]?
   var timeout: UInt64?
+  var expiration: UInt64?
   /// The first key behind an interval.
   var endsInterval = false
   /// The interval reaches to the highest key, so that no element ends it.
@@ -42,7 +43,11 @@ extension NFSet {
         throw NetfilterError("write an element of \(name)", .invalidValue)
       }
       let value = element.data.flatMap { data?.encode($0) }
-      result.append(KernelElement(key: key, data: value, timeout: element.timeout?.milliseconds))
+      let expiration = element.remaining ?? element.timeout
+      result.append(
+        KernelElement(
+          key: key, data: value, timeout: element.timeout?.milliseconds, expiration: expiration?.milliseconds)
+      )
     }
     return result
   }
@@ -200,10 +205,10 @@ extension KernelElement {
       let note = userData(1, hostOrder(1))
       nftnl_set_elem_set(element, attribute(NFTNL_SET_ELEM_USERDATA), note, UInt32(note.count))
     }
-    if let timeout {
+    if let timeout, let expiration {
       // Without an expiration the kernel keeps the time that a present element had left.
       nftnl_set_elem_set_u64(element, attribute(NFTNL_SET_ELEM_TIMEOUT), timeout)
-      nftnl_set_elem_set_u64(element, attribute(NFTNL_SET_ELEM_EXPIRATION), timeout)
+      nftnl_set_elem_set_u64(element, attribute(NFTNL_SET_ELEM_EXPIRATION), expiration)
     }
     return element
   }

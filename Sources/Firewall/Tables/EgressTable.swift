@@ -13,7 +13,8 @@
 /// filter and a container without CAP_NET_RAW close both.
 public struct EgressTable: Hashable, Sendable {
   public var name: TableName
-  /// The devices that lead out. Each must exist when the table is installed.
+  /// The devices that lead out. Before Linux 6.16 each must exist when the
+  /// table is installed; later kernels also take one that comes later.
   public var devices: [String]
 
   public init(name: TableName = TableName(.netdev, "exitgate"), devices: [String]) {

@@ -51,6 +51,8 @@ public struct Element: Hashable, Sendable {
   /// How long it stays from now on; nil for ever. Adding an element that is
   /// there already starts its time anew.
   public var timeout: Duration?
+  /// What is left of the timeout when it is added; nil for all of it.
+  var remaining: Duration?
 
   public init(_ key: [Datum], data: Datum? = nil, timeout: Duration? = nil) {
     self.key = key
