@@ -15,21 +15,27 @@ struct CommandFailed: Error {
   var command: [String], outcome: Outcome
 }
 
-/// A network namespace of its own, held by a sleeping process.
+/// A network namespace of its own, held by a process that waits for the end of
+/// its standard input: it ends with the tests, however they end.
 ///
 /// `@unchecked Sendable`: nothing changes after `init`; the process is only ended, in `deinit`.
 final class Namespace: @unchecked Sendable {
   private let holder = Process()
+  private let life: Channel
   let pid: Int32
 
   init() throws {
-    let pipe = Pipe()
+    let pipe = try Channel()
+    life = try Channel()
     holder.executableURL = URL(filePath: "/usr/bin/unshare")
-    holder.arguments = ["--net", "sh", "-c", "ip link set lo up; echo made; exec sleep 600"]
-    holder.standardOutput = pipe
+    holder.arguments = ["--net", "sh", "-c", "ip link set lo up; echo made; exec cat"]
+    holder.standardInput = life.reading
+    holder.standardOutput = pipe.writing
+    holder.standardError = FileHandle.nullDevice
     try holder.run()
+    for end in [life.reading, pipe.writing] { try end.close() }
     pid = holder.processIdentifier
-    let line = pipe.fileHandleForReading.availableData
+    let line = pipe.reading.availableData
     try #require(String(decoding: line, as: UTF8.self) == "made\n")
   }
 
@@ -80,25 +86,41 @@ private func joinNetwork(of pid: Int32) throws {
   try #require(descriptor >= 0 && setns(descriptor, 0x4000_0000) == 0)
 }
 
+/// A pipe that no child inherits but the one it is given to: tests run side by
+/// side, and a stranger that holds an end would keep the other from ending.
+struct Channel {
+  let reading: FileHandle, writing: FileHandle
+
+  init() throws {
+    typealias MakePipe = @convention(c) (UnsafeMutablePointer<Int32>, Int32) -> Int32
+    let pipe2 = unsafeBitCast(try #require(dlsym(nil, "pipe2")), to: MakePipe.self)
+    var ends: [Int32] = [-1, -1]
+    try #require(pipe2(&ends, O_CLOEXEC) == 0)
+    reading = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
+    writing = FileHandle(fileDescriptor: ends[1], closeOnDealloc: true)
+  }
+}
+
 /// Runs a program to its end.
 func execute(_ command: [String], input: String) throws -> Outcome {
   let process = Process()
-  let stdin = Pipe(), stdout = Pipe(), stderr = Pipe()
+  let (stdin, stdout, stderr) = try (Channel(), Channel(), Channel())
   process.executableURL = URL(filePath: command[0])
   process.arguments = Array(command.dropFirst())
-  process.standardInput = stdin
-  process.standardOutput = stdout
-  process.standardError = stderr
+  process.standardInput = stdin.reading
+  process.standardOutput = stdout.writing
+  process.standardError = stderr.writing
   try process.run()
+  for end in [stdin.reading, stdout.writing, stderr.writing] { try end.close() }
   let errors = Box(Data())
   let drained = DispatchSemaphore(value: 0)
   Thread {
-    errors.value = stderr.fileHandleForReading.readDataToEndOfFile()
+    errors.value = stderr.reading.readDataToEndOfFile()
     drained.signal()
   }.start()
-  stdin.fileHandleForWriting.write(Data(input.utf8))
-  try stdin.fileHandleForWriting.close()
-  let output = stdout.fileHandleForReading.readDataToEndOfFile()
+  stdin.writing.write(Data(input.utf8))
+  try stdin.writing.close()
+  let output = stdout.reading.readDataToEndOfFile()
   drained.wait()
   process.waitUntilExit()
   return Outcome(

@@ -31,21 +31,23 @@ enum Traffic {
 /// `@unchecked Sendable`: used from the thread of one test only.
 final class Running: @unchecked Sendable {
   private let process = Process()
-  private let stdin = Pipe(), stdout = Pipe()
+  private let stdin: Channel, stdout: Channel
 
   init(_ space: Namespace, _ command: [String]) throws {
+    (stdin, stdout) = try (Channel(), Channel())
     process.executableURL = URL(filePath: "/usr/bin/nsenter")
     process.arguments = ["--net=/proc/\(space.pid)/ns/net"] + command
-    process.standardInput = stdin
-    process.standardOutput = stdout
+    process.standardInput = stdin.reading
+    process.standardOutput = stdout.writing
     try process.run()
+    for end in [stdin.reading, stdout.writing] { try end.close() }
     try #require(readLine() == "ready")
   }
 
   /// Reads up to the end of a line, byte by byte: what follows is `finish`'s.
   private func readLine() -> String {
     var bytes: [UInt8] = []
-    while let byte = try? stdout.fileHandleForReading.read(upToCount: 1)?.first, byte != 10 {
+    while let byte = try? stdout.reading.read(upToCount: 1)?.first, byte != 10 {
       bytes.append(byte)
     }
     return String(decoding: bytes, as: UTF8.self)
@@ -53,8 +55,8 @@ final class Running: @unchecked Sendable {
 
   /// Ends it and gives what else it wrote, by line.
   func finish() throws -> [String] {
-    try stdin.fileHandleForWriting.close()
-    let output = stdout.fileHandleForReading.readDataToEndOfFile()
+    try stdin.writing.close()
+    let output = stdout.reading.readDataToEndOfFile()
     process.waitUntilExit()
     return String(decoding: output, as: UTF8.self).split(separator: "\n").map(String.init)
   }
@@ -243,7 +245,7 @@ extension Scripts {
 extension Running {
   /// Writes a line and reads the next one.
   func ask(_ line: String) -> String {
-    stdin.fileHandleForWriting.write(Data("\(line)\n".utf8))
+    stdin.writing.write(Data("\(line)\n".utf8))
     return readLine()
   }
 }

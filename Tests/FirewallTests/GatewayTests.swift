@@ -1,0 +1,148 @@
+import Addressing
+import Foundation
+import Testing
+
+@testable import Firewall
+
+/// The gateway's table with real packets: two agents and a stranger, each
+/// behind a cable of its own, and the world behind another.
+@Suite(.enabled(if: mayMakeNamespaces, "needs root and nft(8)")) struct GatewayTests {
+  private let gateway: Namespace, agent: Namespace, other: Namespace, stranger: Namespace, world: Namespace
+  private let name = TableName(.inet, "exitgate")
+
+  init() throws {
+    (gateway, agent, other, stranger, world) = try (
+      Namespace(), Namespace(), Namespace(), Namespace(), Namespace()
+    )
+    for (space, device, net) in [
+      (agent, "a0", 66), (other, "a1", 67), (stranger, "x0", 68), (world, "u0", 1),
+    ] {
+      try Traffic.join(gateway, device, space, "e0", net: net)
+      try space.run("ip", "route", "add", "default", "via", "11.\(net).0.1")
+      try space.run("ip", "-6", "route", "add", "default", "via", "2001:470:\(net)::1")
+      for target in ["11.\(net).0.1", "2001:470:\(net)::1"] { try space.run("ping", "-c1", "-w5", target) }
+    }
+    try gateway.run(
+      "sh", "-ec",
+      """
+      echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+      for family in -4 -6; do
+        ip $family rule add fwmark \(GatewayTable.captureMark) lookup 100
+        ip $family route add local default dev lo table 100
+      done
+      """)
+  }
+
+  private static func table() throws -> Table {
+    let everything4 = IPPrefix.everything(isV4: true), everything6 = IPPrefix.everything(isV4: false)
+    let grants = Grants(
+      liveMarks: [3, 4, 7],
+      udp: [
+        UDPGrant(everything4, ports: 9000...9000, .allow(mark: 3)),
+        UDPGrant(everything6, ports: 9000...9000, .allow(mark: 4)),
+      ], floor: Samples.floor)
+    let gate = { (net: UInt32) in
+      [
+        IPAddress.v4(0x0b00_0001 | net << 16),
+        .v6(high: 0x2001_0470_0000_0000 | UInt64(net == 66 ? 0x66 : 0x67) << 16, low: 1),
+      ]
+    }
+    return GatewayTable(
+      interfaces: [.init("a0", addresses: gate(66)), .init("a1", addresses: gate(67))],
+      transparentPort: 15001,
+      dnsPort: 15353, proxyPort: 3128, grants: grants, logGroup: 5
+    ).table
+  }
+
+  private func claim() throws -> Box<NetfilterSocket> {
+    try gateway.enter {
+      let socket = try NetfilterSocket()
+      try socket.claim([try Self.table()])
+      return Box(socket)
+    }
+  }
+
+  private func send(from space: Namespace, _ probes: (String, Int, String)...) throws {
+    let arguments = probes.flatMap { [$0.0, "\($0.1)", $0.2] }
+    _ = try execute(
+      ["/usr/bin/nsenter", "--net=/proc/\(space.pid)/ns/net", "/usr/bin/python3", "-c", Scripts.send]
+        + arguments,
+      input: "")
+  }
+
+  @Test("granted datagrams are forwarded under the gateway's address; nothing else crosses, from nobody")
+  func forwarding() throws {
+    let exchange: () throws -> [String] = {
+      let receiver = try Traffic.start(world, Scripts.receive, "9000", "9300", "53")
+      let beside = try Traffic.start(other, Scripts.receive, "9000")
+      let local = try Traffic.start(gateway, Scripts.receive, "7777", "9000")
+      try send(
+        from: agent, ("11.1.0.2", 9000, "granted"), ("2001:470:1::2", 9000, "granted"),
+        ("11.1.0.2", 9300, "no-rule"),
+        ("2001:470:1::2", 9300, "no-rule"), ("11.1.0.2", 53, "dns"), ("11.67.0.2", 9000, "agent-to-agent"),
+        ("2001:470:67::2", 9000, "agent-to-agent"), ("11.66.0.1", 7777, "service"),
+        ("11.1.0.1", 7777, "service"),
+        ("11.66.0.1", 9000, "granted-service"), ("2001:470:66::1", 7777, "service"))
+      try send(from: stranger, ("11.1.0.2", 9000, "stranger"), ("2001:470:1::2", 9000, "stranger"))
+      try agent.run("/usr/bin/python3", "-c", Scripts.forge, "11.67.0.2", "11.1.0.2", "9000", "forged")
+      try agent.run("/usr/bin/python3", "-c", Scripts.oddities, "11.1.0.2")
+      return try [receiver, beside, local].flatMap { try $0.finish() }.sorted()
+    }
+    let before = try exchange()
+    #expect(before.count == 14, "the control, without the table: \(before)")
+    let owner = try claim()
+    let after = try exchange()
+    #expect(after == ["11.1.0.1 9000 granted", "2001:470:1::1 9000 granted"], "\(after)")
+    let counters = try gateway.enter { try owner.value.counters(in: name) }
+    #expect(counters.first { $0.comment == "spoofed" }?.packets == 1)
+    #expect(counters.first { $0.comment == "denied" }.map { $0.packets > 5 } == true)
+    #expect(counters.first { $0.comment == "not forwarded" }.map { $0.packets >= 2 } == true)
+  }
+
+  @Test("a granted flow is answered, until its rule is revoked: then neither direction passes")
+  func revoke() throws {
+    let owner = try claim()
+    for (target, mark) in [("11.1.0.2", UInt32(3)), ("2001:470:1::2", 4)] {
+      let receiver = try Traffic.start(world, Scripts.receive, "9000")
+      let client = try Traffic.start(agent, Scripts.talk, target, "9000")
+      #expect(client.ask("one") == "answer one")
+      #expect(client.ask("two") == "answer two")
+      try gateway.enter { try owner.value.delete([Grants.liveElement(mark)], of: Grants.live, in: name) }
+      #expect(client.ask("three").hasPrefix("none"))
+      _ = try client.finish()
+      #expect(try receiver.finish().map { $0.split(separator: " ").last } == ["one", "two"])
+    }
+  }
+
+  @Test("all TCP and all DNS is captured with its destination, also what is aimed at the gateway itself")
+  func capture() throws {
+    let owner = try claim()
+    let gate = try Traffic.start(
+      gateway, Scripts.capture, "127.0.0.1", "15001", "::1", "15001", "127.0.0.1", "15353", "::1", "15353",
+      "11.66.0.1", "3128", "11.66.0.1", "22")
+    let ends = try agent.run(
+      "/usr/bin/python3", "-c", Scripts.connect, "11.1.0.2", "443", "2001:470:1::2", "8443", "11.66.0.1",
+      "22",
+      "11.66.0.1", "3128", "11.1.0.2", "53")
+    #expect(
+      ends.output.split(separator: "\n") == ["connected", "connected", "connected", "connected", "connected"])
+    try send(from: agent, ("11.1.0.2", 53, "q"), ("2001:470:1::2", 53, "q"), ("11.66.0.1", 53, "q"))
+    let seen = try gate.finish().sorted()
+    #expect(
+      seen == [
+        "tcp 11.1.0.2 443", "tcp 11.1.0.2 53", "tcp 11.66.0.1 22", "tcp 11.66.0.1 3128",
+        "tcp 2001:470:1::2 8443",
+        "udp 11.1.0.2 53", "udp 11.66.0.1 53", "udp 2001:470:1::2 53",
+      ])
+    withExtendedLifetime(owner) {}
+  }
+
+  @Test("where no listener answers, a connection is refused at once")
+  func refused() throws {
+    let owner = try claim()
+    let ends = try agent.run(
+      "/usr/bin/python3", "-c", Scripts.connect, "11.1.0.2", "443", "2001:470:1::2", "443")
+    #expect(ends.output.split(separator: "\n") == ["ConnectionRefusedError", "ConnectionRefusedError"])
+    withExtendedLifetime(owner) {}
+  }
+}
