@@ -1,6 +1,9 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <limits.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 #include <linux/sockios.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -89,6 +92,22 @@ int linux_set_flag(int fd, int level, int option)
 {
   int one = 1;
   return setsockopt(fd, level, option, &one, sizeof one);
+}
+
+int linux_set_transparent(int fd, int family)
+{
+  return family == AF_INET6 ? linux_set_flag(fd, SOL_IPV6, IPV6_TRANSPARENT) : linux_set_flag(fd, SOL_IP, IP_TRANSPARENT);
+}
+
+int linux_bind_to_device(int fd, const char *name, socklen_t length)
+{
+  return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, length);
+}
+
+int linux_original_destination(int fd, int family, struct sockaddr *address, socklen_t *length)
+{
+  return family == AF_INET6 ? getsockopt(fd, SOL_IPV6, IP6T_SO_ORIGINAL_DST, address, length)
+                            : getsockopt(fd, SOL_IP, SO_ORIGINAL_DST, address, length);
 }
 
 int linux_get_descriptor_limit(uint64_t *soft, uint64_t *hard)

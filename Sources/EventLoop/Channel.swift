@@ -269,6 +269,15 @@ extension Channel {
   /// The socket's own address; nil for a Unix socket. Costs getsockname(2).
   public var localEndpoint: Endpoint? { askedEndpoint(getsockname) }
 
+  /// Where the client connected to before NAT led it here; the socket's own
+  /// address where it was led nowhere. Nil where connection tracking does not know it.
+  ///
+  /// - Source: `getorigdst` of the kernel's net/netfilter/nf_conntrack_proto.c.
+  public var originalDestination: Endpoint? {
+    let family = state.contains(.peerIsV6) ? AF_INET6 : AF_INET
+    return askedEndpoint { linux_original_destination($0, family, $1, $2) }
+  }
+
   private func askedEndpoint(
     _ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
   ) -> Endpoint? {

@@ -130,21 +130,25 @@ public final class BoundDatagramSocket: Sendable {
   /// The address and port it is bound to.
   public let endpoint: Endpoint
 
-  /// Binds. Where the address is unspecified, each answer leaves by the address
-  /// that the question came to.
+  /// Binds. Where the address is unspecified or the scope transparent, each
+  /// answer leaves by the address that the question came to.
   ///
   /// - Throws: `ListenError`.
-  public init(_ endpoint: Endpoint) throws(ListenError) {
+  public init(_ endpoint: Endpoint, scope: ListenScope = .plain) throws(ListenError) {
     let address = SocketAddress(endpoint), place = BindAddress.tcp(endpoint)
     let fd = linux_datagram_socket(address.family)
     guard fd >= 0 else { throw ListenError(place, lastError()) }
     if address.family == AF_INET6 { _ = linux_set_flag(fd, Int32(IPPROTO_IPV6), Int32(IPV6_V6ONLY)) }
-    guard address.withPointer({ Glibc.bind(fd, $0, $1) }) == 0 else {
-      let error = ListenError(place, lastError())
+    do throws(ListenError) {
+      try scope.apply(to: fd, address.family, of: place)
+      guard address.withPointer({ Glibc.bind(fd, $0, $1) }) == 0 else {
+        throw ListenError(place, lastError())
+      }
+    } catch {
       _ = Glibc.close(fd)
       throw error
     }
-    if endpoint.address.addressClass == .unspecified {
+    if scope.isTransparent || endpoint.address.addressClass == .unspecified {
       let isV4 = address.family == AF_INET
       _ = linux_set_flag(
         fd, Int32(isV4 ? Int(IPPROTO_IP) : Int(IPPROTO_IPV6)), isV4 ? IP_PKTINFO : IPV6_RECVPKTINFO)

@@ -51,14 +51,16 @@ public final class Listener: Sendable {
   ///
   /// A socket file that nobody listens on any more is replaced.
   ///
-  /// - Parameter clientSpeaksFirst: Accept a TCP connection when its first bytes
-  ///   have come, or after some seconds without (TCP_DEFER_ACCEPT, tcp(7)). The
-  ///   first read then finds them, which saves a registration and a turn (a third
-  ///   of the processor time of a denial). Wrong for protocols in which the server greets.
+  /// - Parameters:
+  ///   - clientSpeaksFirst: Accept a TCP connection when its first bytes
+  ///     have come, or after some seconds without (TCP_DEFER_ACCEPT, tcp(7)). The
+  ///     first read then finds them, which saves a registration and a turn (a third
+  ///     of the processor time of a denial). Wrong for protocols in which the server greets.
+  ///   - scope: What it takes; of no meaning for a Unix socket.
   public static func bind(
-    _ address: BindAddress, clientSpeaksFirst: Bool = false
+    _ address: BindAddress, clientSpeaksFirst: Bool = false, scope: ListenScope = .plain
   ) throws(ListenError) -> Listener {
-    let socket = try ListeningSocket(binding: address)
+    let socket = try ListeningSocket(binding: address, scope: scope)
     if clientSpeaksFirst { socket.deferAccept() }
     return Listener(socket)
   }
@@ -125,7 +127,7 @@ final class ListeningSocket: Sendable {
     isTCP = linux_socket_protocol(fd) == Int32(IPPROTO_TCP)
   }
 
-  convenience init(binding address: BindAddress) throws(ListenError) {
+  convenience init(binding address: BindAddress, scope: ListenScope = .plain) throws(ListenError) {
     let socketAddress = try address.socketAddress
     let fd = linux_stream_socket(socketAddress.family)
     guard fd >= 0 else { throw ListenError(address, lastError()) }
@@ -134,6 +136,7 @@ final class ListeningSocket: Sendable {
       try bindUnix(address, socketAddress, path, mode)
     } else {
       setTCPOptions(socketAddress.family)
+      try scope.apply(to: fd, socketAddress.family, of: address)
       try check(socketAddress.withPointer { Glibc.bind(fd, $0, $1) }, address)
     }
     try check(listen(fd, Self.backlog), address)

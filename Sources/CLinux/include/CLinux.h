@@ -60,6 +60,15 @@ int linux_linger_zero(int fd);
 /// setsockopt(2) with the value 1.
 int linux_set_flag(int fd, int level, int option);
 
+/// setsockopt(2) IP_TRANSPARENT or IPV6_TRANSPARENT: the socket may have addresses that are not this host's.
+int linux_set_transparent(int fd, int family);
+
+/// setsockopt(2) SO_BINDTODEVICE; a name without NUL.
+int linux_bind_to_device(int fd, const char *name, socklen_t length);
+
+/// getsockopt(2) SO_ORIGINAL_DST or IP6T_SO_ORIGINAL_DST: where a connection went before NAT led it here.
+int linux_original_destination(int fd, int family, struct sockaddr *address, socklen_t *length);
+
 /// One datagram of a batch: a buffer, whose it is, and by which local address it came or goes.
 struct linux_datagram {
   void *buffer;
