@@ -53,20 +53,39 @@ public struct RequestHead: Hashable, Sendable {
   public static func parse(
     _ bytes: ArraySlice<UInt8>, resumingAt seen: Int = 0
   ) throws(RequestError) -> (head: RequestHead, length: Int)? {
+    try read(bytes, seen, at: nil)
+  }
+
+  /// Reads one head as above, of a client that takes the gate for the server it
+  /// connected to: its target is a path, and where it goes is said by `place`
+  /// and by `Host`, which must not disagree. `Host` may lack the port; only
+  /// HTTP/1.0 may lack `Host`.
+  ///
+  /// - Source: RFC 9112 §3.2.1 (origin-form), §3.2.4 (`*`); absolute-form is taken, too (§3.2.2).
+  public static func parse(
+    _ bytes: ArraySlice<UInt8>, at place: CapturedPlace, resumingAt seen: Int = 0
+  ) throws(RequestError) -> (head: RequestHead, length: Int)? {
+    try read(bytes, seen, at: place)
+  }
+
+  private static func read(
+    _ bytes: ArraySlice<UInt8>, _ seen: Int, at place: CapturedPlace?
+  ) throws(RequestError) -> (head: RequestHead, length: Int)? {
     guard let start = try startOfRequest(bytes) else { return nil }
     let raw: RawHead?
     do {
       raw = try readHead(in: bytes.span, from: start, seen: seen, limits: .request)
     } catch { throw RequestError(error) }
     guard let raw else { return nil }
-    let line = try RequestLine(bytes.prefix(raw.startLine.upperBound).dropFirst(start))
+    let line = try RequestLine(
+      bytes.prefix(raw.startLine.upperBound).dropFirst(start), isCaptured: place != nil)
     guard let end = raw.end else { return nil }
     let fields = FieldList(bytes: Array(bytes.prefix(end)), entries: raw.fields)
-    return (try RequestHead(line, fields), end)
+    return (try RequestHead(line, fields, at: place), end)
   }
 
-  private init(_ line: RequestLine, _ fields: FieldList) throws(RequestError) {
-    (method, target, version) = (line.method, line.target, line.version)
+  private init(_ line: RequestLine, _ fields: FieldList, at place: CapturedPlace?) throws(RequestError) {
+    (method, version) = (line.method, line.version)
     self.fields = fields
     let isConnect = line.method == "CONNECT"
     let connection = try ConnectionOptions(fields)
@@ -75,7 +94,7 @@ public struct RequestHead: Hashable, Sendable {
     upgrade = isConnect ? nil : readUpgrade(fields, line, connection)
     keepAlive = line.version == .http11 && !isConnect && !connection.close
     guard fields.count(of: .maxForwards) == 0 else { throw .maxForwards }
-    try checkHostField(fields, target: line.target)
+    target = try line.target.resolved(at: place, fields, line.version)
   }
 }
 

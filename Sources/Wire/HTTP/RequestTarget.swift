@@ -26,7 +26,7 @@ public enum RequestTarget: Hashable, Sendable {
 /// The start line of a request.
 struct RequestLine {
   var method: String
-  var target: RequestTarget
+  var target: LineTarget
   var version: HTTPVersion
 
   /// The longest method in bytes; the longest registered one has 17.
@@ -35,7 +35,9 @@ struct RequestLine {
 
 extension RequestLine {
   /// Reads a request line without its CR LF: two single spaces, no other.
-  init(_ line: ArraySlice<UInt8>) throws(RequestError) {
+  ///
+  /// - Parameter isCaptured: Whether the client takes the gate for the server.
+  init(_ line: ArraySlice<UInt8>, isCaptured: Bool) throws(RequestError) {
     guard let first = line.firstIndex(of: space), let last = line.lastIndex(of: space) else {
       throw .requestLine
     }
@@ -44,7 +46,30 @@ extension RequestLine {
     version = try readVersion(line[(last + 1)...])
     let target = line[(first + 1)..<last]
     guard !target.isEmpty, target.allSatisfy(isVisible) else { throw .requestLine }
-    self.target = try method == "CONNECT" ? readAuthorityForm(target) : readAbsoluteForm(target, method)
+    guard !isCaptured else {
+      self.target = .origin(try OriginTarget(target, method))
+      return
+    }
+    self.target = .proxy(
+      try method == "CONNECT" ? readAuthorityForm(target) : readAbsoluteForm(target, method))
+  }
+}
+
+/// A target as the line has it, which may need `Host` to be whole.
+enum LineTarget {
+  case proxy(RequestTarget)
+  case origin(OriginTarget)
+
+  func resolved(
+    at place: CapturedPlace?, _ fields: FieldList, _ version: HTTPVersion
+  ) throws(RequestError) -> RequestTarget {
+    switch (self, place) {
+    case (.proxy(let target), _):
+      try checkHostField(fields, target: target)
+      return target
+    case (.origin(let target), let place?): return try target.resolved(at: place, fields, version)
+    case (.origin, nil): throw .target
+    }
   }
 }
 
@@ -78,7 +103,7 @@ private let schemeEnd = Array("://".utf8)
 /// Bytes at which other parsers would end an authority or read it anew.
 private let authorityDelimiters = Array("?#\\;".utf8)
 
-private func readAbsoluteForm(
+func readAbsoluteForm(
   _ bytes: ArraySlice<UInt8>, _ method: String
 ) throws(RequestError) -> RequestTarget {
   let rest = try dropScheme(bytes)
