@@ -9,6 +9,8 @@ public enum Layer: String, Hashable, Sendable, CaseIterable {
   case http
   /// A SOCKS request.
   case socks
+  /// A TCP connection that the kernel's table led to the gate.
+  case transparent
   /// The server name of a TLS ClientHello.
   case sni
   /// A DNS query.

@@ -33,9 +33,19 @@ extension Floor {
     switch address.addressClass {
     case .metadata, .unspecified, .multicast, .broadcast: .specialAddress
     case .loopback, .privateUse, .reserved, .global:
-      synthetic.contains { $0.contains(address) } ? .specialAddress : nil
+      synthetic.contains { $0.contains(address) } ? .syntheticUnnamed : nil
     }
   }
+
+  /// Whether `address` at `port` is judged as itself, whatever name a client
+  /// gives it: what no rule opens, and this machine, which only a rule about
+  /// the address may open.
+  public func holdsFast(_ address: IPAddress, _ port: Port) -> Bool {
+    denial(of: address, port) != nil || address.addressClass == .loopback || isLocal(address)
+  }
+
+  /// Whether it is what the gate itself listens on, or a resolver it asks.
+  public func isGate(_ address: IPAddress, _ port: Port) -> Bool { isOwn(address, port) }
 
   /// Why a rule with only this `leave` does not open `address`; nil when it does.
   /// An interface's own private address takes both leaves.

@@ -50,6 +50,8 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case recordType = "record-type"
   /// Every synthetic address is taken or rests.
   case syntheticExhausted = "synthetic-exhausted"
+  /// An address that stands for names, and stands for none now.
+  case syntheticUnnamed = "synthetic-unnamed"
   /// Too many connections under the rule.
   case connectionLimit = "connection-limit"
   /// The rule's budget of bytes to upstream is spent.

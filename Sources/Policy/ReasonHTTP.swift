@@ -5,7 +5,8 @@ extension Reason {
   public var proxyError: String? {
     switch self {
     case .allowed: nil
-    case .specialAddress, .selfAddress, .privateAddress, .rebinding: "destination_ip_prohibited"
+    case .specialAddress, .selfAddress, .privateAddress, .rebinding, .syntheticUnnamed:
+      "destination_ip_prohibited"
     case .malformed, .hostMismatch, .method, .headTimeout, .bodyTimeout: "http_request_error"
     case .sniMalformed, .notTLS, .helloTimeout, .helloTooLarge: "tls_protocol_error"
     case .connectionLimit, .overload, .syntheticExhausted: "connection_limit_reached"
@@ -39,7 +40,8 @@ extension Reason {
     case .dnsFailure, .connectRefused, .connectFailed, .badUpstream: 502
     case .dnsTimeout, .connectTimeout: 504
     case .denyRule, .askRule, .noRule, .specialAddress, .selfAddress, .privateAddress, .rebinding,
-      .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge, .upgrade,
+      .syntheticUnnamed, .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge,
+      .upgrade,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
       .noApprover, .revoked, .expired:
       403

@@ -18,6 +18,7 @@ extension Reason {
       "The address is a metadata service, loopback, IPv4 inside IPv6, or of a kind that is never reached"
     case .selfAddress: "The address belongs to this machine, or to the gate itself"
     case .privateAddress: "The address is private or reserved, and no matching rule says allow-private"
+    case .syntheticUnnamed: "The address stood for a name, or might for one; the name must be asked for again"
     case .cnameDenied: "The name is an alias of a name that a rule denies"
     case .rebinding: "The name resolves only to addresses that are never reached under this rule"
     default: nil

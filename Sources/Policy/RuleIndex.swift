@@ -11,6 +11,8 @@ final class RuleIndex: Sendable {
   let ports: [PortRange]
   /// The rules' agents as numbers, one rule behind the other.
   let agents: [UInt32]
+  /// The ports at which rules of `https` or `http` open some name, in order and apart.
+  let webPorts: [ClosedRange<Int>]
   /// The number of each agent that some rule names.
   let agentNumbers: [AgentName: UInt32]
   /// Places in `Policy.rules`; of rules with the same id, the first.
@@ -36,6 +38,7 @@ final class RuleIndex: Sendable {
           standing: standings[place]))
     }
     (self.facts, self.ports, self.agents, agentNumbers) = (facts, ports, agents, numbers)
+    webPorts = merged(rules.filter(\.opensNamesByContent).flatMap(\.ports))
     placeOfRule = Dictionary(rules.enumerated().map { ($1.id, $0) }) { first, _ in first }
   }
 
@@ -48,6 +51,14 @@ final class RuleIndex: Sendable {
       standings[place] = UInt32(rank)
     }
     return standings
+  }
+}
+
+extension Rule {
+  /// Whether it opens a name by a protocol that tells which name it is for.
+  fileprivate var opensNamesByContent: Bool {
+    guard action != .deny, traffic == .https || traffic == .http else { return false }
+    return to.contains { if case .prefix = $0 { false } else { true } }
   }
 }
 
@@ -93,6 +104,8 @@ struct TrafficSet: OptionSet {
 
   /// What a tunnel may carry.
   static let tunnel: TrafficSet = [TrafficSet(.https), TrafficSet(.tcp)]
+  /// What says in its first bytes which host it is for.
+  static let web: TrafficSet = [TrafficSet(.https), TrafficSet(.http)]
   /// Every protocol.
   static let all = TrafficSet(rawValue: 31)
 }

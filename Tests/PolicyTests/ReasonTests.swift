@@ -36,7 +36,7 @@ struct ReasonTests {
     "what the rules and the floor deny is 403",
     arguments: [
       Reason.denyRule, .askRule, .noRule, .specialAddress, .selfAddress, .privateAddress, .cnameDenied,
-      .rebinding, .dnsBudget, .searchSuffix, .recordType,
+      .rebinding, .dnsBudget, .searchSuffix, .recordType, .syntheticUnnamed,
     ])
   func denials(_ reason: Reason) {
     #expect(reason.status == 403)
@@ -51,10 +51,13 @@ struct ReasonTests {
 
   @Test("raw values are what records hold")
   func rawValues() {
-    let words = ["rebinding", "dns-budget", "search-suffix", "record-type", "synthetic-exhausted"]
+    let words = [
+      "rebinding", "dns-budget", "search-suffix", "record-type", "synthetic-exhausted", "synthetic-unnamed",
+    ]
     #expect(
       words.map { Reason(rawValue: $0) } == [
         .rebinding, .dnsBudget, .searchSuffix, .recordType, .syntheticExhausted,
+        .syntheticUnnamed,
       ])
     #expect(Reason(rawValue: "rule") == .allowed && Reason(rawValue: "no-rule") == .noRule)
     #expect(NearMiss(rawValue: "protocol") == .traffic && NearMiss(rawValue: "http") == .request)

@@ -57,7 +57,7 @@ enum Reading {
 
   @Sendable static func layer(_ text: String) throws -> Layer {
     guard let layer = Layer(rawValue: text) else {
-      throw ValidationError("It is no layer. Write connect, http, socks, sni, dns or kernel.")
+      throw ValidationError("It is no layer. Write connect, http, socks, transparent, sni, dns or kernel.")
     }
     return layer
   }

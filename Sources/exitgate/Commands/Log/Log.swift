@@ -44,7 +44,8 @@ struct RecordOptions: ParsableArguments {
   var reason: String?
 
   @Option(
-    help: ArgumentHelp("Only decided here: connect, http, socks, sni, dns or kernel.", valueName: "layer"),
+    help: ArgumentHelp(
+      "Only decided here: connect, http, socks, transparent, sni, dns or kernel.", valueName: "layer"),
     transform: Reading.layer)
   var layer: Layer?
 
