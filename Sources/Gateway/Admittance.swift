@@ -80,6 +80,8 @@ final class Admittance: Sendable {
 final class ConnectionTicket {
   private let admission: Admittance
   private var party: Admittance.Party
+  /// The address that stands for the destination's name; it does as long as the connection lives.
+  var syntheticHold: SyntheticHold?
   /// The agent whose listener the connection came by; it stays that agent's,
   /// whoever gets the listener later.
   let owner: AgentName?

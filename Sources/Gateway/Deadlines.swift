@@ -4,6 +4,9 @@ enum Deadlines {
   static let head = Duration.seconds(10)
   /// A ClientHello, from the moment the tunnel stands.
   static let hello = Duration.seconds(10)
+  /// The first byte of a captured connection that its first bytes cannot open
+  /// either: what a client says is only for the record.
+  static let silence = Duration.seconds(1)
   /// Between two requests of a kept connection.
   static let betweenRequests = Duration.seconds(60)
   /// A tunnel or a body on which no byte moves. SSH and database sessions rest

@@ -24,26 +24,27 @@ public final class Gate: @unchecked Sendable {
   let startedAt = MonotonicTime.now()
   var listeners: ListenerSet
   var names: NameListenerSet
+  var captures: CaptureListenerSet
   var snapshot: PolicySnapshot
   var policyStatus: PolicyStatus
   var controlSocket: ControlSocket?
   var ticker: (any DispatchSourceTimer)?
   var gauges: [ListenAddress: ListenerGauge] = [:]
+  var captureGauges: [CaptureSettings: ListenerGauge] = [:]
   var isDraining = false
 
   init(
-    _ parts: StartParts, listeners: ListenerSet, names: NameListenerSet, log: AuditLog, words: Logger
+    _ parts: StartParts, _ bound: BoundListeners, log: AuditLog, words: Logger
   ) throws(StartError) {
     configuration = parts.configuration
     routes = parts.routes
     nameSettings = parts.names
-    self.names = names
+    (listeners, names, captures) = (bound.listeners, bound.names, bound.captures)
     self.words = words
     self.log = log
-    self.listeners = listeners
     let policy = parts.loaded.policy
     snapshot = PolicySnapshot(
-      policy: policy, floor: parts.floor(listeners, names), directory: listeners.directory(of: policy.agents))
+      policy: policy, floor: parts.floor(bound.endpoints), directory: listeners.directory(of: policy.agents))
     policyStatus = PolicyStatus(
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(),
@@ -97,21 +98,38 @@ extension Gate {
   /// Accepts on `listener` from now on.
   func open(_ listener: Listener, at address: ListenAddress) {
     let entrance = Entrance(address)
+    gauges[address] = open(listener, named: "\(address)") { channel, shard in
+      ClientConnection(channel, through: entrance, shard: shard).start()
+    }
+  }
+
+  /// Accepts captured connections from now on.
+  func openCaptures() {
+    for (settings, listener) in captures.bound {
+      captureGauges[settings] = open(listener, named: "\(settings)") { channel, shard in
+        CapturedConnection(channel, by: settings, shard: shard).start()
+      }
+    }
+  }
+
+  private func open(
+    _ listener: Listener, named name: String, take: @escaping @Sendable (Channel, Shard) -> Void
+  ) -> ListenerGauge {
     let byLoop = Dictionary(uniqueKeysWithValues: shards.map { (ObjectIdentifier($0.loop), $0) })
     let words = words
     let gauge = ListenerGauge()
-    gauges[address] = gauge
     listener.start(
       on: shards.map(\.loop),
       accept: { channel in
         gauge.countAccepted()
         guard let shard = byLoop[ObjectIdentifier(channel.eventLoop)] else { return channel.close() }
-        ClientConnection(channel, through: entrance, shard: shard).start()
+        take(channel, shard)
       },
       notice: { notice in
         gauge.note(notice)
-        words.warning("\(address): \(notice)")
+        words.warning("\(name): \(notice)")
       })
+    return gauge
   }
 
   /// What happens each second: roll-ups, expired rules, the floor's addresses.

@@ -24,6 +24,11 @@ public struct GateConfiguration: Sendable {
   public var upstreamAuthorities: String?
   /// Where agents ask for names, UDP and TCP; those of agents come from the policy.
   public var dnsListeners: [Endpoint] = []
+  /// Where captured TCP connections come in.
+  public var captures: [CaptureSettings] = []
+  /// Where captured questions come in, UDP and TCP; with `tproxy`, each answer
+  /// leaves from where the agent asked.
+  public var nameCaptures: [CaptureSettings] = []
   /// Questions a second of one agent, twice as many in a burst; 0: any number.
   public var dnsRate = 50
   /// What names are answered with.

@@ -35,7 +35,7 @@ extension Gate {
     }
     let (fresh, freshNames) = try rebind(for: loaded.policy)
     var floor = snapshot.floor
-    floor.listeners = listeners.endpoints + names.endpoints
+    floor.listeners = listeners.endpoints + names.endpoints + captures.endpoints
     let next = PolicySnapshot(
       policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents))
     log.append(policyRecord(.loaded, loaded))
@@ -61,7 +61,7 @@ extension Gate {
   /// - Returns: What was bound and does not accept yet.
   /// - Throws: When one cannot be bound; then nothing has changed.
   private func rebind(for policy: Policy) throws(ReloadError) -> (
-    [ListenAddress: Listener], [Endpoint: NameListenerSet.Pair]
+    [ListenAddress: Listener], [NamePlace: NameListenerSet.Pair]
   ) {
     let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: policy.agents)
     do throws(ListenError) {
@@ -167,11 +167,13 @@ extension Gate {
     let owners = Dictionary(
       snapshot.policy.agents.compactMap { agent in agent.listen.map { ($0, agent.name) } },
       uniquingKeysWith: { first, _ in first })
-    status.listeners = listeners.bound.keys.map { address in
-      ListenerStatus(
-        address: address.description, agent: owners[address], accepted: gauges[address]?.accepted ?? 0,
-        paused: gauges[address]?.isPaused ?? false)
-    }.sorted { $0.address < $1.address }
+    let proxies = listeners.bound.keys.map { address in
+      ListenerStatus(address.description, of: owners[address], gauges[address])
+    }
+    let captured = captures.bound.map { entry in
+      ListenerStatus("\(entry.settings)", of: entry.settings.agent, captureGauges[entry.settings])
+    }
+    status.listeners = (proxies + captured).sorted { $0.address < $1.address }
     status.agents = snapshot.policy.agents.map(\.name)
     status.decisions = counters.decisionCounts
     status.connections = ConnectionStatus(
@@ -201,6 +203,13 @@ extension Gate {
   }
 }
 
+extension ListenerStatus {
+  fileprivate init(_ address: String, of agent: AgentName?, _ gauge: ListenerGauge?) {
+    self.init(
+      address: address, agent: agent, accepted: gauge?.accepted ?? 0, paused: gauge?.isPaused ?? false)
+  }
+}
+
 // MARK: - End
 
 extension Gate {
@@ -212,6 +221,7 @@ extension Gate {
       isDraining = true
       listeners.closeAll()
       names.closeAll()
+      captures.closeAll()
       for shard in shards { shard.loop.submit { shard.endIdle() } }
       awaitQuiet(until: .now() + grace, completion: completion)
     }

@@ -25,12 +25,12 @@ struct StartParts {
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
     secure = try configuration.tlsSettings(for: routes)
     // The name service looks names up as one more loop does.
-    let names = NameListenerSet.wanted(flags: configuration.dnsListeners, agents: loaded.policy.agents)
+    let names = NameListenerSet.wanted(configuration, agents: loaded.policy.agents)
     descriptors = DescriptorBudget(
       limit: Int(clamping: raiseDescriptorLimit().soft),
       loops: configuration.loopCount + (names.isEmpty ? 0 : 1),
       listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count
-        + 2 * names.count,
+        + 2 * names.count + configuration.captures.count,
       resolvers: routes.all.count { $0.transport != .plain })
     pool = configuration.dnsAnswers == .synthetic ? SyntheticPool() : nil
   }
@@ -46,10 +46,9 @@ struct StartParts {
       lookupsInFlight: descriptors.lookupsPerLoop)
   }
 
-  func floor(_ listeners: ListenerSet, _ names: NameListenerSet) -> Floor {
+  func floor(_ listeners: [Endpoint]) -> Floor {
     var floor = Floor(
-      localAddresses: localAddresses(), listeners: listeners.endpoints + names.endpoints,
-      resolvers: routes.endpoints)
+      localAddresses: localAddresses(), listeners: listeners, resolvers: routes.endpoints)
     floor.synthetic = pool?.prefixes ?? []
     return floor
   }
@@ -68,7 +67,7 @@ extension GateConfiguration {
   func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
     let loader = PolicyLoader(
       runMode: .serve, environment: environment, workingDirectory: workingDirectory, now: .now(),
-      hasDNSListener: !dnsListeners.isEmpty)
+      hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty)
     var loaded = try loader.load(path: policyPath)
     loaded.policy.generation = generation
     return loaded
@@ -107,32 +106,23 @@ extension Gate {
   public static func start(_ configuration: GateConfiguration, words: Logger) throws(StartError) -> Gate {
     let parts = try StartParts(configuration)
     for warning in parts.loaded.warnings { words.warning("\(warning)") }
-    var listeners = ListenerSet()
-    var names = NameListenerSet()
-    let agents = parts.loaded.policy.agents
-    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: agents)
-    let wantedNames = NameListenerSet.wanted(flags: configuration.dnsListeners, agents: agents)
-    do throws(ListenError) {
-      listeners.adopt(try listeners.bindMissing(of: wanted), wanted: wanted)
-      _ = names.adopt(try names.bindMissing(of: wantedNames), wanted: wantedNames)
-    } catch {
-      listeners.closeAll()
+    var bound: BoundListeners
+    do { bound = try BoundListeners(configuration, agents: parts.loaded.policy.agents) } catch {
       throw .configuration("\(error)")
     }
     do throws(StartError) {
-      let gate = try assemble(parts, listeners: listeners, names: names, words: words)
+      let gate = try assemble(parts, bound, words: words)
       if let failure = gate.queue.sync(execute: { gate.openAll() }) { throw failure }
       return gate
     } catch {
-      listeners.closeAll()
-      names.closeAll()
+      bound.closeAll()
       throw error
     }
   }
 
   /// Opens the log and the control socket, and records the start.
   private static func assemble(
-    _ parts: StartParts, listeners: ListenerSet, names: NameListenerSet, words: Logger
+    _ parts: StartParts, _ bound: BoundListeners, words: Logger
   ) throws(StartError) -> Gate {
     let configuration = parts.configuration
     let control: ControlSocket
@@ -141,7 +131,7 @@ extension Gate {
     }
     do throws(StartError) {
       let gate = try Gate(
-        parts, listeners: listeners, names: names, log: openLog(configuration), words: words)
+        parts, bound, log: openLog(configuration), words: words)
       gate.controlSocket = control
       guard gate.recordStart(parts.loaded) else {
         gate.log.close()
@@ -174,6 +164,7 @@ extension Gate {
   private func openAll() -> StartError? {
     if let failure = openNames() { return failure }
     for (address, listener) in listeners.bound { open(listener, at: address) }
+    openCaptures()
     controlSocket?.start(
       on: shards[0].loop, handler: { [unowned self] in answer($0, from: $1, reply: $2) },
       notice: { [unowned self] in note($0, from: $1) })

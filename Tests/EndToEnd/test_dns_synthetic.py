@@ -97,7 +97,7 @@ def test_a_pool_address_that_no_name_has_is_denied(stage):
     for address in ("198.19.255.254", "198.18.200.200", str(prefix[0xDEADBEEF])):
         seen = stage.upstream.mark()
         reply = stage.trial.agent.send(connect(f"{literal(address)}:443"))
-        assert reply.status == 403, (address, reply)
+        assert reply.status == 403 and reply.json["reason"] == "synthetic-unnamed", (address, reply)
         stage.upstream.heard_nothing(seen)
     stage.tunnels()
 

@@ -43,6 +43,9 @@ struct Approach {
   /// What is asked for.
   enum Subject: Sendable {
     case tunnel
+    /// A captured connection: what it speaks, as far as its first bytes tell, and
+    /// what they hold against a rule of `https`.
+    case captured(TrafficProtocol, objection: Reason?)
     case request(RequestFacts, upgrade: Bool)
   }
 
@@ -62,9 +65,8 @@ struct Approach {
 
   init(_ subject: Subject, to authority: Authority, from origin: Origin, id: UInt64, at now: Timestamp) {
     self.subject = subject
-    let traffic: TrafficProtocol = if case .tunnel = subject { .https } else { .http }
     flow = Flow(
-      id: id, origin: origin, destination: Destination(authority.host, authority.port, traffic),
+      id: id, origin: origin, destination: Destination(authority.host, authority.port, subject.traffic),
       decision: .undecided, generation: 0, startedAt: now)
   }
 
@@ -112,9 +114,16 @@ extension Approach {
     switch decision.verdict(in: snapshot.policy.mode) {
     case .deny: return deny(decision.reason, at: now)
     case .ask: return deny(.noApprover, at: now)
-    case .allow where decision.rule?.limits.isCounted == true: return advance(.reserving, [.reserve])
-    case .allow: return find()
+    case .allow: return proceed(under: snapshot, at: now)
     }
+  }
+
+  private mutating func proceed(under snapshot: PolicySnapshot, at now: Moment) -> [Effect] {
+    if let objection = subject.objection(to: flow) {
+      guard snapshot.policy.mode == .audit else { return deny(objection, layer: .sni, at: now) }
+      flow.objection = objection
+    }
+    return flow.decision.rule?.limits.isCounted == true ? advance(.reserving, [.reserve]) : find()
   }
 
   private mutating func decide(under snapshot: PolicySnapshot, at now: Moment) {
@@ -125,6 +134,11 @@ extension Approach {
         host: flow.destination.host, port: flow.destination.port, agent: agent, floor: snapshot.floor,
         at: now.rules
       )
+    case .captured(let spoken, _):
+      (flow.decision, flow.destination.traffic) = policy.decideTunnel(
+        host: flow.destination.host, port: flow.destination.port, agent: agent, floor: snapshot.floor,
+        at: now.rules)
+      if flow.decision.rule == nil { flow.destination.traffic = spoken }
     case .request(let facts, let upgrade):
       flow.decision = policy.decide(
         flow.destination, agent: agent, request: facts, floor: snapshot.floor, at: now.rules)
@@ -185,6 +199,8 @@ extension Approach {
     if let link, flow.decision.answer == .allow {
       flow.objection = .cnameDenied
       judged.decision = Decision(answer: .deny, reason: .cnameDenied, rule: link)
+    } else if let objection = flow.objection {
+      judged.decision = Decision(answer: .deny, reason: objection, rule: flow.decision.rule)
     }
     return judged.decisionRecord(
       .allow, judged.decision.reason, wouldDeny: judged.decision.answer != .allow, address: address,
@@ -218,8 +234,11 @@ extension Approach {
   }
 
   /// Records a denial and tells the client.
-  private mutating func deny(_ reason: Reason, address: IPAddress? = nil, at now: Moment) -> [Effect] {
-    let record = flow.decisionRecord(.deny, reason, address: address, method: method, at: now.wall)
+  private mutating func deny(
+    _ reason: Reason, layer: Layer? = nil, address: IPAddress? = nil, at now: Moment
+  ) -> [Effect] {
+    let record = flow.decisionRecord(
+      .deny, reason, layer: layer, address: address, method: method, at: now.wall)
     return [.record(record)] + refuse(reason, at: now)
   }
 
@@ -245,5 +264,24 @@ extension Approach {
   private func closing(_ reason: CloseReason, at now: Moment) -> [Effect] {
     guard isRecorded else { return [] }
     return [.record(flow.closeRecord(reason, address: nil, bytesOut: 0, bytesIn: 0, at: now.wall))]
+  }
+}
+
+extension Approach.Subject {
+  /// What is spoken as long as no rule says.
+  fileprivate var traffic: TrafficProtocol {
+    switch self {
+    case .tunnel: .https
+    case .captured(let spoken, _): spoken
+    case .request: .http
+    }
+  }
+
+  /// What stands against a flow that a rule of `https` allows.
+  fileprivate func objection(to flow: Flow) -> Reason? {
+    guard case .captured(_, let objection) = self, flow.decision.answer == .allow,
+      flow.destination.traffic == .https
+    else { return nil }
+    return objection
   }
 }

@@ -7,29 +7,16 @@ import Wire
 /// A client's connection until it is known what it wants: HTTP or SOCKS by its
 /// first byte, then CONNECT or a plain request by its head. From there a
 /// tunnel or an exchange takes over.
-final class ClientConnection: LiveFlow, ChannelDelegate {
-  private unowned let shard: Shard
-  private let channel: Channel
+final class ClientConnection: ClientReception {
   private let entrance: Entrance
-  private var ticket: ConnectionTicket?
   private var agent = AgentName.default
-  private var buffer: [UInt8] = []
-  /// How much of `buffer` was already searched for the end of a head.
-  private var seen = 0
   private var socks: SOCKSNegotiation?
   /// What the request at hand is about, once its head was read.
   private var asked: Asked?
-  /// The rest of the last response, where the client is slow to take it.
-  private var outgoing = OutgoingBytes()
-  /// What is known of the next request; read once the last response is out.
-  private var held: [UInt8] = []
 
-  init(_ channel: Channel, through entrance: Entrance, shard: Shard, ticket: ConnectionTicket? = nil) {
-    self.channel = channel
+  init(_ channel: Channel, through entrance: Entrance, shard: Shard) {
     self.entrance = entrance
-    self.shard = shard
-    self.ticket = ticket
-    super.init()
+    super.init(channel, shard: shard)
   }
 
   /// Takes a new connection: counts it, or answers 503.
@@ -58,76 +45,15 @@ final class ClientConnection: LiveFlow, ChannelDelegate {
     reject(.overload, lingers: false)
   }
 
-  /// Waits for the next request on a kept connection.
-  ///
-  /// - Parameters:
-  ///   - bytes: What is known of the request already.
-  ///   - outgoing: What the client has still to take of the last response.
-  func resume(with bytes: [UInt8], sending outgoing: OutgoingBytes) {
-    self.outgoing = outgoing
-    held = bytes
-    channel.delegate = self
-    shard.insert(self)
-    channel.deadline = shard.loop.now + (outgoing.isEmpty ? Deadlines.betweenRequests : Deadlines.response)
-    // Not at once: a client that pipelines would nest each request in the one before.
-    shard.loop.schedule(after: .zero) {
-      if self.channel.delegate === self { self.channelIsReady(self.channel) }
-    }
-  }
-
-  /// Whether nothing of a request has come yet.
-  override var isIdle: Bool { buffer.isEmpty && held.isEmpty && outgoing.isEmpty && socks == nil }
-
-  override func stop() {
-    close()
-  }
-
-  private func close() {
-    shard.remove(self)
-    channel.close()
-  }
-
-  func channelIsReady(_ channel: Channel) {
-    guard flushOutgoing() else { return }
-    takeHeld()
-    while channel.delegate === self, !channel.isClosed {
-      switch channel.read(into: shard.loop.scratch) {
-      case .bytes(let count): take(shard.loop.scratch[..<count])
-      case .wouldBlock: return
-      case .end, .failed: return close()
-      }
-    }
-  }
+  override var isIdle: Bool { super.isIdle && socks == nil }
 
   /// A client that says nothing at all was no request; one that stopped in the
   /// middle of its head is told and recorded.
-  func channelDeadlinePassed(_ channel: Channel) {
-    guard outgoing.isEmpty, !buffer.isEmpty || socks != nil else { return close() }
-    reject(.headTimeout)
+  override func patienceEnded() {
+    buffer.isEmpty && socks == nil ? close() : reject(.headTimeout)
   }
 
-  /// Sends what is left of the last response, which the next one must not
-  /// overtake; true when all of it is out.
-  private func flushOutgoing() -> Bool {
-    guard !outgoing.isEmpty else { return true }
-    guard outgoing.flush(to: channel) else {
-      close()
-      return false
-    }
-    if outgoing.isEmpty { channel.deadline = shard.loop.now + Deadlines.betweenRequests }
-    return outgoing.isEmpty
-  }
-
-  private func takeHeld() {
-    guard !held.isEmpty else { return }
-    let bytes = held
-    held = []
-    take(bytes)
-  }
-
-  private func take(_ bytes: some Sequence<UInt8>) {
-    if buffer.isEmpty { channel.deadline = shard.loop.now + Deadlines.head }
-    buffer += bytes
+  override func readOn() {
     if socks != nil || buffer.first == SOCKSNegotiation.version {
       negotiate()
     } else {
@@ -140,14 +66,12 @@ final class ClientConnection: LiveFlow, ChannelDelegate {
 
 extension ClientConnection {
   private func readHead() {
+    asked = nil
     let seen = seen
     self.seen = buffer.count
     do {
       guard let (head, length) = try RequestHead.parse(buffer[...], resumingAt: seen) else { return }
-      let rest = Array(buffer[length...])
-      buffer = []
-      self.seen = 0
-      try route(head, rest)
+      try route(head, takeRest(behind: length))
     } catch {
       reject(error.reason, status: error.status, detail: error.token)
     }
@@ -163,7 +87,8 @@ extension ClientConnection {
       startTunnel(to: shard.named(authority), layer: .connect, ahead: rest, dialect: .http)
     case .absolute(let authority, let path):
       let named = shard.named(authority)
-      startExchange(head.aimed(at: .absolute(named, pathAndQuery: path)), with: named, rest)
+      let aimed = head.aimed(at: .absolute(named, pathAndQuery: path))
+      if let reason = startExchange(aimed, to: named, rest, from: origin(.http)) { reject(reason) }
     }
   }
 
@@ -190,19 +115,6 @@ extension ClientConnection {
       .tunnel, to: authority, from: origin(layer), id: shard.nextFlowID(), at: .now())
     TunnelDriver(
       approach, client: channel, ahead: ahead, dialect: dialect, shard: shard, ticket: ticket
-    ).start()
-  }
-
-  private func startExchange(_ head: RequestHead, with authority: Authority, _ rest: [UInt8]) {
-    if let upgrade = head.upgrade, upgrade != "websocket" { return reject(.upgrade) }
-    shard.remove(self)
-    let facts = RequestFacts(method: head.method, path: head.path ?? "")
-    let approach = Approach(
-      .request(facts, upgrade: head.upgrade != nil), to: authority, from: origin(.http),
-      id: shard.nextFlowID(),
-      at: .now())
-    ExchangeDriver(
-      head, approach, ahead: rest, through: entrance, client: channel, shard: shard, ticket: ticket
     ).start()
   }
 

@@ -1,4 +1,3 @@
-import Addressing
 import EventLoop
 import Policy
 import Wire
@@ -20,7 +19,7 @@ final class DNSStreamConnection: ChannelDelegate {
   private let channel: Channel
   private let service: NameService
   /// The listener it came to.
-  let listener: Endpoint
+  let listener: NamePlace
   let agent: AgentNumber
   private let ended: (DNSStreamConnection) -> Void
   private var incoming: [UInt8] = []
@@ -31,7 +30,7 @@ final class DNSStreamConnection: ChannelDelegate {
   private var isReading = false
 
   init(
-    _ channel: Channel, at listener: Endpoint, service: NameService, agent: AgentNumber,
+    _ channel: Channel, at listener: NamePlace, service: NameService, agent: AgentNumber,
     ended: @escaping (DNSStreamConnection) -> Void
   ) {
     self.channel = channel

@@ -1,4 +1,3 @@
-import Addressing
 import Control
 import EventLoop
 import Policy
@@ -8,7 +7,7 @@ import SystemPackage
 final class NameDesk {
   let service: NameService
   private let batch = DatagramBatch()
-  private var entrances: [Endpoint: NameEntrance] = [:]
+  private var entrances: [NamePlace: NameEntrance] = [:]
   private var connections: [DNSStreamConnection] = []
   /// Connections that ended for others' sake.
   private(set) var displaced: UInt64 = 0
@@ -26,31 +25,31 @@ final class NameDesk {
   }
 
   /// Serves a bound socket from now on.
-  func open(_ socket: BoundDatagramSocket, of agent: AgentName) throws(Errno) {
-    entrances[socket.endpoint] = try NameEntrance(socket, of: agent, service: service, batch: batch)
+  func open(_ socket: BoundDatagramSocket, at place: NamePlace, of agent: AgentName) throws(Errno) {
+    entrances[place] = try NameEntrance(socket, of: agent, service: service, batch: batch)
   }
 
-  /// Whose questions come in at `endpoint` from now on. Who is connected to it
+  /// Whose questions come in at `place` from now on. Who is connected to it
   /// came as somebody else.
-  func assign(_ endpoint: Endpoint, to agent: AgentName) {
+  func assign(_ place: NamePlace, to agent: AgentName) {
     let number = service.number(of: agent)
-    guard let entrance = entrances[endpoint], entrance.agent != number else { return }
+    guard let entrance = entrances[place], entrance.agent != number else { return }
     entrance.agent = number
-    closeConnections(to: endpoint)
+    closeConnections(to: place)
   }
 
-  func close(_ endpoint: Endpoint) {
-    entrances.removeValue(forKey: endpoint)?.close()
-    closeConnections(to: endpoint)
+  func close(_ place: NamePlace) {
+    entrances.removeValue(forKey: place)?.close()
+    closeConnections(to: place)
   }
 
-  private func closeConnections(to endpoint: Endpoint) {
-    for connection in connections where connection.listener == endpoint { connection.close() }
+  private func closeConnections(to place: NamePlace) {
+    for connection in connections where connection.listener == place { connection.close() }
   }
 
-  /// Takes a TCP connection that came to `endpoint`.
-  func accept(_ channel: Channel, at endpoint: Endpoint) {
-    guard let agent = entrances[endpoint]?.agent else { return channel.close() }
+  /// Takes a TCP connection that came to `place`.
+  func accept(_ channel: Channel, at place: NamePlace) {
+    guard let agent = entrances[place]?.agent else { return channel.close() }
     let own = connections.count { $0.agent == agent }
     // Never more than is left for the others, see `FairStock`.
     if own >= min(Self.capacityEach, Self.capacity - connections.count) {
@@ -59,7 +58,7 @@ final class NameDesk {
       displaced &+= 1
       idle.close()
     }
-    let connection = DNSStreamConnection(channel, at: endpoint, service: service, agent: agent) {
+    let connection = DNSStreamConnection(channel, at: place, service: service, agent: agent) {
       [unowned self] ended in connections.removeAll { $0 === ended }
     }
     connections.append(connection)
@@ -74,7 +73,7 @@ final class NameDesk {
   var status: DNSStatus {
     let counters = service.counters, forwarded = service.forwarder.statistics
     var status = DNSStatus(
-      listeners: entrances.keys.map(\.description).sorted(), queries: counters.queries,
+      listeners: entrances.keys.map { "\($0.endpoint)" }.sorted(), queries: counters.queries,
       allowed: counters.allowed, denied: counters.denied, hits: counters.hits, malformed: counters.malformed,
       limited: counters.limited, dropped: counters.dropped &+ lost, cached: service.memory.answerCount,
       forwarded: forwarded.lookups, underWay: service.forwarder.count, connections: connections.count)

@@ -2,6 +2,12 @@ import Addressing
 import EventLoop
 import Policy
 
+/// What tells DNS listeners apart: two may have one endpoint, each on an interface of its own.
+struct NamePlace: Hashable, Sendable {
+  var endpoint: Endpoint
+  var scope = ListenScope.plain
+}
+
 /// The DNS listeners that are bound, UDP and TCP on the same port, and the
 /// change to another set.
 struct NameListenerSet {
@@ -11,16 +17,20 @@ struct NameListenerSet {
     let streams: Listener
   }
 
-  private(set) var bound: [Endpoint: Pair] = [:]
+  private(set) var bound: [NamePlace: Pair] = [:]
   /// Whose each listener is.
-  private(set) var owners: [Endpoint: AgentName] = [:]
+  private(set) var owners: [NamePlace: AgentName] = [:]
 
-  /// The listeners that the flags ask for, which are the default agent's, and
-  /// those that agents have of their own.
-  static func wanted(flags: [Endpoint], agents: [Agent]) -> [Endpoint: AgentName] {
-    var wanted = Dictionary(flags.map { ($0, AgentName.default) }) { first, _ in first }
+  /// The listeners that the flags ask for, which are the default agent's, those
+  /// for captured questions, and those that agents have of their own.
+  static func wanted(_ configuration: GateConfiguration, agents: [Agent]) -> [NamePlace: AgentName] {
+    var wanted: [NamePlace: AgentName] = [:]
+    for endpoint in configuration.dnsListeners { wanted[NamePlace(endpoint: endpoint)] = .default }
+    for capture in configuration.nameCaptures {
+      wanted[NamePlace(endpoint: capture.endpoint, scope: capture.scope)] = capture.agent
+    }
     for agent in agents {
-      if let endpoint = agent.dns { wanted[endpoint] = agent.name }
+      if let endpoint = agent.dns { wanted[NamePlace(endpoint: endpoint)] = agent.name }
     }
     return wanted
   }
@@ -28,13 +38,14 @@ struct NameListenerSet {
   /// Binds what `wanted` has more than is bound.
   ///
   /// - Throws: `ListenError`; what was bound in vain is closed again.
-  func bindMissing(of wanted: [Endpoint: AgentName]) throws(ListenError) -> [Endpoint: Pair] {
-    var fresh: [Endpoint: Pair] = [:]
-    for endpoint in wanted.keys where bound[endpoint] == nil {
+  func bindMissing(of wanted: [NamePlace: AgentName]) throws(ListenError) -> [NamePlace: Pair] {
+    var fresh: [NamePlace: Pair] = [:]
+    for place in wanted.keys where bound[place] == nil {
       do throws(ListenError) {
-        let streams = try Listener.bind(.tcp(endpoint))
+        let streams = try Listener.bind(.tcp(place.endpoint), scope: place.scope)
         do throws(ListenError) {
-          fresh[endpoint] = Pair(datagrams: try BoundDatagramSocket(endpoint), streams: streams)
+          fresh[place] = Pair(
+            datagrams: try BoundDatagramSocket(place.endpoint, scope: place.scope), streams: streams)
         } catch {
           streams.close()
           throw error
@@ -50,11 +61,11 @@ struct NameListenerSet {
   /// Takes over what was bound and closes what is no longer wanted.
   ///
   /// - Returns: The listeners that were closed.
-  mutating func adopt(_ fresh: [Endpoint: Pair], wanted: [Endpoint: AgentName]) -> [Endpoint] {
+  mutating func adopt(_ fresh: [NamePlace: Pair], wanted: [NamePlace: AgentName]) -> [NamePlace] {
     bound.merge(fresh) { old, _ in old }
     owners = wanted
     let gone = bound.keys.filter { wanted[$0] == nil }
-    for endpoint in gone { bound.removeValue(forKey: endpoint)?.streams.close() }
+    for place in gone { bound.removeValue(forKey: place)?.streams.close() }
     return gone
   }
 
@@ -64,5 +75,5 @@ struct NameListenerSet {
   }
 
   /// The endpoints no destination may be.
-  var endpoints: [Endpoint] { Array(bound.keys) }
+  var endpoints: [Endpoint] { bound.keys.map(\.endpoint) }
 }

@@ -15,7 +15,8 @@ final class ExchangeDriver: ApproachDriver {
   private static let turnShare = 1 << 20
 
   private let head: RequestHead
-  private let entrance: Entrance
+  /// Where the next request of the connection is awaited.
+  private let reception: ClientReception
   private var session: ExchangeSession?
   private var toUpstream = OutgoingBytes()
   private var toClient = OutgoingBytes()
@@ -24,13 +25,11 @@ final class ExchangeDriver: ApproachDriver {
   /// When the time for the whole exchange is over, and for the request's body.
   private var until = MonotonicTime(nanoseconds: .max), bodyUntil = MonotonicTime(nanoseconds: .max)
 
-  init(
-    _ head: RequestHead, _ approach: Approach, ahead: [UInt8], through entrance: Entrance, client: Channel,
-    shard: Shard, ticket: ConnectionTicket?
-  ) {
+  init(_ head: RequestHead, _ approach: Approach, ahead: [UInt8], of reception: ClientReception) {
     self.head = head
-    self.entrance = entrance
-    super.init(approach, client: client, ahead: ahead, shard: shard, ticket: ticket)
+    self.reception = reception
+    super.init(
+      approach, client: reception.channel, ahead: ahead, shard: reception.shard, ticket: reception.ticket)
   }
 
   override func revokeSession(_ reason: Reason) { handle(.revoked(reason)) }
@@ -97,8 +96,7 @@ extension ExchangeDriver {
   private func awaitNext(_ bytes: [UInt8]) {
     upstream?.close()
     guard toClient.flush(to: client) else { return client.close() }
-    let next = ClientConnection(client, through: entrance, shard: shard, ticket: ticket)
-    next.resume(with: bytes, sending: toClient)
+    reception.resume(with: bytes, sending: toClient)
   }
 
   private func closeAfterFlush() {

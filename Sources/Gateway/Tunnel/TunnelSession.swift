@@ -113,7 +113,7 @@ extension TunnelSession {
     do throws(ClientHelloError) {
       guard let hello = try reader.read() else { return [.readHello] }
       phase = .greeting(endpoint, reader, early)
-      guard let reason = objection(to: hello) else {
+      guard let reason = hello.objection(to: flow.destination.host) else {
         return advance(.finished, [.relay(endpoint, early: early)])
       }
       return object(reason, in: mode, at: now)
@@ -121,19 +121,6 @@ extension TunnelSession {
       phase = .greeting(endpoint, reader, early)
       return object(error.reason, in: mode, at: now)
     }
-  }
-
-  /// Why this ClientHello may not go on; nil when it may.
-  ///
-  /// A client that was given an address has no name to send (RFC 6066 §3), so
-  /// for a literal the absence of a name is what equals.
-  private func objection(to hello: ClientHello) -> Reason? {
-    guard case .name(let host) = flow.destination.host else {
-      return hello.serverName == nil ? nil : .sniMismatch
-    }
-    guard let name = hello.serverName else { return .sniMissing }
-    if name == host { return nil }
-    return hello.hasEncryptedClientHello ? .encryptedHello : .sniMismatch
   }
 
   /// Denies the first flight; audit mode records that and lets it pass.
@@ -146,5 +133,18 @@ extension TunnelSession {
     }
     let denied = flow.decisionRecord(.deny, reason, layer: .sni, address: endpoint.address, at: now)
     return [.record(denied)] + close(.cut(reason), at: now)
+  }
+}
+
+extension ClientHello {
+  /// Why this ClientHello may not go on to `host`; nil when it may.
+  ///
+  /// A client that was given an address has no name to send (RFC 6066 §3), so
+  /// for a literal the absence of a name is what equals.
+  func objection(to host: Host) -> Reason? {
+    guard case .name(let host) = host else { return serverName == nil ? nil : .sniMismatch }
+    guard let name = serverName else { return .sniMissing }
+    if name == host { return nil }
+    return hasEncryptedClientHello ? .encryptedHello : .sniMismatch
   }
 }
