@@ -1,4 +1,5 @@
 import Addressing
+import CNetfilter
 import Glibc
 
 /// Finds out how a rule can name the control group of this process.
