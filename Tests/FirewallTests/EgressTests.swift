@@ -7,7 +7,9 @@ import Testing
 @Suite(.enabled(if: mayMakeNamespaces, "needs root and nft(8)")) struct EgressTests {
   private static let marker = Data("leaked-by-frame".utf8).map { String(format: "%02x", $0) }.joined()
 
-  @Test("no frame of a packet socket leaves, however it is sent, while IP, ARP and neighbour discovery do")
+  @Test(
+    "NFT-21: no frame of a packet socket leaves, however it is sent, while IP, ARP and neighbour discovery do"
+  )
   func frames() throws {
     let agent = try Namespace(), peer = try Namespace()
     try Traffic.join(agent, "v0", peer, "v1", net: 1)

@@ -28,7 +28,7 @@ import Testing
     Grants.learned(.v4(address), port: 123, mark: 7, timeout: .seconds(seconds)).element
   }
 
-  @Test("a table that a process owns is nobody else's; left behind, it stays and can be claimed")
+  @Test("NFT-22: a table that a process owns is nobody else's; left behind, it stays and can be claimed")
   func ownership() throws {
     let space = try Namespace()
     let owner = try space.enter { try Box(NetfilterSocket()) }
@@ -75,7 +75,7 @@ import Testing
     #expect(try space.run("nft", "list", "tables").output.isEmpty)
   }
 
-  @Test("a refill keeps what was learned and replaces the rest; an error in it changes nothing")
+  @Test("NFT-23: a refill keeps what was learned and replaces the rest; an error in it changes nothing")
   func refill() throws {
     let space = try Namespace()
     try space.enter {
@@ -98,6 +98,26 @@ import Testing
     #expect(text.contains("12.0.0.0/8, 13.0.0.0/16") && !text.contains("10.0.0.0/8"))
     #expect(text.contains("fifth") && !text.contains("third") && !text.contains("more"))
     #expect(!text.contains("live"))
+  }
+
+  @Test("a refill may change where a chain hangs and what a set holds, and the table stays owned")
+  func refillShape() throws {
+    let space = try Namespace()
+    let owner = try space.enter {
+      let socket = try NetfilterSocket()
+      try socket.claim([Self.small("first", blocks: ["10.0.0.0/8"])])
+      var next = Self.small("second", blocks: [])
+      next.chains[0].base = .init(.filter, .forward, priority: 5, policy: .accept)
+      next.sets[1] = .blocks("blocks", .ipv6Address, [IPPrefix("fc00::/7")].compactMap(\.self))
+      next.chains[0].rules[0] = Rule(.lookup([.ip6Destination], set: "blocks"), .drop)
+      try socket.refill(next)
+      return Box(socket)
+    }
+    let text = try space.run("nft", "list", "table", "inet", "exitgate").output
+    #expect(text.contains("hook forward priority filter + 5; policy accept") && text.contains("fc00::/7"))
+    #expect(!text.contains("output") && !text.contains("10.0.0.0"))
+    #expect(try space.run("nft", "add", "chain", "inet", "exitgate", "x", mayFail: true).status != 0)
+    withExtendedLifetime(owner) {}
   }
 
   @Test("adding an element again starts its time anew; deleting takes exactly it away")

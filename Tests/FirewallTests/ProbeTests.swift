@@ -41,7 +41,7 @@ import Testing
     #expect(try space.run("nft", "list", "tables").output.isEmpty, "the scratch table is gone")
   }
 
-  @Test("a part that is missing is named, and the others are tried all the same")
+  @Test("NFT-24: a part that is missing is named, and the others are tried all the same")
   func missing() throws {
     let broken = KernelProbe.Feature("teleportation", loss: "everything", .jump("nowhere"))
     let space = try Namespace()

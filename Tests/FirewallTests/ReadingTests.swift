@@ -122,7 +122,7 @@ import Testing
     }
   }
 
-  @Test("what somebody else does to our table is told; what we do, and other tables, is not")
+  @Test("NFT-22: what somebody else does to our table is told; what we do, and other tables, is not")
   func watch() throws {
     let space = try Namespace()
     let watch = try space.enter {

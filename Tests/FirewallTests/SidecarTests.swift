@@ -87,23 +87,26 @@ import Testing
     return (count("granted"), count("blocked"))
   }
 
-  @Test("exactly the datagrams that a rule grants leave, of both families, and nothing of another protocol")
+  @Test(
+    "NFT-01, NFT-02, NFT-03, NFT-04, NFT-05, NFT-17, NFT-18: what a rule grants leaves, of both families, and nothing else"
+  )
   func grants() throws {
-    let isOpen = try arrivals { try send(Self.probes) }
-    #expect(
-      isOpen.granted == 4 && isOpen.blocked >= 10,
-      "\(isOpen): the control: without the table all of them leave")
-    let owner = try claim(try Self.sidecar().table)
-    let seen = try arrivals {
+    let everything = {
       try send(Self.probes)
-      try agent.run("/usr/bin/python3", "-c", Scripts.oddities, "11.66.0.66")
+      try agent.run(
+        "/usr/bin/python3", "-c", Scripts.oddities, "11.66.0.66", "2001:470:66::66", "2001:470:1::1")
     }
+    let isOpen = try arrivals(everything)
+    #expect(
+      isOpen.granted == 4 && isOpen.blocked >= 10 + 16, "\(isOpen): the control: without the table all leave")
+    let owner = try claim(try Self.sidecar().table)
+    let seen = try arrivals(everything)
     #expect(seen.granted == 4 && seen.blocked == 0, "\(seen)")
     let denied = try agent.enter { try owner.value.counters(in: TableName(.inet, "exitgate")) }
     #expect(denied.first { $0.comment == "denied" }.map { $0.packets > 10 } == true)
   }
 
-  @Test("the gate's user is exempt; its mark on another's socket is not")
+  @Test("NFT-08: the gate's user is exempt; its mark on another's socket is not")
   func exemption() throws {
     let owner = try claim(try Self.sidecar().table)
     let seen = try arrivals {
@@ -116,7 +119,7 @@ import Testing
     withExtendedLifetime(owner) {}
   }
 
-  @Test("an address that was learned opens, and closes on the next packet once its rule is revoked")
+  @Test("NFT-14: an address that was learned opens, and closes on the next packet once its rule is revoked")
   func learned() throws {
     let owner = try claim(try Self.sidecar().table)
     let name = TableName(.inet, "exitgate")
@@ -141,7 +144,7 @@ import Testing
     #expect(try receiver.finish().map { $0.split(separator: " ").last } == ["granted", "after-refill"])
   }
 
-  @Test("TCP to anywhere is captured with its destination; the listeners take no direct connection")
+  @Test("NFT-19: TCP to anywhere is captured with its destination; the listeners take no direct connection")
   func capture() throws {
     let owner = try claim(try Self.sidecar().table)
     let gate = try Traffic.start(
@@ -181,7 +184,7 @@ import Testing
     withExtendedLifetime(owner) {}
   }
 
-  @Test("while the table is refilled hundreds of times under a flood, not one packet leaves")
+  @Test("NFT-23: while the table is refilled hundreds of times under a flood, not one packet leaves")
   func reload() throws {
     let control = try arrivals { try send([("11.66.0.66", 9999, false)]) }
     #expect(control.blocked == 1)

@@ -173,7 +173,8 @@ extension Scripts {
     s.sendto(head + data, (destination, 0))
     """
 
-  /// [ADDRESS PORT]...: TCP, and SCTP-like raw protocols carrying `blocked`, and echo requests.
+  /// IPV4 IPV6: other protocols (9 packets), an echo request, TCP that begins in the middle (5), and a datagram
+  /// to port 9000 behind a routing header.
   static let oddities = """
     import socket, struct, sys
     target = sys.argv[1]
@@ -187,6 +188,13 @@ extension Scripts {
     for flags in (0x10, 0x01, 0x00, 0x29, 0x12):
         s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 6)
         try: s.sendto(struct.pack('!HHIIBBHHH', 4001, 8000, 1, 1, 0x50, flags, 512, 0, 0) + b'blocked-by-flags', (target, 0))
+        except OSError: pass
+    if len(sys.argv) > 2:
+        data = struct.pack('!HHHH', 4000, 9000, 26, 0) + b'blocked-by-routing'
+        behind = bytes([17, 2, 4, 0, 0, 0, 0, 0]) + socket.inet_pton(10, sys.argv[2]) + data
+        head = struct.pack('!IHBB', 0x60000000, len(behind), 43, 64) + socket.inet_pton(10, sys.argv[3])
+        s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        try: s.sendto(head + socket.inet_pton(10, sys.argv[2]) + behind, (sys.argv[2], 0))
         except OSError: pass
     """
 

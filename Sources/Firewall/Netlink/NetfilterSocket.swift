@@ -73,8 +73,11 @@ public final class NetfilterSocket {
   public func refill(_ table: Table) throws(NetfilterError) {
     var batch = netlink.newBatch()
     let previous = installed[table.name]
-    let oldChains = (previous?.chains ?? []).filter { old in !table.chains.contains { $0.name == old.name } }
-    let oldSets = (previous?.sets ?? []).filter { old in !table.sets.contains { $0.name == old.name } }
+    // A base and a set's shape cannot change: what differs in them is made anew.
+    let oldChains = (previous?.chains ?? []).filter { old in
+      !table.chains.contains { $0.name == old.name && $0.base == old.base }
+    }
+    let oldSets = (previous?.sets ?? []).filter { old in !table.sets.contains { $0.hasShape(of: old) } }
     for chain in previous?.chains ?? table.chains { batch.flushChain(chain.name, of: table.name) }
     for set in previous?.sets ?? table.sets where !set.hasTimeout && !oldSets.contains(set) {
       batch.flushSet(set.name, of: table.name)

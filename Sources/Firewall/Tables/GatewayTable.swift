@@ -70,12 +70,13 @@ public struct GatewayTable: Hashable, Sendable {
   private var prerouting: Chain {
     Chain(
       "prerouting", Chain.Base(.filter, .prerouting, priority: -150, policy: .accept),
+      note: "What comes from an enrolled link is judged before it is routed.",
       rules: [Rule(Self.fromAgents, .jump("from_agent"))])
   }
 
   private var fromAgent: Chain {
     Chain(
-      "from_agent",
+      "from_agent", note: "To a listener, to where a rule grants it, or refused.",
       rules: [
         // Before the source check: a duplicate address is looked for from the address `::`.
         Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
@@ -116,16 +117,18 @@ public struct GatewayTable: Hashable, Sendable {
   private var input: Chain {
     Chain(
       "input", Chain.Base(.filter, .input, priority: 0, policy: .accept),
+      note: "The gateway's own services are out of the agents' reach.",
       rules: [Rule(Self.fromAgents, .jump("to_gateway"))])
   }
 
   private var toGateway: Chain {
     Chain(
-      "to_gateway",
+      "to_gateway", note: "To the listeners, and nowhere else.",
       rules: [
         Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert]),
         Rule(.state([.invalid]), .drop),
-        Rule(.compare(.mark, .number(Self.captureMark)), .oneOf(.l4proto, [.tcp, .udp]), .accept),
+        Rule(
+          .compare(.mark, .named(Self.captureMark, "0x45670001")), .oneOf(.l4proto, [.tcp, .udp]), .accept),
       ] + explicitListeners + Common.relatedErrors() + [Rule(.goto("deny"))])
   }
 
@@ -137,6 +140,7 @@ public struct GatewayTable: Hashable, Sendable {
     let toAgents = Expression.lookup([.oifname], set: Self.agents)
     return Chain(
       "forward", Chain.Base(.filter, .forward, priority: 0, policy: .drop),
+      note: "Granted flows only, and only while their rule lives.",
       rules: [
         Rule(.state([.invalid]), .drop),
         Rule(
@@ -152,6 +156,7 @@ public struct GatewayTable: Hashable, Sendable {
   private var postrouting: Chain {
     Chain(
       "postrouting", Chain.Base(.nat, .postrouting, priority: 100, policy: .accept),
+      note: "Granted flows leave with the gateway's address.",
       rules: [
         Rule(
           .compare(.ctMark, .number(Grants.ownMark), .notEqual), Self.isLive,

@@ -106,7 +106,7 @@ extension Grants {
   /// The static grants. It returns for what none of them names.
   var udpChain: Chain {
     Chain(
-      "udp_grants",
+      "udp_grants", note: "Blocks of addresses that rules grant; it returns for all else.",
       rules: [
         Rule(.lookup([.ipDestination], set: "floor4"), .return),
         Rule(.lookup([.ip6Destination], set: "floor6"), .return),
@@ -143,7 +143,7 @@ enum Common {
   /// Logs a sample, counts all, and refuses so that the client knows at once.
   static func deny(logGroup: UInt16) -> Chain {
     Chain(
-      "deny",
+      "deny", note: "Refused: a sample is logged, all are counted, and the client knows at once.",
       rules: [
         Rule(.limit(perSecond: 20, burst: 50), .log(group: logGroup, snaplen: 128, prefix: "exitgate:deny")),
         Rule(.counter, comment: denied),

@@ -64,6 +64,7 @@ public struct SidecarTable: Hashable, Sendable {
   private var natOutput: Chain {
     Chain(
       "nat_out", Chain.Base(.nat, .output, priority: -105, policy: .accept),
+      note: "Captures connections and questions: every TCP port, every port 53.",
       rules: [
         Rule(isGate + [.accept]),
         Rule(
@@ -100,6 +101,7 @@ public struct SidecarTable: Hashable, Sendable {
     ]
     return Chain(
       "out", Chain.Base(.filter, .output, priority: 0, policy: .drop),
+      note: "What leaves: the gate itself, what was captured, what a rule grants.",
       rules: [Rule(isGate + [.setConnectionMark(Grants.ownMark), .accept])] + Common.oddities + redirected
         + link
         + flows + Grants.newFlowRules + [Rule(.goto("deny"))])
@@ -108,7 +110,7 @@ public struct SidecarTable: Hashable, Sendable {
   /// What stays in the namespace: the agent's own servers, and the gate's.
   private var loopbackOutput: Chain {
     Chain(
-      "lo_out",
+      "lo_out", note: "What stays here: the agent's own servers, and the gate's listeners.",
       rules: [
         Rule(.direction(.reply), .accept),
         Rule(.compare(.tcpDestinationPort, .port(proxyPort)), .accept),
@@ -124,6 +126,7 @@ public struct SidecarTable: Hashable, Sendable {
   private var input: Chain {
     Chain(
       "in", Chain.Base(.filter, .input, priority: 0, policy: .drop),
+      note: "What comes in: answers, and what is open to others.",
       rules: [
         Rule(.compare(.iifname, .interface("lo")), .accept)
       ] + Common.oddities + [
@@ -138,6 +141,8 @@ public struct SidecarTable: Hashable, Sendable {
   }
 
   private var forward: Chain {
-    Chain("forward_none", Chain.Base(.filter, .forward, priority: 0, policy: .drop), rules: [])
+    Chain(
+      "forward_none", Chain.Base(.filter, .forward, priority: 0, policy: .drop),
+      note: "Nothing is routed through.", rules: [])
   }
 }

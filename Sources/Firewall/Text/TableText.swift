@@ -41,7 +41,8 @@ extension Element {
 
 extension Chain {
   fileprivate var lines: [String] {
-    ["chain \(name) {"] + (base.map { ["  \($0.text)"] } ?? []) + rules.map { "  \($0.text)" } + ["}"]
+    (note.map { ["# \($0)"] } ?? []) + ["chain \(name) {"] + (base.map { ["  \($0.text)"] } ?? [])
+      + rules.map { "  \($0.text)" } + ["}"]
   }
 }
 

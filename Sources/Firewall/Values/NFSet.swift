@@ -31,6 +31,13 @@ public struct NFSet: Hashable, Sendable {
     self.elements = elements
   }
 
+  /// Whether both are the same but for their elements.
+  func hasShape(of other: NFSet) -> Bool {
+    var copy = self
+    copy.elements = other.elements
+    return copy == other
+  }
+
   /// A set of address blocks; blocks inside others of the list are left out,
   /// as the kernel refuses overlaps.
   public static func blocks(_ name: String, _ type: DataType, _ prefixes: [IPPrefix]) -> NFSet {

@@ -46,10 +46,13 @@ public struct Chain: Hashable, Sendable {
   /// nil for a regular chain.
   public var base: Base?
   public var rules: [Rule]
+  /// What the text says about it in a comment; the kernel is not told.
+  public var note: String?
 
-  public init(_ name: String, _ base: Base? = nil, rules: [Rule]) {
+  public init(_ name: String, _ base: Base? = nil, note: String? = nil, rules: [Rule]) {
     self.name = name
     self.base = base
+    self.note = note
     self.rules = rules
   }
 
