@@ -52,6 +52,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
+    .target(name: "Confinement", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
     .target(name: "Control", dependencies: ["Addressing", "Policy", "Audit"], swiftSettings: strict),
     .target(
       name: "Gateway",
@@ -65,7 +66,7 @@ let package = Package(
       name: "exitgate",
       dependencies: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
-        "CLinux",
+        "CLinux", "Confinement",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],
@@ -78,6 +79,7 @@ let package = Package(
     tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
+    tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),
     tests("ControlTests", ["Control", "Gateway", "EventLoop", "Policy", "Addressing", systemPackage]),
     tests(
       "GatewayTests",

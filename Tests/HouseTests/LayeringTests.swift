@@ -31,6 +31,7 @@ import Testing
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
+    Target(name: "Confinement", imports: ["CLinux", "SystemPackage", "Glibc"]),
     Target(name: "Control", imports: ["Addressing", "Policy", "Audit"]),
     Target(
       name: "Gateway",
@@ -44,7 +45,7 @@ import Testing
       name: "exitgate",
       imports: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
-        "CLinux",
+        "CLinux", "Confinement",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

@@ -3,6 +3,8 @@
 // No logic lives here.
 #ifndef CLINUX_H
 #define CLINUX_H
+#include "CLinuxProcess.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
