@@ -104,10 +104,20 @@ extension Gate {
   ///
   /// - Throws: `StartError`; nothing is left bound then.
   public static func start(_ configuration: GateConfiguration, words: Logger) throws(StartError) -> Gate {
+    try start(configuration, words: words) { agents throws(ListenError) in
+      try BoundListeners(configuration, agents: agents)
+    }
+  }
+
+  /// The same with listeners that `bind` binds, maybe in another network namespace.
+  static func start(
+    _ configuration: GateConfiguration, words: Logger,
+    binding bind: (_ agents: [Agent]) throws(ListenError) -> BoundListeners
+  ) throws(StartError) -> Gate {
     let parts = try StartParts(configuration)
     for warning in parts.loaded.warnings { words.warning("\(warning)") }
     var bound: BoundListeners
-    do { bound = try BoundListeners(configuration, agents: parts.loaded.policy.agents) } catch {
+    do { bound = try bind(parts.loaded.policy.agents) } catch {
       throw .configuration("\(error)")
     }
     do throws(StartError) {

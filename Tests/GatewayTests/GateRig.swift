@@ -66,6 +66,13 @@ final class GateRig: Sendable {
     }
   }
 
+  /// What is captured, and where: the gate listens inside, and dials outside.
+  struct Captured: Sendable {
+    var sandbox: Sandbox
+    var connections: [CaptureSettings] = []
+    var names: [CaptureSettings] = []
+  }
+
   /// How names are served; not at all unless there are listeners.
   struct Names: Sendable {
     var listeners: [String] = []
@@ -77,13 +84,13 @@ final class GateRig: Sendable {
 
   init(
     _ policy: String, zone: [String: [String]] = [:], loops: Int = 2,
-    shared: [String] = ["127.0.0.1:$LISTEN"], names: Names = Names(),
-    origin script: @escaping OriginStub.Script = OriginStub.answers("hello"),
+    shared: [String] = ["127.0.0.1:$LISTEN"], names: Names = Names(), captured: Captured? = nil,
+    greeting: String = "", origin script: @escaping OriginStub.Script = OriginStub.answers("hello"),
     beforeAnswer: @escaping @Sendable () -> Void = {}
   ) throws {
     ignoreSIGPIPE()
     directory = try Self.makeDirectory()
-    origin = try OriginStub(script)
+    origin = try OriginStub(greeting: greeting, script)
     resolver = try ResolverStub { seen in
       if let script = names.upstream { return try script(seen) }
       let name = seen.query.question.name.hostname?.text ?? ""
@@ -98,20 +105,21 @@ final class GateRig: Sendable {
       }
       return [.init(bytes: reply.bytes(to: seen.query))]
     }
-    (gate, places) = try Self.start(policy, shared, names, loops, resolver.endpoint, directory, origin.port)
+    (gate, places) = try Self.start(
+      policy, shared, names, captured, loops, resolver.endpoint, directory, origin.port)
   }
 
   /// Starts a gate on a port that was free a moment ago; tries another when it is not any more.
   private static func start(
-    _ policy: String, _ shared: [String], _ names: Names, _ loops: Int, _ resolver: Endpoint,
-    _ directory: String, _ origin: Port
+    _ policy: String, _ shared: [String], _ names: Names, _ captured: Captured?, _ loops: Int,
+    _ resolver: Endpoint, _ directory: String, _ origin: Port
   ) throws -> (Gate, Places) {
     for _ in 0..<8 {
       let places = Places(
         directory: directory, origin: origin, listen: try freePort(), dns: try freePort(),
         other: try freePort())
       do {
-        return (try start(policy, shared, names, loops, resolver, places), places)
+        return (try start(policy, shared, names, captured, loops, resolver, places), places)
       } catch let error as StartError where error.description.contains("listens there already") {
         continue
       }
@@ -120,8 +128,8 @@ final class GateRig: Sendable {
   }
 
   private static func start(
-    _ policy: String, _ shared: [String], _ names: Names, _ loops: Int, _ resolver: Endpoint,
-    _ places: Places
+    _ policy: String, _ shared: [String], _ names: Names, _ captured: Captured?, _ loops: Int,
+    _ resolver: Endpoint, _ places: Places
   ) throws -> Gate {
     let directory = places.directory
     try write(places.expand(policy), to: directory + "/policy.yaml")
@@ -133,7 +141,15 @@ final class GateRig: Sendable {
       workingDirectory: directory, version: "test")
     configuration.dnsListeners = names.listeners.compactMap { Endpoint(places.expand($0)) }
     (configuration.dnsRate, configuration.dnsAnswers) = (names.rate, names.answers)
-    return try Gate.start(configuration, words: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    configuration.captures = captured?.connections ?? []
+    configuration.nameCaptures = captured?.names ?? []
+    let words = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    guard let captured else { return try Gate.start(configuration, words: words) }
+    return try Gate.start(configuration, words: words) { [configuration] agents throws(ListenError) in
+      try captured.sandbox.enter { () throws(ListenError) in
+        try BoundListeners(configuration, agents: agents)
+      }
+    }
   }
 
   private static func makeDirectory() throws -> String {

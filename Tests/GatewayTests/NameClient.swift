@@ -19,6 +19,12 @@ final class NameClient: Sendable {
     try #require(LoopbackSocket.connect(fd, to: 0x7f00_0001, port.number) == 0, "errno \(errno)")
   }
 
+  /// Takes over a connected socket.
+  init(adopting fd: Int32) {
+    self.fd = fd
+    setPatience(10_000)
+  }
+
   deinit { close(fd) }
 
   private func setPatience(_ milliseconds: Int) {

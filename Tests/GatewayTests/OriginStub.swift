@@ -15,13 +15,16 @@ final class OriginStub: Sendable {
   private let listener: Listener
   private let log = Mutex<[[UInt8]]>([])
 
-  init(_ script: @escaping Script) throws {
+  /// - Parameter greeting: What it says before the client does.
+  init(greeting: String = "", _ script: @escaping Script) throws {
     loop = try EventLoop(label: "origin")
     listener = try Listener.bind(.anyPort(.v4(0x7f00_0001)))
     port = try #require(listener.boundEndpoint).port
     listener.start(on: [loop]) { [weak self] channel in
       guard let self else { return channel.close() }
-      OriginConnection(channel, number: self.open(), of: self, script).start()
+      let connection = OriginConnection(channel, number: self.open(), of: self, script)
+      connection.start()
+      if !greeting.isEmpty { connection.send(greeting) }
     }
   }
 
