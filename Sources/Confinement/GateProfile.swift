@@ -46,7 +46,7 @@ extension SeccompFilter {
     filter.allow(gateDescriptors + gateFiles + gateSockets + gateWaiting + gateKnowledge)
     filter.allowSockets()
     // isatty(3) and window sizes; how much a socket holds, and has not sent yet.
-    for request in [TCGETS, TIOCGWINSZ, FIONREAD, SIOCOUTQ] {
+    for request in [terminalAttributes, windowSize, unreadBytes, unsentBytes] {
       filter.allow(.ioctl, when: .bits(1, 0xffff_ffff, are: request))
     }
     return filter
@@ -106,7 +106,7 @@ extension SeccompFilter {
 }
 
 // Numbers of ioctl(2) that are macros (asm-generic/ioctls.h, linux/sockios.h).
-private let TCGETS: UInt64 = 0x5401
-private let TIOCGWINSZ: UInt64 = 0x5413
-private let FIONREAD: UInt64 = 0x541B
-private let SIOCOUTQ: UInt64 = 0x5411
+private let terminalAttributes: UInt64 = 0x5401
+private let windowSize: UInt64 = 0x5413
+private let unreadBytes: UInt64 = 0x541B
+private let unsentBytes: UInt64 = 0x5411

@@ -23,11 +23,11 @@ extension SeccompFilter {
       .read, .write, .close, .fcntl, .sendto, .recvfrom, .sendmsg, .recvmsg, .poll, .ppoll, .bind,
       .getsockname, .setsockopt, .getsockopt, .nanosleep, .clockNanosleep)
     filter.allow(
-      .socket, when: .word(0, is: AF_NETLINK), kind(Int32(SOCK_RAW.rawValue)), .word(2, is: NETLINK_NETFILTER)
+      .socket, when: .word(0, is: AF_NETLINK), kind(Int32(SOCK_RAW.rawValue)), .word(2, is: netfilter)
     )
     return filter
   }
 }
 
 /// linux/netlink.h.
-private let NETLINK_NETFILTER: Int32 = 12
+private let netfilter: Int32 = 12

@@ -133,7 +133,7 @@ extension LandlockRuleset {
   ///
   /// The paths are opened now, with the rights of now.
   func prepare(abi: Int? = Landlock.abi) throws(ConfinementError) -> Prepared {
-    guard let abi else { 
+    guard let abi else {
       return Prepared(descriptor: -1, outcome: LandlockOutcome(gaps: gaps(abi: nil)))
     }
     let known = Rights.known(to: abi)
@@ -144,7 +144,8 @@ extension LandlockRuleset {
     guard descriptor >= 0 else { throw .refused(step: "make a Landlock ruleset", lastErrno()) }
     do throws(ConfinementError) {
       return Prepared(
-        descriptor: descriptor, outcome: LandlockOutcome(
+        descriptor: descriptor,
+        outcome: LandlockOutcome(
           abi: abi, missing: try add(to: descriptor, known), gaps: gaps(abi: abi)))
     } catch {
       close(descriptor)

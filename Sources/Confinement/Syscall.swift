@@ -17,7 +17,7 @@ public struct Syscall: Hashable, Sendable, CustomStringConvertible {
 
   /// The number; nil where the architecture has no such call.
   public func number(on architecture: Architecture) -> UInt32? {
-    architecture == .x86_64 ? x86 : arm
+    architecture == .amd64 ? x86 : arm
   }
 }
 

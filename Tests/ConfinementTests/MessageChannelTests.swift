@@ -4,7 +4,8 @@ import Testing
 @testable import Confinement
 
 @Suite(.timeLimit(.minutes(1))) struct MessageChannelTests {
-  @Test("messages keep their borders, whatever their size", arguments: [0, 1, 65_535, 65_536, 65_537, 200_000])
+  @Test(
+    "messages keep their borders, whatever their size", arguments: [0, 1, 65_535, 65_536, 65_537, 200_000])
   func sizes(_ size: Int) throws {
     let (one, other) = try MessageChannel.pair()
     one.stopBlocking()

@@ -44,10 +44,11 @@ func run(_ program: [FilterInstruction], on call: Call) throws -> UInt32 {
 struct Unknown: Error { var code: UInt16 }
 
 /// What a filter says of a call, by its rules alone.
-func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: Call) -> SeccompFilter.Action {
+func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: Call) -> SeccompFilter.Action
+{
   let last = Syscall.all.compactMap { $0.number(on: architecture) }.max() ?? 0
   if call.architecture != architecture.auditValue { return .kill }
-  if architecture == .x86_64, call.number >= 0x4000_0000 { return .kill }
+  if architecture == .amd64, call.number >= 0x4000_0000 { return .kill }
   if call.number > last { return .fail(ENOSYS) }
   guard
     let entry = filter.entries.first(where: { $0.key.number(on: architecture) == call.number })?.value
@@ -103,7 +104,7 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
       }
       let own = Call(architecture: 0xC000_003E, number: number, arguments: [0, 0, 0, 0, 0, 0])
       if number >= 0x4000_0000 {
-        #expect(try run(filter.program(for: .x86_64), on: own) == SeccompFilter.Action.kill.code)
+        #expect(try run(filter.program(for: .amd64), on: own) == SeccompFilter.Action.kill.code)
       }
     }
   }
@@ -141,9 +142,12 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
   }
 
   static let gateCases = [
-    Case(call: .socket, arguments: [2, 0x80801, 0], allowed: true, because: "TCP, non-blocking and close-on-exec"),
+    Case(
+      call: .socket, arguments: [2, 0x80801, 0], allowed: true, because: "TCP, non-blocking and close-on-exec"
+    ),
     Case(call: .socket, arguments: [10, 0x80802, 17], allowed: true, because: "UDP over IPv6"),
-    Case(call: .socket, arguments: [1, 0x80002, 0], allowed: true, because: "a datagram to the service manager"),
+    Case(
+      call: .socket, arguments: [1, 0x80002, 0], allowed: true, because: "a datagram to the service manager"),
     Case(call: .socket, arguments: [16, 0x80003, 0], allowed: true, because: "addresses of interfaces"),
     Case(call: .socket, arguments: [16, 0x80003, 12], allowed: false, because: "netfilter is the keeper's"),
     Case(call: .socket, arguments: [2, 3, 255], allowed: false, because: "raw IP"),
@@ -152,16 +156,21 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
     Case(call: .socket, arguments: [2, 1, 262], allowed: false, because: "MPTCP"),
     Case(call: .socket, arguments: [17, 3, 0x0300], allowed: false, because: "packet sockets"),
     Case(call: .socket, arguments: [38, 5, 0], allowed: false, because: "kernel cryptography"),
-    Case(call: .socket, arguments: [40, 1, 0], allowed: false, because: "NFT-25: vsock leaves a microVM past nftables"),
+    Case(
+      call: .socket, arguments: [40, 1, 0], allowed: false,
+      because: "NFT-25: vsock leaves a microVM past nftables"),
     Case(call: .socket, arguments: [2, 10, 0], allowed: false, because: "SOCK_PACKET"),
     Case(call: .mmap, arguments: [0, 4096, 3, 0x22], allowed: true, because: "memory"),
     Case(call: .mmap, arguments: [0, 4096, 5, 2], allowed: false, because: "a library"),
     Case(call: .mmap, arguments: [0, 4096, 7, 0x22], allowed: false, because: "memory to write code to"),
     Case(call: .mprotect, arguments: [0, 4096, 1], allowed: true, because: "memory that is read"),
-    Case(call: .mprotect, arguments: [0, 4096, 5], allowed: false, because: "memory that was written, as code"),
+    Case(
+      call: .mprotect, arguments: [0, 4096, 5], allowed: false, because: "memory that was written, as code"),
     Case(call: .clone, arguments: [0x3d0f00], allowed: true, because: "a thread, as glibc makes one"),
     Case(call: .clone, arguments: [0x1200011], allowed: false, because: "a child, as fork(3) makes one"),
-    Case(call: .clone, arguments: [0x4000_0000 | 0x3d0f00], allowed: false, because: "a thread in another network"),
+    Case(
+      call: .clone, arguments: [0x4000_0000 | 0x3d0f00], allowed: false,
+      because: "a thread in another network"),
     Case(call: .clone, arguments: [0x1000_0011], allowed: false, because: "a user namespace"),
     Case(call: .tgkill, arguments: [4711, 1, 15], allowed: true, because: "its own threads"),
     Case(call: .tgkill, arguments: [1, 1, 9], allowed: false, because: "another process"),
@@ -189,7 +198,7 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
   @Test("clone3 fails as on a kernel without it, so that glibc uses clone")
   func clone3() throws {
     let call = Call(architecture: 0xC000_003E, number: 435, arguments: [0, 0, 0, 0, 0, 0])
-    #expect(try run(SeccompFilter.gate().program(for: .x86_64), on: call) == 0x0005_0000 | UInt32(ENOSYS))
+    #expect(try run(SeccompFilter.gate().program(for: .amd64), on: call) == 0x0005_0000 | UInt32(ENOSYS))
   }
 
   @Test("the keeper opens netfilter's netlink sockets, and no other")
@@ -199,7 +208,7 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
       (1, 1, 0, false), (17, 3, 0, false),
     ] as [(UInt64, UInt64, UInt64, Bool)] {
       let call = Call(architecture: 0xC000_003E, number: 41, arguments: [family, kind, transport, 0, 0, 0])
-      let code = try run(SeccompFilter.keeper().program(for: .x86_64), on: call)
+      let code = try run(SeccompFilter.keeper().program(for: .amd64), on: call)
       #expect((code == SeccompFilter.Action.allow.code) == allowed)
     }
     for call in [Syscall.openat, .open, .connect, .listen, .unlink, .rename, .clone] {
@@ -212,9 +221,10 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
     var filter = SeccompFilter(otherwise: .kill)
     filter.allow(.prctl, when: .word(0, is: 1), .argument(1, is: 1 << 40))
     filter.allow(.prctl, when: .word(0, is: -1))
-    let program = filter.program(for: .aarch64)
+    let program = filter.program(for: .arm64)
     for (first, second, allowed) in [
-      (1, 1 << 40, true), (1, 0, false), (1, 1, false), (0xffff_ffff, 0, true), (7 << 32 | 0xffff_ffff, 0, true),
+      (1, 1 << 40, true), (1, 0, false), (1, 1, false), (0xffff_ffff, 0, true),
+      (7 << 32 | 0xffff_ffff, 0, true),
       (2, 1 << 40, false),
     ] as [(UInt64, UInt64, Bool)] {
       let call = Call(architecture: 0xC000_00B7, number: 167, arguments: [first, second, 0, 0, 0, 0])
@@ -223,6 +233,6 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
     filter.allow([.prctl])
     filter.allow(.prctl, when: .word(0, is: 9))
     let call = Call(architecture: 0xC000_00B7, number: 167, arguments: [2, 0, 0, 0, 0, 0])
-    #expect(try run(filter.program(for: .aarch64), on: call) == SeccompFilter.Action.allow.code)
+    #expect(try run(filter.program(for: .arm64), on: call) == SeccompFilter.Action.allow.code)
   }
 }

@@ -22,8 +22,8 @@ import Testing
     let arm = Self.numbers(in: "/usr/include/asm-generic/unistd.h")
     try #require(x86 != nil || arm != nil, "linux-libc-dev is not installed")
     for call in Syscall.all {
-      if let x86 { #expect(call.number(on: .x86_64) == x86[call.name], "\(call)") }
-      if let arm { #expect(call.number(on: .aarch64) == arm[call.name], "\(call)") }
+      if let x86 { #expect(call.number(on: .amd64) == x86[call.name], "\(call)") }
+      if let arm { #expect(call.number(on: .arm64) == arm[call.name], "\(call)") }
     }
   }
 
@@ -63,7 +63,7 @@ import Testing
     Pid:\t77
     Uid:\t2001\t2001\t2001\t2001
     Gid:\t2002\t2002\t2002\t2002
-    Groups:\t4 24 
+    Groups:\t4 24\u{20}
     CapInh:\t0000000000000000
     CapPrm:\t0000000000001000
     CapEff:\t0000000000001000
@@ -125,7 +125,9 @@ import Testing
 }
 
 @Suite struct LandlockTests {
-  @Test("what a kernel cannot hold to is said, ABI by ABI", arguments: [(7, 0), (6, 0), (5, 1), (4, 2), (3, 3), (2, 4), (1, 5)])
+  @Test(
+    "what a kernel cannot hold to is said, ABI by ABI",
+    arguments: [(7, 0), (6, 0), (5, 1), (4, 2), (3, 3), (2, 4), (1, 5)])
   func gaps(_ abi: Int, _ count: Int) {
     var rules = LandlockRuleset()
     rules.deniesTCP = true

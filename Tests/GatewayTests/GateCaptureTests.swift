@@ -1,5 +1,6 @@
 import Addressing
 import Audit
+import Control
 import Dispatch
 import EventLoop
 import Glibc
@@ -15,6 +16,7 @@ extension GateTests {
   @Suite(.enabled(if: maySandbox, "needs root and nft(8)")) struct Redirected {
     static let policy = """
       version: 1
+      agents: { box: { token_sha256: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" } }
       rules:
         - { id: raw, action: allow, agents: [box], to: [raw.test], protocol: tcp, ports: [$ORIGIN], allow-loopback: true }
         - { id: tls, action: allow, to: [tls.test], ports: [$ORIGIN], allow-loopback: true }
@@ -39,7 +41,9 @@ extension GateTests {
       END
       """
 
-    static func listeners(_ ports: (UInt16, [String]), _ mode: CaptureSettings.Mode) throws -> [CaptureSettings] {
+    static func listeners(_ ports: (UInt16, [String]), _ mode: CaptureSettings.Mode) throws
+      -> [CaptureSettings]
+    {
       let port = try #require(Port(ports.0)), agent = try #require(AgentName("box"))
       return try ports.1.map { CaptureSettings(Endpoint(try Bench.address($0), port), mode, agent: agent) }
     }
@@ -50,7 +54,8 @@ extension GateTests {
     init() throws { (sandbox, rig) = try Self.make() }
 
     static func make(
-      _ policy: String = policy, greeting: String = "", origin: @escaping OriginStub.Script = OriginStub.answers("hello")
+      _ policy: String = policy, greeting: String = "",
+      origin: @escaping OriginStub.Script = OriginStub.answers("hello")
     ) throws -> (Sandbox, GateRig) {
       let sandbox = try Sandbox()
       try sandbox.run(table)
@@ -59,7 +64,8 @@ extension GateTests {
         sandbox: sandbox, connections: try listeners((15001, local), .redirect),
         names: try listeners((15353, local), .redirect))
       let rig = try GateRig(
-        policy, names: GateRig.Names(answers: .synthetic), captured: captured, greeting: greeting, origin: origin)
+        policy, names: GateRig.Names(answers: .synthetic), captured: captured, greeting: greeting,
+        origin: origin)
       return (sandbox, rig)
     }
 
@@ -80,7 +86,8 @@ extension GateTests {
     static func decisions(_ rig: GateRig) throws -> [String] {
       try rig.records().filter { $0.event == "decision" && $0.layer != .dns }.map { record in
         let place = record.destination.map { "\($0)".replacing(":\(rig.origin.port)", with: "") } ?? "-"
-        return "\(record.layer?.rawValue ?? "-") \(place) \(record.verdict?.rawValue ?? "-") \(record.reason ?? "-")"
+        return
+          "\(record.layer?.rawValue ?? "-") \(place) \(record.verdict?.rawValue ?? "-") \(record.reason ?? "-")"
       }
     }
 
@@ -116,7 +123,8 @@ extension GateTests {
         client.close()
       }
       #expect(try rig.awaitCloses(2) == ["finished", "finished"])
-      #expect(try Self.decisions(rig) == [String](repeating: "transparent tcp://raw.test allow rule", count: 2))
+      #expect(
+        try Self.decisions(rig) == [String](repeating: "transparent tcp://raw.test allow rule", count: 2))
       let record = try #require(try rig.records().first { $0.layer == .transparent })
       #expect(record.agent == "box" && record.rule == "raw")
       try rig.awaitRest()
@@ -126,17 +134,18 @@ extension GateTests {
     func tls() throws {
       defer { rig.stop() }
       let hello = Hello.with(Hello.serverName("tls.test"))
-      for type in [DNSRecordType.a, .aaaa] {
+      for (number, type) in [DNSRecordType.a, .aaaa].enumerated() {
         let client = try connect("tls.test", type)
         client.send(Array(hello[..<7]))
         poll(nil, 0, 20)
         client.send(Array(hello[7...]))
-        try eventually("the hello is at the origin") { rig.origin.received.last == hello }
+        try eventually("the hello is at the origin") {
+          rig.origin.received == [[UInt8]](repeating: hello, count: number + 1)
+        }
         client.close()
       }
       let before = rig.origin.connections
-      for (name, said) in [("tls.test", "evil.test"), ("raw2.test", ""), ("seen.test", "seen.test")] {
-        guard name != "raw2.test" else { continue }
+      for (name, said) in [("tls.test", "evil.test"), ("seen.test", "seen.test")] {
         let client = try connect(name)
         client.send(Hello.with(Hello.serverName(said)))
         #expect(Self.isReset(client), "\(name)")
@@ -152,7 +161,8 @@ extension GateTests {
         ])
     }
 
-    @Test("TLS to an address goes to the name in its hello, which the gate resolves; the address is not dialled")
+    @Test(
+      "TLS to an address goes to the name in its hello, which the gate resolves; the address is not dialled")
     func serverName() throws {
       defer { rig.stop() }
       let hello = Hello.with(Hello.serverName("tls.test"))
@@ -182,7 +192,10 @@ extension GateTests {
       let denial = try client.readToEnd()
       #expect(denial.hasPrefix("HTTP/1.1 403 Forbidden\r\nProxy-Status: exitgate; error=http_request_denied"))
       #expect(denial.contains("\"reason\":\"no-rule\"") && denial.contains("\"near_miss\":\"http\""))
-      #expect(rig.origin.texts.map { $0.prefix { $0 != "\r" } } == ["GET /open/1 HTTP/1.1", "GET /open/2?q HTTP/1.1"])
+      #expect(
+        rig.origin.texts.map { $0.prefix { $0 != "\r\n" } } == [
+          "GET /open/1 HTTP/1.1", "GET /open/2?q HTTP/1.1",
+        ])
       #expect(rig.origin.texts.allSatisfy { $0.contains("\r\nHost: web.test:\(rig.origin.port)\r\n") })
       let other = try connect("web.test")
       other.send("GET /open/1 HTTP/1.1\r\nHost: evil.test\r\n\r\n")
@@ -209,12 +222,13 @@ extension GateTests {
       ssh.send("SSH-2.0-x\r\n")
       #expect(Self.isReset(ssh))
       try sandbox.connect("11.9.9.10", .domainOverTLS).close()
-      try eventually("a scan is recorded") { try Self.decisions(rig).count == 4 }
+      // What came a second time to one place is counted, not recorded anew.
+      try eventually("a scan is recorded") { try Self.decisions(rig).count == 3 }
       #expect(
         try Self.decisions(rig) == [
           "transparent tcp://11.9.9.9:853 deny no-rule", "transparent tcp://[2a0e::9]:853 deny no-rule",
           "transparent tcp://11.9.9.10:853 deny no-rule",
-        ] || Self.decisions(rig).count == 4)
+        ])
       #expect(rig.origin.connections == 0)
     }
 
@@ -236,9 +250,8 @@ extension GateTests {
       defer { rig.stop() }
       let port = try #require(Port(15001))
       for address in ["127.0.0.1", "::1"] {
-        let client = try sandbox.connect(address, port)
-        client.send("GET / HTTP/1.1\r\nHost: web.test\r\n\r\n")
-        #expect(Self.isReset(client))
+        // Nothing is sent: the reset comes at once, and a send that meets it takes it from the read.
+        #expect(Self.isReset(try sandbox.connect(address, port)))
       }
       let unnamed = try sandbox.connect("198.19.200.1", rig.origin.port)
       unnamed.send(Hello.with(Hello.serverName("tls.test")))
@@ -248,7 +261,8 @@ extension GateTests {
       #expect(try web.readToEnd().contains("\"reason\":\"synthetic-unnamed\""))
       #expect(
         try Self.decisions(rig) == [
-          "transparent tcp://127.0.0.1:15001 deny self-address", "transparent tcp://[::1]:15001 deny self-address",
+          "transparent tcp://127.0.0.1:15001 deny self-address",
+          "transparent tcp://[::1]:15001 deny self-address",
           "transparent https://198.19.200.1 deny synthetic-unnamed",
           "transparent http://198.19.200.1 deny synthetic-unnamed",
         ])
@@ -271,12 +285,16 @@ extension GateTests {
       let status = Mutex<[String]>([])
       let done = DispatchSemaphore(value: 0)
       rig.gate.status { found in
-        status.withLock { $0 = found.listeners.map { "\($0.address) \($0.agent?.text ?? "-") \($0.accepted)" } }
+        status.withLock {
+          $0 = found.listeners.map { "\($0.address) \($0.agent?.text ?? "-") \($0.accepted)" }
+        }
         done.signal()
       }
       done.wait()
       let listed = status.withLock { $0 }
-      #expect(listed.contains("redirect:127.0.0.1:15001 box 2") && listed.contains("redirect:[::1]:15001 box 0"), "\(listed)")
+      #expect(
+        listed.contains("redirect:127.0.0.1:15001 box 2") && listed.contains("redirect:[::1]:15001 box 0"),
+        "\(listed)")
     }
 
     @Test("audit mode lets pass what it would deny, says so, and goes to the name alone")
@@ -284,6 +302,7 @@ extension GateTests {
       rig.stop()
       let rules = """
         version: 1
+        agents: { box: { token_sha256: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" } }
         mode: audit
         rules: [{ id: away, action: deny, to: [far.test], allow-loopback: true }]
         """

@@ -146,9 +146,9 @@ final class GateRig: Sendable {
     let words = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     guard let captured else { return try Gate.start(configuration, words: words) }
     return try Gate.start(configuration, words: words) { [configuration] agents throws(ListenError) in
-      try captured.sandbox.enter { () throws(ListenError) in
-        try BoundListeners(configuration, agents: agents)
-      }
+      try captured.sandbox.enter {
+        Result { () throws(ListenError) in try BoundListeners(configuration, agents: agents) }
+      }.get()
     }
   }
 

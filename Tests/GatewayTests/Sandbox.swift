@@ -17,10 +17,10 @@ final class Sandbox: Sendable {
   private static let newNetwork: Int32 = 0x4000_0000  // CLONE_NEWNET of <sched.h>
 
   init() throws {
-    fd = try Self.inThread { () throws in
+    fd = Self.inThread {
       typealias Unshare = @convention(c) (Int32) -> Int32
-      let unshare = unsafeBitCast(try #require(dlsym(nil, "unshare")), to: Unshare.self)
-      try #require(unshare(Self.newNetwork) == 0)
+      guard let symbol = dlsym(nil, "unshare"), unsafeBitCast(symbol, to: Unshare.self)(Self.newNetwork) == 0
+      else { return -1 }
       return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
     }
     try #require(fd >= 0)
@@ -41,43 +41,49 @@ final class Sandbox: Sendable {
   }
 
   /// Runs `body` inside; sockets that it opens stay there.
-  func enter<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
-    try Self.inThread { () throws(Failure) in
+  func enter<Value>(_ body: () -> Value) -> Value {
+    Self.inThread {
       typealias SetNamespace = @convention(c) (Int32, Int32) -> Int32
       guard let symbol = dlsym(nil, "setns"),
         unsafeBitCast(symbol, to: SetNamespace.self)(fd, Self.newNetwork) == 0
       else { fatalError("setns: errno \(errno)") }
-      return try body()
+      return body()
     }
   }
 
   /// Runs `body` in a thread of its own and waits for its end.
-  private static func inThread<Value, Failure: Error>(
-    _ body: () throws(Failure) -> Value
-  ) throws(Failure) -> Value {
-    var result: Result<Value, Failure>?
+  private static func inThread<Value>(_ body: () -> Value) -> Value {
     withoutActuallyEscaping(body) { body in
-      let work = Work { result = Result { () throws(Failure) in try body() } }
+      let job = Job(body)
+      let argument = Unmanaged<Work>.passRetained(job).toOpaque()
       var thread = pthread_t()
-      let argument = Unmanaged.passRetained(work)
-      let failure = pthread_create(&thread, nil, { start($0) }, argument.toOpaque())
+      let failure = pthread_create(&thread, nil, threadStart, argument)
       precondition(failure == 0, "pthread_create: \(failure)")
       pthread_join(thread, nil)
+      // Written by the thread, which has ended.
+      guard let result = job.result else { fatalError("the thread did not run") }
+      return result
     }
-    // Written by the thread, which has ended.
-    guard let result else { fatalError("the thread did not run") }
-    return try result.get()
   }
+}
 
-  private static func start(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    argument.map { Unmanaged<Work>.fromOpaque($0).takeRetainedValue().run() }
-    return nil
-  }
+/// What a thread is for.
+private class Work {
+  func run() {}
+}
 
-  private final class Work {
-    let run: () -> Void
-    init(_ run: @escaping () -> Void) { self.run = run }
-  }
+private final class Job<Value>: Work {
+  private let body: () -> Value
+  private(set) var result: Value?
+
+  init(_ body: @escaping () -> Value) { self.body = body }
+
+  override func run() { result = body() }
+}
+
+private func threadStart(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  if let argument { Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().run() }
+  return nil
 }
 
 extension Sandbox {
