@@ -54,19 +54,20 @@ let package = Package(
       name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
     .target(name: "Confinement", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
     .target(name: "Control", dependencies: ["Addressing", "Policy", "Audit"], swiftSettings: strict),
+    .target(name: "Firewall", dependencies: ["CNetfilter", "Addressing"], swiftSettings: strict),
+    .target(name: "Keeper", dependencies: ["Addressing", "Firewall", "Confinement"], swiftSettings: strict),
     .target(
       name: "Gateway",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "COpenSSL", crypto,
-        systemPackage, logging,
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
+        "COpenSSL", crypto, systemPackage, logging,
       ],
       swiftSettings: strict),
-    .target(name: "Firewall", dependencies: ["CNetfilter", "Addressing"], swiftSettings: strict),
     .executableTarget(
       name: "exitgate",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
-        "CLinux", "Confinement",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Keeper",
+        "Control", "CLinux", "Confinement",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],
@@ -80,6 +81,7 @@ let package = Package(
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),
+    tests("KeeperTests", ["Keeper", "Firewall", "Addressing"]),
     tests("ControlTests", ["Control", "Gateway", "EventLoop", "Policy", "Addressing", systemPackage]),
     tests(
       "GatewayTests",

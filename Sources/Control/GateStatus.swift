@@ -24,6 +24,10 @@ public struct GateStatus: Hashable, Sendable {
   public var resolver: ResolverStatus
   /// What answers agents' questions; nil where nothing does.
   public var dns: DNSStatus?
+  /// The kernel's table; nil where there is none.
+  public var fence: FenceStatus?
+  /// What each process of the gate may do; empty where nobody looked.
+  public var processes: [ProcessStatus] = []
   /// One for each event loop, in their order.
   public var loops: [LoopStatus]
   /// Whether lists lost their tails so that the status fits a message.
@@ -50,7 +54,10 @@ public struct GateStatus: Hashable, Sendable {
 
   /// What must be said before anything else when denials pass.
   public var warning: String? {
-    policy.mode == .enforce
+    if let fence, !fence.isInForce {
+      return "NOT ENFORCING: the kernel's table is gone; nothing holds packets back"
+    }
+    return policy.mode == .enforce
       ? nil : "NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded"
   }
 }

@@ -10,13 +10,14 @@ extension GateStatus {
   func json(cap: Int) -> JSONValue {
     .object([
       .init("pid", .integer(Int64(pid))), .init("version", text(version)),
-      .init("uptime_ms", .integer(milliseconds(uptime))), .init("enforcing", .bool(policy.mode == .enforce)),
+      .init("uptime_ms", .integer(milliseconds(uptime))), .init("enforcing", .bool(warning == nil)),
       .init("warning", optional(warning)), .init("policy", policy.json),
       .init("listeners", .array(listeners.prefix(cap).map(\.json))),
       .init("agents", .array(agents.prefix(cap).map { text($0.text) })),
       .init("decisions", .array(decisions.prefix(max(cap, Reason.allCases.count * 3)).map(\.json))),
       .init("connections", connections.json), .init("audit", audit.json),
       .init("resolver", resolver.json(cap: cap)), .init("dns", dns?.json(cap: cap) ?? .null),
+      .init("fence", fence?.json ?? .null), .init("processes", .array(processes.prefix(cap).map(\.json))),
       .init("loops", .array(loops.prefix(cap).map(\.json))), .init("cut", .bool(isCut || longestList > cap)),
     ])
   }
@@ -42,6 +43,8 @@ extension GateStatus {
       loops: try fields.list("loops", LoopStatus.init))
     isCut = try fields.flag("cut")
     if let fields = try fields.fields(ifPresent: "dns") { dns = try DNSStatus(fields) }
+    if let fields = try fields.fields(ifPresent: "fence") { fence = try FenceStatus(fields) }
+    processes = try fields.list("processes", ProcessStatus.init)
   }
 }
 

@@ -80,3 +80,18 @@ private func ipAddress(_ pointer: UnsafeMutablePointer<sockaddr>) -> IPAddress? 
   default: return nil
   }
 }
+
+/// The names of all network devices of this thread's namespace.
+///
+/// - Source: if_nameindex(3).
+public func networkDevices() -> [String] {
+  guard let first = if_nameindex() else { return [] }
+  defer { if_freenameindex(first) }
+  var devices: [String] = []
+  var entry = first
+  while let name = entry.pointee.if_name {
+    devices.append(String(cString: name))
+    entry += 1
+  }
+  return devices
+}

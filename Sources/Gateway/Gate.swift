@@ -4,6 +4,7 @@ import Control
 import Dispatch
 import EventLoop
 import Glibc
+import Keeper
 import Logging
 import Policy
 import PolicyFile
@@ -32,9 +33,15 @@ public final class Gate: @unchecked Sendable {
   var gauges: [ListenAddress: ListenerGauge] = [:]
   var captureGauges: [CaptureSettings: ListenerGauge] = [:]
   var isDraining = false
+  /// How the kernel's table was last; nil before anybody said, and without one.
+  var fenceState: FenceState?
+  /// Samples of denied packets that were lost since that was recorded; 0 stands for some.
+  var lostPackets: UInt64?
+  /// The number of the last packet that was recorded; no connection gets so far.
+  var lastPacket: UInt64 = 1 << 62
 
   init(
-    _ parts: StartParts, _ bound: BoundListeners, log: AuditLog, words: Logger
+    _ parts: StartParts, _ bound: BoundListeners, _ marks: RuleMarks, log: AuditLog, words: Logger
   ) throws(StartError) {
     configuration = parts.configuration
     routes = parts.routes
@@ -44,7 +51,8 @@ public final class Gate: @unchecked Sendable {
     self.log = log
     let policy = parts.loaded.policy
     snapshot = PolicySnapshot(
-      policy: policy, floor: parts.floor(bound.endpoints), directory: listeners.directory(of: policy.agents))
+      policy: policy, floor: parts.floor(bound.endpoints), directory: listeners.directory(of: policy.agents),
+      marks: marks)
     policyStatus = PolicyStatus(
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(),
@@ -143,9 +151,11 @@ extension Gate {
 
   private func tick() {
     log.tick(.now())
+    tellLostPackets()
     _ = log.commit()
     if snapshot.policy.rules.contains(where: { $0.expires != nil }) {
       for shard in shards { shard.loop.submit { shard.endExpired() } }
+      endExpiredMarks()
     }
     if !names.bound.isEmpty { shards[0].loop.submit { [shard = shards[0]] in shard.names?.service.tell() } }
     refreshFloor()

@@ -1,4 +1,6 @@
 import Addressing
+import Control
+import Keeper
 import Policy
 import PolicyFile
 
@@ -33,6 +35,21 @@ public struct GateConfiguration: Sendable {
   public var dnsRate = 50
   /// What names are answered with.
   public var dnsAnswers = DNSAnswers.real
+  /// How the gate runs, which decides what rules it can enforce.
+  public var runMode = RunMode.serve
+  /// The kernel's part; nil where the gate only serves.
+  public var fence: (any Fence)?
+  /// Whose datagrams the kernel's table carries.
+  public var fencedAgent = AgentName.default
+  /// By what its own traffic is told apart from the agent's, in words, and whether others could be too.
+  public var exemption = (words: "", isWeak: false)
+  /// What each process of the gate may do, as the kernel says when asked.
+  public var processes: @Sendable () -> [ProcessStatus] = { [] }
+  /// Called when the kernel's table can no longer be changed.
+  public var onFenceEnd: @Sendable () -> Void = {}
+  /// Gives up what is not needed any more: called once everything was read that
+  /// needs it, before the first byte comes in and before the first thread.
+  public var confine: (@Sendable () throws(StartError) -> Void)?
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.

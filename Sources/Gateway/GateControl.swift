@@ -4,6 +4,7 @@ import Control
 import Dispatch
 import EventLoop
 import Glibc
+import Keeper
 import Logging
 import Policy
 import PolicyFile
@@ -36,8 +37,26 @@ extension Gate {
     let (fresh, freshNames) = try rebind(for: loaded.policy)
     var floor = snapshot.floor
     floor.listeners = listeners.endpoints + names.endpoints + captures.endpoints
+    let (marks, change) = try nextMarks(under: loaded.policy)
     let next = PolicySnapshot(
-      policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents))
+      policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents),
+      marks: marks)
+    replaceFence(next, revoking: change.revoked) { [self] failure in
+      if let failure {
+        for listener in fresh.values { listener.close() }
+        return refuse(ReloadError(problems: [failure.description]), completion: completion)
+      }
+      adopt(next, loaded, fresh, freshNames, completion: completion)
+    }
+  }
+
+  /// Puts a policy in force that everything was prepared for.
+  private func adopt(
+    _ next: PolicySnapshot, _ loaded: LoadedPolicy, _ fresh: [ListenAddress: Listener],
+    _ freshNames: [NamePlace: NameListenerSet.Pair],
+    completion: @escaping @Sendable (ReloadOutcome) -> Void
+  ) {
+    dispatchPrecondition(condition: .onQueue(queue))
     log.append(policyRecord(.loaded, loaded))
     _ = log.commit()
     shards[0].commons.labels.reset()
@@ -149,6 +168,16 @@ extension Gate {
 extension Gate {
   /// Gathers the status from every loop.
   public func status(completion: @escaping @Sendable (GateStatus) -> Void) {
+    guard let fence = configuration.fence else { return gatherStatus(completion: completion) }
+    fence.report { [self] state in
+      queue.async { [self] in
+        fenceState = state
+        gatherStatus(completion: completion)
+      }
+    }
+  }
+
+  private func gatherStatus(completion: @escaping @Sendable (GateStatus) -> Void) {
     let gathered = Gathered()
     onEveryShard { shard in
       gathered.add(shard.report)
@@ -182,6 +211,8 @@ extension Gate {
       bytesIn: counters.bytesIn, longest: Deadlines.total)
     status.resolver = resolverStatus(reports)
     status.dns = reports.lazy.compactMap(\.dns).first
+    status.fence = fenceStatus
+    status.processes = configuration.processes()
     status.loops = reports.map { LoopStatus(channels: $0.channels, accepted: $0.counters.accepted) }
     return status
   }

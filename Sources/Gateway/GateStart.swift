@@ -56,7 +56,8 @@ struct StartParts {
   /// How names are answered.
   var names: NameSettings {
     NameSettings(
-      resolver: resolver, rate: configuration.dnsRate, suffixes: SearchSuffixes.load(), pool: pool)
+      resolver: resolver, rate: configuration.dnsRate, suffixes: SearchSuffixes.load(), pool: pool,
+      fence: configuration.fence, fencedAgent: configuration.fencedAgent)
   }
 }
 
@@ -66,7 +67,7 @@ extension GateConfiguration {
   /// Reads the policy file as generation `generation`.
   func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
     let loader = PolicyLoader(
-      runMode: .serve, environment: environment, workingDirectory: workingDirectory, now: .now(),
+      runMode: runMode, environment: environment, workingDirectory: workingDirectory, now: .now(),
       hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty)
     var loaded = try loader.load(path: policyPath)
     loaded.policy.generation = generation
@@ -116,12 +117,15 @@ extension Gate {
   ) throws(StartError) -> Gate {
     let parts = try StartParts(configuration)
     for warning in parts.loaded.warnings { words.warning("\(warning)") }
+    try configuration.confine?()
+    // Before anybody is listened to: what is captured from now on meets a gate, or nothing.
+    let marks = try parts.installFence()
     var bound: BoundListeners
     do { bound = try bind(parts.loaded.policy.agents) } catch {
       throw .configuration("\(error)")
     }
     do throws(StartError) {
-      let gate = try assemble(parts, bound, words: words)
+      let gate = try assemble(parts, bound, marks, words: words)
       if let failure = gate.queue.sync(execute: { gate.openAll() }) { throw failure }
       return gate
     } catch {
@@ -132,7 +136,7 @@ extension Gate {
 
   /// Opens the log and the control socket, and records the start.
   private static func assemble(
-    _ parts: StartParts, _ bound: BoundListeners, words: Logger
+    _ parts: StartParts, _ bound: BoundListeners, _ marks: RuleMarks, words: Logger
   ) throws(StartError) -> Gate {
     let configuration = parts.configuration
     let control: ControlSocket
@@ -141,7 +145,7 @@ extension Gate {
     }
     do throws(StartError) {
       let gate = try Gate(
-        parts, bound, log: openLog(configuration), words: words)
+        parts, bound, marks, log: openLog(configuration), words: words)
       gate.controlSocket = control
       guard gate.recordStart(parts.loaded) else {
         gate.log.close()
@@ -175,6 +179,7 @@ extension Gate {
     if let failure = openNames() { return failure }
     for (address, listener) in listeners.bound { open(listener, at: address) }
     openCaptures()
+    startFence()
     controlSocket?.start(
       on: shards[0].loop, handler: { [unowned self] in answer($0, from: $1, reply: $2) },
       notice: { [unowned self] in note($0, from: $1) })

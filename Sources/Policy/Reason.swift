@@ -52,6 +52,8 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case syntheticExhausted = "synthetic-exhausted"
   /// An address that stands for names, and stands for none now.
   case syntheticUnnamed = "synthetic-unnamed"
+  /// The kernel's table did not take the addresses that an answer holds.
+  case fenceUnavailable = "fence-unavailable"
   /// Too many connections under the rule.
   case connectionLimit = "connection-limit"
   /// The rule's budget of bytes to upstream is spent.

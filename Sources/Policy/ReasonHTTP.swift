@@ -9,7 +9,8 @@ extension Reason {
       "destination_ip_prohibited"
     case .malformed, .hostMismatch, .method, .headTimeout, .bodyTimeout: "http_request_error"
     case .sniMalformed, .notTLS, .helloTimeout, .helloTooLarge: "tls_protocol_error"
-    case .connectionLimit, .overload, .syntheticExhausted: "connection_limit_reached"
+    case .connectionLimit, .overload, .syntheticExhausted, .fenceUnavailable:
+      "connection_limit_reached"
     case .auditUnavailable, .internalError: "proxy_internal_error"
     case .dnsFailure: "dns_error"
     case .dnsTimeout: "dns_timeout"
@@ -36,7 +37,7 @@ extension Reason {
     case .unknownAgent: 407
     case .headTimeout, .bodyTimeout, .helloTimeout: 408
     case .internalError: 500
-    case .connectionLimit, .overload, .auditUnavailable, .syntheticExhausted: 503
+    case .connectionLimit, .overload, .auditUnavailable, .syntheticExhausted, .fenceUnavailable: 503
     case .dnsFailure, .connectRefused, .connectFailed, .badUpstream: 502
     case .dnsTimeout, .connectTimeout: 504
     case .denyRule, .askRule, .noRule, .specialAddress, .selfAddress, .privateAddress, .rebinding,

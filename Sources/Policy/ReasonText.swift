@@ -30,6 +30,7 @@ extension Reason {
     case .dnsBudget: "Too many names under this domain were never asked before, as a tunnel through DNS needs"
     case .searchSuffix: "The resolver put its search suffix behind a name that may itself be resolved"
     case .recordType: "No rule lets DNS records of this type through"
+    case .fenceUnavailable: "The kernel's table could not be told of the name's addresses"
     case .syntheticExhausted: "Every synthetic address is taken"
     default: nil
     }

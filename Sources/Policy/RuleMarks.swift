@@ -17,6 +17,11 @@ public struct RuleMarks: Sendable {
     /// Numbers whose flows are to end.
     public var revoked: Set<UInt32>
 
+    /// Makes a change.
+    public init(granted: Set<UInt32> = [], revoked: Set<UInt32> = []) {
+      (self.granted, self.revoked) = (granted, revoked)
+    }
+
     /// Whether nothing is.
     public var isEmpty: Bool { granted.isEmpty && revoked.isEmpty }
   }

@@ -108,7 +108,7 @@ extension GateTests {
       // is refused for; addresses that stand for names are given where there are some.
       let elsewhere: Set<Reason> = [
         .overload, .headTimeout, .internalError, .rebinding, .dnsBudget, .searchSuffix, .recordType,
-        .syntheticExhausted, .syntheticUnnamed,
+        .syntheticExhausted, .syntheticUnnamed, .fenceUnavailable,
       ]
       let missing = Set(Reason.allCases).subtracting(seen).subtracting(elsewhere)
       #expect(missing.isEmpty, "\(missing.map(\.rawValue).sorted())")

@@ -31,13 +31,14 @@ import Testing
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
+    Target(name: "Keeper", imports: ["Addressing", "Firewall", "Confinement", "Glibc", "Dispatch"]),
     Target(name: "Confinement", imports: ["CLinux", "SystemPackage", "Glibc"]),
     Target(name: "Control", imports: ["Addressing", "Policy", "Audit"]),
     Target(
       name: "Gateway",
       imports: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "COpenSSL", "Crypto",
-        "SystemPackage",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
+        "COpenSSL", "Crypto", "SystemPackage",
         "Logging", "Glibc", "Dispatch", "Synchronization",
       ]),
     Target(name: "Firewall", imports: ["Addressing", "CNetfilter", "Glibc", "Synchronization"]),
@@ -45,7 +46,7 @@ import Testing
       name: "exitgate",
       imports: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
-        "CLinux", "Confinement",
+        "CLinux", "Confinement", "Keeper",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

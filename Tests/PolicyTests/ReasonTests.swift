@@ -57,7 +57,7 @@ struct ReasonTests {
     #expect(
       words.map { Reason(rawValue: $0) } == [
         .rebinding, .dnsBudget, .searchSuffix, .recordType, .syntheticExhausted,
-        .syntheticUnnamed,
+        .syntheticUnnamed, .fenceUnavailable,
       ])
     #expect(Reason(rawValue: "rule") == .allowed && Reason(rawValue: "no-rule") == .noRule)
     #expect(NearMiss(rawValue: "protocol") == .traffic && NearMiss(rawValue: "http") == .request)

@@ -63,7 +63,7 @@ extension NameService {
     if let judge { return judge }
     let made = QuestionJudge(
       policy: shard.snapshot.policy, suffixes: settings.suffixes, hasIPv6: settings.resolver.ipv6,
-      isSynthetic: settings.pool != nil)
+      isSynthetic: settings.pool != nil, fencedAgent: settings.fence.map { _ in settings.fencedAgent })
     judge = made
     return made
   }
@@ -124,7 +124,10 @@ extension NameService {
     while let first = left.first {
       let group = left.filter { $0.key.agent == first.key.agent }
       if group.count == left.count { left = [] } else { left.removeAll { $0.key.agent == first.key.agent } }
-      record(first.key, question, conclude(question, outcome, for: first, at: now), group, at: now)
+      let answered = conclude(question, outcome, for: first, at: now)
+      passFence(answered, outcome, question, agents[Int(first.key.agent)], at: now) { [self] given, now in
+        record(first.key, question, given, group, at: now)
+      }
     }
   }
 

@@ -22,6 +22,9 @@ final class NameService {
   private(set) var agents: [AgentName] = []
   private var rate: QueryRate
   private(set) var forwarder: Forwarder!
+  /// What goes on once the kernel has let an answer's addresses pass.
+  private var awaitingFence: [UInt64: (Bool) -> Void] = [:]
+  private var lastAwaited: UInt64 = 0
   /// Where the question's name lies in lower case.
   private let folded = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 8)
   /// Where an answer over TCP is written that comes later.
@@ -89,6 +92,18 @@ final class NameService {
       return .response(write(known, query, message, now, transport, into: response))
     }
     return decide(asked, hash, at: now, into: response, path: path)
+  }
+
+  /// Has `work` run when `fenceAnswered` is called with the number that this gives.
+  func awaitFence(_ work: @escaping (Bool) -> Void) -> UInt64 {
+    lastAwaited += 1
+    awaitingFence[lastAwaited] = work
+    return lastAwaited
+  }
+
+  /// The kernel has taken an answer's addresses, or has not.
+  func fenceAnswered(_ number: UInt64, _ isOpen: Bool) {
+    awaitingFence.removeValue(forKey: number)?(isOpen)
   }
 
   private func drop() -> Handled {

@@ -1,3 +1,4 @@
+import Keeper
 import Policy
 
 /// How a name service answers; fixed for the life of the gate.
@@ -10,6 +11,10 @@ struct NameSettings: Sendable {
   var suffixes: SearchSuffixes
   /// Where names get their addresses; nil: real answers.
   var pool: SyntheticPool?
+  /// Whom to tell of addresses that rules of `protocol: udp` open, before they are given away.
+  var fence: (any Fence)?
+  /// Whose datagrams it carries.
+  var fencedAgent = AgentName.default
 }
 
 /// What a name service has done since its start.

@@ -13,14 +13,19 @@ final class QuestionJudge {
   let hasIPv6: Bool
   /// Whether names get addresses of the pool instead of their own.
   let isSynthetic: Bool
+  /// Whose datagrams get through the kernel, to a name's own addresses; nil: nobody's.
+  let fencedAgent: AgentName?
   /// The answers without records; they fit every question.
   private let empty: EmptyAnswers
 
-  init(policy: Policy, suffixes: SearchSuffixes, hasIPv6: Bool, isSynthetic: Bool) {
+  init(
+    policy: Policy, suffixes: SearchSuffixes, hasIPv6: Bool, isSynthetic: Bool, fencedAgent: AgentName? = nil
+  ) {
     self.policy = policy
     self.suffixes = suffixes
     self.hasIPv6 = hasIPv6
     self.isSynthetic = isSynthetic
+    self.fencedAgent = fencedAgent
     empty = EmptyAnswers(generation: policy.generation)
   }
 
@@ -56,12 +61,19 @@ final class QuestionJudge {
     }
     let decision = policy.mayResolve(question.name, agent: agent, at: now)
     guard passes(decision) else { return deny(question, decision) }
-    return open(question, kind, decision)
+    return open(question, kind, decision, needsOwn: needsOwnAddresses(question.name, agent, at: now))
+  }
+
+  /// Datagrams carry no name, so an address that stands for one is of no use to them.
+  private func needsOwnAddresses(_ name: Hostname, _ agent: AgentName, at now: Timestamp) -> Bool {
+    isSynthetic && agent == fencedAgent && policy.opensDatagrams(to: name, agent: agent, at: now)
   }
 
   /// Judges a question whose name may be resolved, by its type.
-  private func open(_ question: Question, _ kind: QuestionClass, _ decision: Decision) -> Judgement {
-    let verdict = verdict(decision)
+  private func open(
+    _ question: Question, _ kind: QuestionClass, _ decision: Decision, needsOwn: Bool
+  ) -> Judgement {
+    let verdict = verdict(decision), isSynthetic = isSynthetic && !needsOwn
     switch kind {
     case .resolve where question.type == .aaaa && !hasIPv6 && !isSynthetic:
       return .settled(empty.noData, verdict)

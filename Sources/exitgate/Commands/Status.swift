@@ -52,7 +52,8 @@ struct StatusPage {
 
   private static func rows(_ status: GateStatus) -> [[Text]] {
     let connections = status.connections
-    return policy(status.policy) + status.listeners.map(listener)
+    return policy(status.policy) + (status.fence.map(fence) ?? []) + status.processes.map(process)
+      + status.listeners.map(listener)
       + (status.agents.isEmpty ? [] : [["agents", Text(status.agents.map(\.text).joined(separator: ", "))]])
       + [
         [
@@ -82,6 +83,28 @@ struct StatusPage {
     ]
     guard let error = policy.lastError else { return [first] }
     return [first, ["", Text("the last reload was refused: \(error)", .bad)]]
+  }
+
+  private static func fence(_ fence: FenceStatus) -> [[Text]] {
+    let owned = fence.isOwned ? "owned by the gate alone" : "watched, for anybody may change it"
+    let state = fence.isInForce ? Text("in force", .good) : Text("GONE", .bad)
+    let weak = fence.isWeak ? Text(", which others may be too", .bad) : ""
+    return [
+      ["table", "\(state), \(owned); exempt is \(fence.exemption)\(weak)"],
+      [
+        "",
+        "\(count(fence.denied, "packet")) denied, \(count(fence.frames, "frame")) stopped, learned addresses: \(fence.learned)",
+      ],
+    ]
+  }
+
+  private static func process(_ process: ProcessStatus) -> [Text] {
+    let bounds =
+      (process.hasNoNewPrivileges ? ", no new privileges" : "") + (process.isFiltered ? ", seccomp" : "")
+    return [
+      "process",
+      "\(process.role) \(process.pid): user \(process.user), capabilities \(process.capabilities)\(bounds)",
+    ]
   }
 
   private static func listener(_ listener: ListenerStatus) -> [Text] {

@@ -1,0 +1,87 @@
+import Audit
+
+/// How the kernel's table is doing.
+public struct FenceStatus: Hashable, Sendable {
+  /// Whether the kernel has the table, as it said just now.
+  public var isInForce: Bool
+  /// Whether nobody else can change it while the gate lives.
+  public var isOwned: Bool
+  /// By what the gate's own traffic is told apart: `user 2001 and control group /gate`.
+  public var exemption: String
+  /// Whether others could be exempt too.
+  public var isWeak: Bool
+  /// Packets that were denied.
+  public var denied: UInt64
+  /// Frames beside the IP stack that were stopped.
+  public var frames: UInt64
+  /// Addresses that datagrams may go to because an answer held them.
+  public var learned: UInt64
+
+  /// Makes a status.
+  public init(
+    isInForce: Bool, isOwned: Bool, exemption: String, isWeak: Bool, denied: UInt64 = 0, frames: UInt64 = 0,
+    learned: UInt64 = 0
+  ) {
+    (self.isInForce, self.isOwned, self.exemption, self.isWeak) = (isInForce, isOwned, exemption, isWeak)
+    (self.denied, self.frames, self.learned) = (denied, frames, learned)
+  }
+}
+
+/// What one process of the gate may do, as the kernel says.
+public struct ProcessStatus: Hashable, Sendable {
+  /// `gate` or `keeper`.
+  public var role: String
+  public var pid: Int32
+  /// The user it runs as.
+  public var user: UInt32
+  /// Its capabilities: `none`, `net_admin`.
+  public var capabilities: String
+  /// Whether it can gain none by execve(2).
+  public var hasNoNewPrivileges: Bool
+  /// Whether its system calls are filtered.
+  public var isFiltered: Bool
+
+  /// Makes a status.
+  public init(
+    role: String, pid: Int32, user: UInt32, capabilities: String, hasNoNewPrivileges: Bool, isFiltered: Bool
+  ) {
+    (self.role, self.pid, self.user, self.capabilities) = (role, pid, user, capabilities)
+    (self.hasNoNewPrivileges, self.isFiltered) = (hasNoNewPrivileges, isFiltered)
+  }
+}
+
+extension FenceStatus {
+  var json: JSONValue {
+    .object([
+      .init("in_force", .bool(isInForce)), .init("owned", .bool(isOwned)),
+      .init("exemption", text(exemption)),
+      .init("weak", .bool(isWeak)), .init("denied_packets", count(denied)),
+      .init("denied_frames", count(frames)), .init("learned", count(learned)),
+    ])
+  }
+
+  init(_ fields: Fields) throws(ControlError) {
+    self.init(
+      isInForce: try fields.flag("in_force"), isOwned: try fields.flag("owned"),
+      exemption: try fields.text("exemption"), isWeak: try fields.flag("weak"),
+      denied: try fields.count("denied_packets"), frames: try fields.count("denied_frames"),
+      learned: try fields.count("learned"))
+  }
+}
+
+extension ProcessStatus {
+  var json: JSONValue {
+    .object([
+      .init("role", text(role)), .init("pid", .integer(Int64(pid))), .init("user", .integer(Int64(user))),
+      .init("capabilities", text(capabilities)), .init("no_new_privs", .bool(hasNoNewPrivileges)),
+      .init("seccomp", .bool(isFiltered)),
+    ])
+  }
+
+  init(_ fields: Fields) throws(ControlError) {
+    self.init(
+      role: try fields.text("role"), pid: try fields.number("pid"), user: try fields.number("user"),
+      capabilities: try fields.text("capabilities"), hasNoNewPrivileges: try fields.flag("no_new_privs"),
+      isFiltered: try fields.flag("seccomp"))
+  }
+}

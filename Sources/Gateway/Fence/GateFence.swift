@@ -1,0 +1,205 @@
+import Addressing
+import Audit
+import Control
+import Dispatch
+import EventLoop
+import Firewall
+import Keeper
+import Logging
+import Policy
+import PolicyFile
+
+extension StartParts {
+  /// Puts the kernel's table in force for the policy, where there is to be one.
+  ///
+  /// - Returns: The numbers of the rules in it.
+  func installFence() throws(StartError) -> RuleMarks {
+    var marks = RuleMarks()
+    guard let fence = configuration.fence else { return marks }
+    _ = marks.adopt(loaded.policy, agent: configuration.fencedAgent, at: .now())
+    guard let rules = FenceRules(loaded.policy, marks, pool, configuration.fencedAgent, at: .now()) else {
+      throw .configuration("a table in the kernel needs synthetic answers. Leave out what turns them off.")
+    }
+    do { try fence.install(rules) } catch { throw .host("the kernel's table is not in force: \(error)") }
+    return marks
+  }
+}
+
+extension FenceRules {
+  /// What a policy lets pass as datagrams, in the kernel's terms.
+  ///
+  /// - Returns: nil without a pool: then nothing could be captured by name.
+  init?(
+    _ policy: Policy, _ marks: RuleMarks, _ pool: SyntheticPool?, _ agent: AgentName, at now: Timestamp
+  ) {
+    guard let pool else { return nil }
+    let grants = policy.datagramGrants(agent: agent, at: now).map { grant in
+      UDPGrant(
+        grant.prefix, ports: grant.ports.lower.number...grant.ports.upper.number,
+        // A rule without a number has just run out.
+        (grant.opens ? marks.mark(of: grant.rule) : nil).map { .allow(mark: $0) } ?? .deny,
+        allowsPrivate: grant.rule.allowPrivate)
+    }
+    self.init(marks: marks.live, grants: grants, synthetic4: pool.v4, synthetic6: pool.v6)
+  }
+}
+
+/// What the kernel would be told of a policy, without telling it.
+public enum KernelPreview {
+  /// The rules of a policy for one agent; the IPv6 block that stands for names is fd00::/48.
+  public static func rules(of policy: Policy, agent: AgentName) -> FenceRules? {
+    var marks = RuleMarks()
+    _ = marks.adopt(policy, agent: agent, at: .now())
+    let pool = SyntheticPool(v6: IPPrefix(.v6(high: 0xfd << 56, low: 0), length: 48))
+    return FenceRules(policy, marks, pool, agent, at: .now())
+  }
+}
+
+// MARK: - Changes
+
+extension Gate {
+  private var fenceTime: Timestamp { snapshot.clock.now().rules }
+
+  /// The numbers of the rules of a policy that is to come into force.
+  func nextMarks(under policy: Policy) throws(ReloadError) -> (RuleMarks, RuleMarks.Change) {
+    var marks = snapshot.marks
+    guard configuration.fence != nil else { return (marks, RuleMarks.Change()) }
+    guard let change = marks.adopt(policy, agent: configuration.fencedAgent, at: .now()) else {
+      throw ReloadError(problems: ["the numbers of rules are used up. Start the gate anew."])
+    }
+    return (marks, change)
+  }
+
+  /// Has the kernel hold what `next` says, then goes on with nil on the gate's
+  /// queue, or with why it does not.
+  func replaceFence(
+    _ next: PolicySnapshot, revoking revoked: Set<UInt32>,
+    then completion: @escaping @Sendable (FenceError?) -> Void
+  ) {
+    guard let fence = configuration.fence,
+      let rules = FenceRules(
+        next.policy, next.marks, nameSettings.pool, configuration.fencedAgent, at: next.clock.now().rules)
+    else { return completion(nil) }
+    fence.replace(rules, revoked: revoked) { [self] failure in queue.async { completion(failure) } }
+  }
+
+  /// Ends the flows of rules that have run out; called each second.
+  func endExpiredMarks() {
+    guard configuration.fence != nil else { return }
+    var marks = snapshot.marks
+    guard let change = marks.adopt(snapshot.policy, agent: configuration.fencedAgent, at: fenceTime),
+      !change.isEmpty
+    else { return }
+    let next = snapshot.replacingMarks(marks)
+    replaceFence(next, revoking: change.revoked) { [self] failure in
+      if let failure {
+        return words.error("rules that have run out are still in the kernel's table: \(failure)")
+      }
+      // A reload may have come between; it has looked at the time itself.
+      if snapshot.policy.generation == next.policy.generation { publish(next) { _ in } }
+    }
+  }
+}
+
+// MARK: - Notices
+
+extension Gate {
+  /// Hears of the fence from now on.
+  func startFence() {
+    configuration.fence?.start { [weak self] notice in
+      guard let self else { return }
+      queue.async { self.hear(notice) }
+    }
+  }
+
+  /// What `status` shows of it; a table that nobody could ask about is none.
+  var fenceStatus: FenceStatus? {
+    guard configuration.fence != nil else { return nil }
+    let state = fenceState ?? .missing
+    return FenceStatus(
+      isInForce: state.isInForce, isOwned: state.isOwned, exemption: configuration.exemption.words,
+      isWeak: configuration.exemption.isWeak, denied: state.denied, frames: state.frames,
+      learned: UInt64(state.learned))
+  }
+
+  private func hear(_ notice: FenceNotice) {
+    switch notice {
+    case .denied(let packets):
+      for packet in packets { log.append(.decision(record(of: packet))) }
+      _ = log.commit()
+    case .lost(let count): lostPackets = (lostPackets ?? 0) + (count ?? 0)
+    case .changed(let what): alarm("somebody else has changed the kernel's table: \(what)")
+    case .ended: endWithoutFence()
+    }
+  }
+
+  /// What cannot be trusted is said everywhere, and what was learned is learned anew.
+  private func alarm(_ what: String) {
+    words.error("\(what)")
+    log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: what)))
+    _ = log.commit()
+    onEveryShard {
+      $0.names?.service.forget()
+    } then: {
+    }
+  }
+
+  /// Without the keeper no rule can be taken back, so the gate ends. The table stays, and is closed.
+  private func endWithoutFence() {
+    guard !isDraining else { return }
+    alarm("the process that keeps the kernel's table is gone; the gate ends, and the table stays closed")
+    configuration.onFenceEnd()
+  }
+
+  /// Records once a second how many samples of denied packets nobody saw.
+  func tellLostPackets() {
+    guard let lost = lostPackets else { return }
+    lostPackets = nil
+    log.append(
+      .lifecycle(
+        LifecycleRecord(
+          time: .now(), event: .notice, detail: "packets that the kernel denied were not sampled",
+          counts: [("events_lost", lost)])))
+  }
+
+  private func record(of packet: LoggedPacket) -> DecisionRecord {
+    let header = packet.header
+    lastPacket += 1
+    var record = DecisionRecord(
+      time: .now(), flow: lastPacket, agent: configuration.fencedAgent,
+      client: header.map(\.client) ?? "", destination: header.flatMap(\.destinationOfRules), layer: .kernel,
+      verdict: .deny, reason: .noRule, generation: snapshot.generation, address: header?.destination)
+    record.detail = header?.transportWord
+    // The kernel has denied it; why, the policy says. What it would allow was no flow any more.
+    if let destination = record.destination {
+      let decision = snapshot.policy.decide(
+        destination, agent: record.agent, floor: snapshot.floor, at: fenceTime)
+      if decision.answer != .allow { (record.reason, record.rule) = (decision.reason, decision.rule?.id) }
+    }
+    return record
+  }
+}
+
+extension LoggedPacket.Header {
+  fileprivate var client: String {
+    guard let port = ports.flatMap({ Port($0.source) }) else { return "\(source)" }
+    return Endpoint(source, port).description
+  }
+
+  /// Where it went, in the policy's words; nil for protocols that no rule speaks of.
+  fileprivate var destinationOfRules: Destination? {
+    guard let port = ports.flatMap({ Port($0.destination) }) else { return nil }
+    return switch transport {
+    case 6: Destination(.address(destination), port, .tcp)
+    case 17: Destination(.address(destination), port, .udp)
+    default: nil
+    }
+  }
+
+  /// What it was, where that is no destination of rules.
+  fileprivate var transportWord: String? {
+    guard destinationOfRules == nil else { return nil }
+    if let icmp { return "icmp type \(icmp.type) code \(icmp.code)" }
+    return "ip protocol \(transport)"
+  }
+}

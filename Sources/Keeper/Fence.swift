@@ -1,0 +1,46 @@
+import Firewall
+
+/// The kernel's part of a gate, as the gate sees it.
+public protocol Fence: AnyObject, Sendable {
+  /// Puts the table in force and waits until it is. Called once, before the
+  /// gate has a second thread and before it listens to anybody.
+  func install(_ rules: FenceRules) throws(FenceError)
+
+  /// Goes on without waiting; from now on `notice` hears what happens.
+  func start(_ notice: @escaping @Sendable (FenceNotice) -> Void)
+
+  /// Puts other rules in force in one step and ends the flows of `revoked`.
+  ///
+  /// - Parameter completion: Gets nil once the kernel has them, else why it has
+  ///   not; then those before are still in force.
+  func replace(
+    _ rules: FenceRules, revoked: Set<UInt32>, completion: @escaping @Sendable (FenceError?) -> Void)
+
+  /// Lets an answer's addresses pass.
+  ///
+  /// - Parameter completion: Gets true once the kernel has acknowledged them.
+  func open(_ openings: [FenceOpening], completion: @escaping @Sendable (Bool) -> Void)
+
+  /// How the table is doing; nil when nobody can say.
+  func report(completion: @escaping @Sendable (FenceState?) -> Void)
+}
+
+/// Why the kernel's table is not as it should be: one sentence, with its remedy.
+public struct FenceError: Error, Hashable, Sendable, CustomStringConvertible {
+  public var description: String
+
+  /// Makes an error.
+  public init(_ description: String) { self.description = description }
+}
+
+/// What happened at the fence.
+public enum FenceNotice: Sendable {
+  /// Packets were denied; a sample.
+  case denied([LoggedPacket])
+  /// So many of the sample were lost; nil: some.
+  case lost(UInt64?)
+  /// Somebody else has touched the tables: what, and what became of it.
+  case changed(String)
+  /// The keeper is gone. The table stays, and nothing can be changed in it.
+  case ended
+}

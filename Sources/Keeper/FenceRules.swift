@@ -1,0 +1,75 @@
+import Addressing
+import Firewall
+
+/// What the kernel's table is to hold of a policy.
+public struct FenceRules: Hashable, Sendable {
+  /// The marks of the rules that are granted, each at least 2.
+  public var marks: Set<UInt32>
+  /// What rules grant to blocks of addresses; the first that matches decides.
+  public var grants: [UDPGrant]
+  /// The addresses that stand for names, IPv4 and IPv6.
+  public var synthetic4: IPPrefix
+  public var synthetic6: IPPrefix
+
+  /// Makes rules.
+  public init(marks: Set<UInt32>, grants: [UDPGrant], synthetic4: IPPrefix, synthetic6: IPPrefix) {
+    (self.marks, self.grants) = (marks, grants)
+    (self.synthetic4, self.synthetic6) = (synthetic4, synthetic6)
+  }
+
+  /// The same as the table's sets and chains have it, above the floor that no rule lowers.
+  public var firewallGrants: Grants {
+    let never: [AddressClass] = [.metadata, .loopback, .unspecified, .multicast, .broadcast]
+    let inner: [AddressClass] = [.privateUse, .reserved]
+    let floor = AddressFloor(
+      always4: never.flatMap { $0.blocks(isV4: true) } + [synthetic4],
+      // An address that leads to an IPv4 address could lead to any of these.
+      always6: never.flatMap { $0.blocks(isV4: false) } + IPPrefix.embeddingIPv4 + [synthetic6],
+      private4: inner.flatMap { $0.blocks(isV4: true) }, private6: inner.flatMap { $0.blocks(isV4: false) })
+    return Grants(liveMarks: marks.sorted(), udp: grants, floor: floor)
+  }
+}
+
+/// An address that was learned from an answer, and what a rule opens there.
+public struct FenceOpening: Hashable, Sendable {
+  public var address: IPAddress
+  public var ports: ClosedRange<UInt16>
+  /// The rule's.
+  public var mark: UInt32
+  /// In seconds.
+  public var lifetime: UInt32
+
+  /// Makes an opening.
+  public init(_ address: IPAddress, ports: ClosedRange<UInt16>, mark: UInt32, lifetime: UInt32) {
+    (self.address, self.ports, self.mark, self.lifetime) = (address, ports, mark, lifetime)
+  }
+
+  /// The most ports of one rule that the kernel is told one by one.
+  public static let portLimit = 256
+}
+
+/// How the kernel's table is doing.
+public struct FenceState: Hashable, Sendable {
+  /// Whether there is a table at all.
+  public var isInForce = true
+  /// Whether nobody else can change it, and it stays when its owner ends.
+  public var isOwned: Bool
+  /// Packets that were denied since the table was made.
+  public var denied: UInt64
+  /// Frames beside the IP stack that were stopped on their way out.
+  public var frames: UInt64
+  /// Addresses that were learned and not forgotten.
+  public var learned: UInt32
+
+  /// Makes a state.
+  public init(isOwned: Bool, denied: UInt64, frames: UInt64, learned: UInt32) {
+    (self.isOwned, self.denied, self.frames, self.learned) = (isOwned, denied, frames, learned)
+  }
+
+  /// No table is there: nothing holds packets back.
+  public static let missing: FenceState = {
+    var state = FenceState(isOwned: false, denied: 0, frames: 0, learned: 0)
+    state.isInForce = false
+    return state
+  }()
+}

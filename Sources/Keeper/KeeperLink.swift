@@ -1,0 +1,143 @@
+import Confinement
+import Dispatch
+import Firewall
+
+/// The gate's end: asks the keeper, and hears of denied packets.
+///
+/// `@unchecked Sendable`: `install` runs before there is a second thread;
+/// everything later runs on `queue`, which `dispatchPrecondition` checks.
+public final class KeeperLink: Fence, @unchecked Sendable {
+  private let queue = DispatchQueue(label: "exitgate.fence")
+  private let channel: MessageChannel
+  private let packets: PacketLog?
+  private var waiting: [UInt32: @Sendable (KeeperReply) -> Void] = [:]
+  private var lastNumber: UInt32 = 1
+  private var notice: (@Sendable (FenceNotice) -> Void)?
+  private var sources: [any DispatchSourceRead] = []
+  private var writing: (any DispatchSourceWrite)?
+  private var hasEnded = false
+
+  /// Joins the two ends of what a privileged start has opened.
+  ///
+  /// - Parameter packets: Where denied packets are heard of.
+  public init(_ keeper: KeeperProcess, packets: PacketLog?) {
+    channel = keeper.channel
+    self.packets = packets
+  }
+
+  public func install(_ rules: FenceRules) throws(FenceError) {
+    let reply: KeeperReply
+    do {
+      try channel.send(Numbered(number: 1, content: KeeperRequest.install(rules)).bytes)
+      guard case .message(let bytes, _) = try channel.receive() else { throw MalformedMessage() }
+      reply = try Numbered<KeeperReply>(bytes).content
+    } catch {
+      throw FenceError("the process that keeps the kernel's table ended at once. See what it said above.")
+    }
+    if case .refused(let cause) = reply { throw FenceError(cause) }
+  }
+
+  public func start(_ notice: @escaping @Sendable (FenceNotice) -> Void) {
+    queue.sync {
+      self.notice = notice
+      channel.stopBlocking()
+      listen(to: channel.descriptor) { [unowned self] in receive() }
+      if let packets { listen(to: packets.descriptor) { [unowned self] in hear() } }
+    }
+  }
+
+  private func listen(to descriptor: Int32, _ handler: @escaping @Sendable () -> Void) {
+    let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
+    source.setEventHandler(handler: handler)
+    source.activate()
+    sources.append(source)
+  }
+
+  // MARK: - Asking
+
+  public func replace(
+    _ rules: FenceRules, revoked: Set<UInt32>, completion: @escaping @Sendable (FenceError?) -> Void
+  ) {
+    ask(.refill(rules, revoked: revoked)) { reply in
+      if case .done = reply { completion(nil) } else { completion(FenceError(reply.cause)) }
+    }
+  }
+
+  public func open(_ openings: [FenceOpening], completion: @escaping @Sendable (Bool) -> Void) {
+    ask(.open(openings)) { reply in completion(reply == .done) }
+  }
+
+  public func report(completion: @escaping @Sendable (FenceState?) -> Void) {
+    ask(.report) { reply in
+      if case .state(let state) = reply { completion(state) } else { completion(nil) }
+    }
+  }
+
+  private func ask(_ request: KeeperRequest, then completion: @escaping @Sendable (KeeperReply) -> Void) {
+    queue.async { [self] in
+      guard !hasEnded else { return completion(.refused("the keeper of the table is gone")) }
+      lastNumber = lastNumber == .max ? 2 : lastNumber + 1
+      waiting[lastNumber] = completion
+      do { try channel.send(Numbered(number: lastNumber, content: request).bytes) } catch { return end() }
+      flushLater()
+    }
+  }
+
+  /// What the socket did not take goes as soon as it does.
+  private func flushLater() {
+    guard channel.hasUnsent, writing == nil else { return }
+    let source = DispatchSource.makeWriteSource(fileDescriptor: channel.descriptor, queue: queue)
+    source.setEventHandler { [unowned self] in
+      do { try channel.flush() } catch { end() }
+      guard !channel.hasUnsent else { return }
+      writing?.cancel()
+      writing = nil
+    }
+    source.activate()
+    writing = source
+  }
+
+  // MARK: - Hearing
+
+  private func receive() {
+    dispatchPrecondition(condition: .onQueue(queue))
+    do {
+      while case .message(let bytes, _) = try nextMessage() {
+        let reply = try Numbered<KeeperReply>(bytes)
+        if case .changed(let what) = reply.content { notice?(.changed(what)) }
+        waiting.removeValue(forKey: reply.number)?(reply.content)
+      }
+    } catch { end() }
+  }
+
+  /// - Throws: At the end as well.
+  private func nextMessage() throws -> MessageChannel.Received {
+    let received = try channel.receive()
+    if case .ended = received { throw MessageChannel.Problem.ended }
+    return received
+  }
+
+  private func end() {
+    guard !hasEnded else { return }
+    hasEnded = true
+    sources.forEach { $0.cancel() }
+    writing?.cancel()
+    let left = waiting.values
+    waiting = [:]
+    left.forEach { $0(.refused("the keeper of the table is gone")) }
+    notice?(.ended)
+  }
+
+  private func hear() {
+    guard let packets else { return }
+    let delivery = packets.receive()
+    if !delivery.packets.isEmpty { notice?(.denied(delivery.packets)) }
+    if delivery.lost > 0 { notice?(.lost(delivery.lost)) } else if delivery.isOverrun { notice?(.lost(nil)) }
+  }
+}
+
+extension KeeperReply {
+  fileprivate var cause: String {
+    if case .refused(let cause) = self { cause } else { "the keeper of the table answered something else" }
+  }
+}

@@ -1,0 +1,155 @@
+import Addressing
+import Firewall
+
+/// Writes a message: numbers in network order, lists and texts behind their count.
+struct MessageWriter {
+  private(set) var bytes: [UInt8] = []
+
+  init(number: UInt32) { put(number) }
+
+  mutating func put<Number: FixedWidthInteger>(_ number: Number) {
+    withUnsafeBytes(of: number.bigEndian) { bytes += $0 }
+  }
+
+  mutating func put(_ text: String) {
+    let text = Array(text.utf8.prefix(4096))
+    put(UInt32(text.count))
+    bytes += text
+  }
+
+  mutating func put(_ address: IPAddress) {
+    put(address.isV4 ? 4 : 6 as UInt8)
+    bytes += address.bytes
+  }
+
+  mutating func put(_ prefix: IPPrefix) {
+    put(prefix.address)
+    put(UInt8(prefix.length))
+  }
+
+  mutating func put(_ ports: ClosedRange<UInt16>) {
+    put(ports.lowerBound)
+    put(ports.upperBound)
+  }
+
+  mutating func put(_ marks: Set<UInt32>) {
+    put(UInt32(marks.count))
+    for mark in marks.sorted() { put(mark) }
+  }
+
+  mutating func put(_ grant: UDPGrant) {
+    put(grant.prefix)
+    put(grant.ports)
+    // No rule has the mark 0.
+    if case .allow(let mark) = grant.verdict { put(mark) } else { put(0 as UInt32) }
+    put(grant.allowsPrivate ? 1 : 0 as UInt8)
+  }
+
+  mutating func put(_ rules: FenceRules) {
+    put(rules.synthetic4)
+    put(rules.synthetic6)
+    put(rules.marks)
+    put(UInt32(rules.grants.count))
+    rules.grants.forEach { put($0) }
+  }
+
+  mutating func put(_ opening: FenceOpening) {
+    put(opening.address)
+    put(opening.ports)
+    put(opening.mark)
+    put(opening.lifetime)
+  }
+}
+
+/// Reads a message, or throws at the first byte that does not fit.
+struct MessageReader {
+  private var rest: ArraySlice<UInt8>
+
+  init(_ bytes: [UInt8]) { rest = bytes[...] }
+
+  private mutating func take(_ count: Int) throws(MalformedMessage) -> ArraySlice<UInt8> {
+    guard rest.count >= count else { throw MalformedMessage() }
+    defer { rest = rest.dropFirst(count) }
+    return rest.prefix(count)
+  }
+
+  mutating func number<Number: FixedWidthInteger>() throws(MalformedMessage) -> Number {
+    try take(Number.bitWidth / 8).reduce(0) { $0 << 8 | Number(truncatingIfNeeded: $1) }
+  }
+
+  mutating func text() throws(MalformedMessage) -> String {
+    let count: UInt32 = try number()
+    return String(decoding: try take(Int(count)), as: UTF8.self)
+  }
+
+  /// Reads what is behind its count. Each element takes bytes, so a count that
+  /// is too large ends with the message.
+  mutating func list<Element>(
+    _ element: (inout MessageReader) throws(MalformedMessage) -> Element
+  ) throws(MalformedMessage) -> [Element] {
+    let count: UInt32 = try number()
+    var elements: [Element] = []
+    for _ in 0..<count { elements.append(try element(&self)) }
+    return elements
+  }
+
+  mutating func address() throws(MalformedMessage) -> IPAddress {
+    let length =
+      switch try number() as UInt8 {
+      case 4: 4
+      case 6: 16
+      default: throw MalformedMessage()
+      }
+    guard let address = IPAddress(networkOrder: Array(try take(length))) else { throw MalformedMessage() }
+    return address
+  }
+
+  mutating func prefix() throws(MalformedMessage) -> IPPrefix {
+    let address = try address(), length: UInt8 = try number()
+    guard let prefix = IPPrefix(address, length: Int(length)) else { throw MalformedMessage() }
+    return prefix
+  }
+
+  mutating func ports() throws(MalformedMessage) -> ClosedRange<UInt16> {
+    let lower: UInt16 = try number(), upper: UInt16 = try number()
+    guard lower <= upper else { throw MalformedMessage() }
+    return lower...upper
+  }
+
+  mutating func marks() throws(MalformedMessage) -> Set<UInt32> {
+    let marks = Set(try list { reader throws(MalformedMessage) -> UInt32 in try reader.number() })
+    // 1 is the gate's own: no message may grant or revoke it.
+    guard marks.allSatisfy({ $0 > Grants.ownMark }) else { throw MalformedMessage() }
+    return marks
+  }
+
+  mutating func grant() throws(MalformedMessage) -> UDPGrant {
+    let prefix = try prefix(), ports = try ports()
+    let mark: UInt32 = try number(), allowsPrivate: UInt8 = try number()
+    guard mark != Grants.ownMark, allowsPrivate <= 1 else { throw MalformedMessage() }
+    return UDPGrant(
+      prefix, ports: ports, mark == 0 ? .deny : .allow(mark: mark), allowsPrivate: allowsPrivate == 1)
+  }
+
+  mutating func rules() throws(MalformedMessage) -> FenceRules {
+    let four = try prefix(), six = try prefix()
+    guard four.address.isV4, !six.address.isV4 else { throw MalformedMessage() }
+    let marks = try marks()
+    return FenceRules(
+      marks: marks, grants: try list { reader throws(MalformedMessage) in try reader.grant() },
+      synthetic4: four, synthetic6: six)
+  }
+
+  mutating func opening() throws(MalformedMessage) -> FenceOpening {
+    let opening = FenceOpening(
+      try address(), ports: try ports(), mark: try number(), lifetime: try number())
+    guard opening.mark > Grants.ownMark, opening.ports.count <= FenceOpening.portLimit else {
+      throw MalformedMessage()
+    }
+    return opening
+  }
+
+  func end() throws(MalformedMessage) {
+    guard rest.isEmpty else { throw MalformedMessage() }
+  }
+}
