@@ -11,6 +11,8 @@ from harness.gate import A2, BASE, BINARY, SHARED, Gate
 from harness.namespaces import Namespaces
 from harness.naming import POLICY as NAMES
 from harness.naming import Stage
+from harness.sidecar import POLICY as FENCED
+from harness.sidecar import Fenced
 from harness.trial import Trial
 
 HOSTS = "127.0.0.1 trap.wild.test\n10.0.0.5 hosts-only.wild.test\n11.11.0.10 named.wild.test\n"
@@ -20,7 +22,7 @@ def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         why = pytest.mark.skip(reason="needs root: the bench is made of network namespaces")
         for item in items:
-            if {"bench", "names", "own_stage"} & set(item.fixturenames):
+            if {"bench", "names", "own_stage", "fenced", "own_fence"} & set(item.fixturenames):
                 item.add_marker(why)
 
 
@@ -128,6 +130,39 @@ def own_stage(binary, tmp_path):
         directory = tmp_path / f"stage{len(made)}"
         directory.mkdir()
         made.append(Stage(directory, policy, **options))
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        one.close()
+
+
+# -- the sidecar
+
+@pytest.fixture(scope="module")
+def fence(binary, request):
+    """One sidecar for the module, under its POLICY and with its FLAGS."""
+    module = request.module
+    running = Fenced(getattr(module, "POLICY", FENCED), extra=getattr(module, "FLAGS", ()))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def fenced(fence):
+    """The module's sidecar; nothing that a test sends may reach anybody but whom rules name."""
+    before = fence.seen("stray")
+    yield fence
+    assert fence.seen("stray") == before, "packets reached hosts that no rule names"
+
+
+@pytest.fixture
+def own_fence(binary):
+    """Makes sidecars of the test's own."""
+    made = []
+
+    def make(policy=FENCED, **options):
+        made.append(Fenced(policy, **options))
         return made[-1]
 
     yield make

@@ -75,6 +75,24 @@ import Testing
     #expect(try space.run("nft", "list", "tables").output.isEmpty)
   }
 
+  @Test("NFT-14: what the kernel lists of a map is enough to take it away")
+  func deletesByKey() throws {
+    let space = try Namespace()
+    try space.enter {
+      let socket = try NetfilterSocket()
+      try socket.claim([Table(Self.name, sets: [Grants.raw4, Grants.raw6])])
+      let six = Grants.learned(.v6(high: 1, low: 2), port: 9, mark: 7, timeout: .seconds(60)).element
+      try socket.add([Self.learned(0x0b00_0001, seconds: 600)], to: Grants.raw4, of: Self.name)
+      try socket.add([six], to: Grants.raw6, of: Self.name)
+      for set in [Grants.raw4, Grants.raw6] {
+        let stored = try #require(try socket.elements(of: set, in: Self.name).first)
+        #expect(stored.data == .number(7))
+        try socket.delete([Element(stored.key)], of: set, in: Self.name)
+        #expect(try socket.elements(of: set, in: Self.name).isEmpty)
+      }
+    }
+  }
+
   @Test("NFT-23: a refill keeps what was learned and replaces the rest; an error in it changes nothing")
   func refill() throws {
     let space = try Namespace()

@@ -34,12 +34,16 @@ extension NFSet {
   /// The types of a concatenated key, six bits each.
   var keyType: UInt32 { key.reduce(0) { $0 << 6 | $1.rawValue } }
 
+  /// - Parameter byKey: Whether the key alone names an element, as where it is deleted.
   /// - Throws: `invalidValue` when a part does not fit its type.
-  func kernelElements(_ elements: [Element]) throws(NetfilterError) -> [KernelElement] {
+  func kernelElements(
+    _ elements: [Element], byKey: Bool = false
+  ) throws(NetfilterError) -> [KernelElement] {
     if isInterval { return try intervals(elements) }
     var result: [KernelElement] = []
     for element in elements {
-      guard let key = encode(key: element.key), data == nil || element.data != nil else {
+      guard let key = encode(key: element.key), data == nil || byKey || element.data != nil
+      else {
         throw NetfilterError("write an element of \(name)", .invalidValue)
       }
       let value = element.data.flatMap { data?.encode($0) }
@@ -140,7 +144,7 @@ extension Batch {
     _ elements: [Element], of set: NFSet, in table: TableName
   ) throws(NetfilterError) {
     let bare = elements.map { Element($0.key, data: $0.data) }
-    for part in try set.kernelElements(bare).chunked(by: Self.elementsPerMessage) {
+    for part in try set.kernelElements(bare, byKey: true).chunked(by: Self.elementsPerMessage) {
       send(NFT_MSG_DELSETELEM, part, set.name, nil, table, "delete elements of \(table) \(set.name)")
     }
   }

@@ -1,0 +1,179 @@
+"""The real binary as the sidecar of `agent`: it shares that namespace, and `gw` only routes to `out`.
+
+The far side counts every packet by destination, so that what gets out is seen whatever it is.
+"""
+import contextlib, json, os, pathlib, shutil, signal, subprocess, sys, tempfile, threading, time
+
+from .audit import AuditLog
+from .far import Far
+from .gate import BINARY, QUIET, eventually, exitgate
+from .namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER, Namespaces, run
+
+USER = 2001  # whom the gate becomes
+GROUPS = next((pathlib.Path(line.split()[4]) for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+               if " - cgroup2 " in line), None)
+POLICY = """version: 1
+rules:
+  - { id: web,  action: allow, to: [web.test], protocol: http, http: [{ methods: [GET] }] }
+  - { id: raw,  action: allow, to: [raw.test], protocol: tcp, ports: [22, 5432, 8443] }
+  - { id: ntp,  action: allow, to: [11.11.0.10/32, "2a0e:b107:11::10/128"], protocol: udp, ports: [123] }
+  - { id: stun, action: allow, to: [stun.test], protocol: udp, ports: ["3478-3480"] }
+"""
+# Everything the sandbox may say to nobody: whatever is not for the hosts that rules name, neighbour discovery apart.
+COUNTERS = """table inet seen {
+  counter stray { }
+  counter ntp { }
+  counter stun { }
+  counter good { }
+  chain in { type filter hook prerouting priority -300;
+    iifname != "o0" accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept
+    udp dport 123 counter name ntp
+    udp dport 3478 counter name stun
+    ip daddr { 11.11.0.10, 11.11.0.53 } counter name good accept
+    ip6 daddr 2a0e:b107:11::10 counter name good accept
+    counter name stray
+  }
+}
+"""
+
+
+class Fenced:
+    def __init__(self, policy=POLICY, *, extra=(), grouped=True, start=True):
+        self.extra, self.grouped = extra, grouped
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="exitgate-fence"))  # the gate's user comes so far
+        self.directory.chmod(0o755)
+        self.home = self.directory / "gate"
+        self.home.mkdir()
+        os.chown(self.home, USER, USER)
+        self.policy, self.control = self.directory / "policy.yaml", self.home / "control.sock"
+        self.log = AuditLog(self.home / "audit.jsonl")
+        self.policy.write_text(policy)
+        self.bench = Namespaces()
+        self.group = GROUPS / self.bench.names["agent"] if GROUPS else None
+        self.said, self.process, self._heard = [], None, threading.Condition()
+        try:
+            self._route()
+            self.far = Far(self.bench)
+            self.far.reset_zone()
+            for name in ("web.test", "raw.test", "stun.test"):
+                self.far.answers(name, GOOD, GOOD6)
+            if start:
+                self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _route(self):
+        names = self.bench.names
+        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            run(*self.bench.command("gw", "sysctl", "-qw", f"{key}=1"))
+        run("ip", "-n", names["out"], "route", "add", "10.66.0.0/24", "via", "11.11.0.1")
+        run("ip", "-6", "-n", names["out"], "route", "add", "fd66::/64", "via", "2a0e:b107:11::1")
+        run(*self.bench.command("out", "nft", "-f", "-"), input=COUNTERS)
+
+    # -- the gate
+
+    def enter(self, *command):
+        """In the agent's network, with the file systems of the host: where its control group can be seen."""
+        return ["nsenter", f"--net=/run/netns/{self.bench.names['agent']}", *map(str, command)]
+
+    def command(self):
+        return self.enter(BINARY, "sidecar", "--policy", self.policy, "--audit-log", self.log.path, "--control",
+                          self.control, "--dns-upstream", RESOLVER, *self.extra)
+
+    def start(self, wait=True):
+        if self.grouped and self.group:
+            self.group.mkdir(exist_ok=True)
+        group = self.group / "cgroup.procs" if self.grouped and self.group else None
+        self.said = []
+        self.process = subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=QUIET,
+            cwd=self.directory, preexec_fn=lambda: group and group.write_text(str(os.getpid())))
+        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        if wait:
+            self.wait_to_say("exitgate: ready")
+        return self
+
+    def _listen(self, process):
+        for line in process.stdout:
+            with self._heard:
+                self.said.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self._heard.notify_all()
+        with self._heard:
+            self._heard.notify_all()
+
+    def wait_to_say(self, words, seconds=15):
+        with self._heard:
+            self._heard.wait_for(
+                lambda: any(words in line for line in self.said) or self.process.poll() is not None, seconds)
+        assert any(words in line for line in self.said), f"{words!r} expected, said {self.said}"
+
+    @property
+    def keeper(self):
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0])
+
+    def status(self):
+        return json.loads(self.tell("status", "--json").stdout)
+
+    def tell(self, *arguments):
+        return exitgate(*arguments, "--control", self.control)
+
+    def reload(self, policy):
+        self.policy.write_text(policy)
+        done = self.tell("reload")
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(5)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(15)
+        return self.process.returncode if self.process else None
+
+    def records(self, **wanted):
+        """Decision records whose fields are these, as the log has them by now."""
+        found = []
+        for line in self.log.path.read_text().splitlines():
+            record = json.loads(line)["unmapped"] | {"whole": json.loads(line)}
+            if all(record.get(key) == value for key, value in wanted.items()):
+                found.append(record)
+        return found
+
+    # -- the agent, and what is seen of it
+
+    def agent(self, *command, timeout=20, **options):
+        return subprocess.run(self.bench.command("agent", *command), capture_output=True, text=True, timeout=timeout,
+                              **options)
+
+    def python(self, script, *arguments, prefix=(), timeout=60):
+        done = self.agent(*prefix, sys.executable, "-c", script, *arguments, timeout=timeout)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def seen(self, counter):
+        """Packets that reached the far side: `stray` are those that never should."""
+        listed = json.loads(run(*self.bench.command("out", "nft", "-j", "list", "counter", "inet", "seen", counter)))
+        return next(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry)
+
+    def close(self):
+        with contextlib.suppress(Exception):
+            self.stop()
+        if self.process and self.process.poll() is None:
+            self.kill()
+        if hasattr(self, "far"):
+            self.far.close()
+        self.bench.remove()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.group and self.group.exists():
+            eventually(self._leave, because="the gate's control group is still in use")
+
+    def _leave(self):
+        with contextlib.suppress(OSError):
+            self.group.rmdir()
+        return not self.group.exists()

@@ -1,0 +1,134 @@
+"""ATTACKS section OPS, on the sidecar: what holds while it dies, starts, stops and is broken."""
+import json, os, pathlib, signal, subprocess, sys, time
+
+from harness.far import Accepted
+from harness.gate import eventually, exitgate
+from harness.namespaces import EVIL, EVIL6, GOOD
+from harness.sidecar import POLICY
+from test_nft import FLOOD, container, passes
+from test_sidecar import UDP
+
+PROBE = """
+import socket, sys, time
+end = time.monotonic() + float(sys.argv[2]); count = through = 0
+while time.monotonic() < end:
+    for family, kind, address, port in ((socket.AF_INET, socket.SOCK_DGRAM, sys.argv[1], 443), (socket.AF_INET, socket.SOCK_STREAM, sys.argv[1], 443)):
+        s = socket.socket(family, kind); s.settimeout(0.05); count += 1
+        try:
+            s.connect((address, port)); s.send(b"\\x00MARK"); through += kind == socket.SOCK_DGRAM
+        except OSError: pass
+        s.close()
+print(count, through)
+"""
+
+
+def test_OPS_01_killed_and_started_again_nothing_gets_out_between(own_fence):
+    fence = own_fence()
+    probe = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", PROBE, EVIL, "12"), stdout=subprocess.PIPE, text=True)
+    for turn in range(6):
+        fence.kill()
+        assert fence.agent("curl", "-sS", "-m", "1", "http://web.test/").returncode != 0, "closed while nobody is there"
+        fence.start()
+    count, through = map(int, probe.communicate(timeout=30)[0].split())
+    assert count > 200 and through == 0
+    assert fence.seen("stray") == 0
+    passes(fence)
+
+
+def test_OPS_01_a_gate_that_hangs_is_closed(own_fence):
+    fence = own_fence()
+    fence.process.send_signal(signal.SIGSTOP)
+    try:
+        assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443")
+        assert fence.agent("curl", "-sS", "-m", "2", f"http://{EVIL}/").returncode == 28
+        assert fence.python(UDP, GOOD, "123").split() == ["sent"], "what the kernel was told still holds"
+    finally:
+        fence.process.send_signal(signal.SIGCONT)
+    assert fence.seen("stray") == 0
+    passes(fence)
+
+
+def test_OPS_01_without_its_keeper_the_gate_ends_and_stays_closed(own_fence):
+    fence = own_fence()
+    os.kill(fence.keeper, signal.SIGKILL)
+    assert fence.process.wait(10) == 70
+    assert any("stays closed" in line for line in fence.said)
+    assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443")
+    assert fence.agent("curl", "-sS", "-m", "2", f"http://{EVIL}/").returncode == 7
+    fence.start()
+    passes(fence)
+    assert fence.seen("stray") == 0
+
+
+def test_OPS_02_a_clean_stop_stays_closed_and_only_an_order_opens(own_fence):
+    fence = own_fence()
+    passes(fence)
+    owned = subprocess.run(fence.enter(*fence.command()[2:3], "firewall", "remove"), capture_output=True, text=True)
+    assert owned.returncode == 69 and "running process" in owned.stderr
+    keeper = fence.keeper
+    assert fence.stop() == 0
+    eventually(lambda: not pathlib.Path(f"/proc/{keeper}").exists(), because="the keeper ends with its gate")
+    assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443")
+    assert fence.agent("ping", "-c1", "-W1", EVIL).returncode != 0
+    assert fence.seen("stray") == 0
+    done = subprocess.run(fence.enter(*fence.command()[2:3], "firewall", "remove"), capture_output=True, text=True)
+    assert done.returncode == 0 and "removed" in done.stderr, done
+    assert fence.python(UDP, EVIL, "443").split() == ["sent"], "the control: this way does lead out"
+    eventually(lambda: fence.seen("stray") > 0)
+    again = subprocess.run(fence.enter(*fence.command()[2:3], "firewall", "remove"), capture_output=True, text=True)
+    assert again.returncode == 0 and "no table" in again.stderr
+
+
+def test_OPS_02_nothing_gets_out_while_it_starts(own_fence):
+    fence = own_fence(start=False)
+    fence.start(), fence.stop()  # the table is there from now on
+    flood = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", FLOOD, EVIL, EVIL6, "20", "150000"),
+                             stdout=subprocess.PIPE, text=True)
+    for _ in range(4):
+        fence.start(), fence.stop()
+    count, passed = map(int, flood.communicate(timeout=60)[0].split())
+    assert count > 10_000 and passed == 0 and fence.seen("stray") == 0
+
+
+def test_OPS_03_a_bad_reload_changes_nothing_in_the_kernel(own_fence):
+    fence = own_fence()
+    before = fence.agent("nft", "list", "table", "inet", "exitgate").stdout
+    for text in ("rules: [", "version: 1\nrules: [{ id: x, action: allow, to: [a.test], protocol: udp }]", ""):
+        fence.policy.write_text(text)
+        assert fence.tell("reload").returncode == 65
+    rules = lambda text: [line for line in text.splitlines() if "counter packets" not in line]
+    assert rules(fence.agent("nft", "list", "table", "inet", "exitgate").stdout) == rules(before)
+    for _ in range(200):
+        fence.process.send_signal(signal.SIGHUP)
+    fence.reload(POLICY)
+    assert fence.seen("stray") == 0
+    passes(fence)
+
+
+def test_OPS_06_a_udp_rule_that_runs_out_ends_its_flows(own_fence):
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4))
+    fence = own_fence(POLICY.replace("ports: [123] }", f"ports: [123], expires: {soon} }}"))
+    script = UDP.replace("print(\"sent\")", "print('sent')")
+    assert fence.python(script, GOOD, "123").split() == ["sent"]
+    eventually(lambda: "sent" not in fence.python(script, GOOD, "123"), seconds=8)
+    assert fence.agent("curl", "-sS", "-m", "5", "http://web.test/").stdout.startswith("origin ")
+
+
+def test_OPS_08_status_asks_the_kernel(own_fence):
+    fence = own_fence()
+    assert fence.status()["enforcing"]
+    before = fence.status()["fence"]["denied_packets"]
+    assert "sent" not in fence.python(UDP, EVIL, "9")
+    assert fence.status()["fence"]["denied_packets"] > before
+    os.kill(fence.keeper, signal.SIGSTOP)
+    os.kill(fence.keeper, signal.SIGCONT)
+    assert fence.status()["fence"]["in_force"]
+
+
+def test_the_lost_samples_of_a_flood_are_counted(own_fence):
+    fence = own_fence()
+    before = fence.status()["fence"]["denied_packets"]
+    count, passed = map(int, fence.python(FLOOD, EVIL, EVIL6, "10", "20000").split())
+    assert passed == 0 and fence.status()["fence"]["denied_packets"] >= before + count
+    first = fence.records(layer="kernel", verdict="deny")
+    assert 1 <= len(first) <= 200, "a flood fills no log"
