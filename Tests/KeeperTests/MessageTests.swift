@@ -67,7 +67,8 @@ import Testing
       for _ in 0..<Int.random(in: 1...4, using: &numbers) {
         bytes[Int.random(in: bytes.indices, using: &numbers)] = UInt8.random(in: 0...255, using: &numbers)
       }
-      if let request = try? Numbered<KeeperRequest>(bytes) { #expect(request.bytes == bytes) }
+      guard let request = try? Numbered<KeeperRequest>(bytes) else { continue }
+      #expect(try Numbered<KeeperRequest>(request.bytes) == request)
     }
   }
 

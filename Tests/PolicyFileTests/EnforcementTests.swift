@@ -12,9 +12,19 @@ import Testing
     #expect(
       errors(text) == [
         "3:\(41 + action.utf8.count): protocol udp cannot be enforced in serve, which carries TCP only. "
-          + "Remove the rule: what is not carried does not get out."
+          + "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar'."
       ])
     for mode in [RunMode.run, .sidecar, .gateway] { #expect(errors(text, loader(mode)).isEmpty) }
+  }
+
+  @Test("udp rules for names open no more ports than the kernel is told of; those for blocks any number")
+  func udpPorts() {
+    let body = "action: allow, protocol: udp, "
+    for mode in [RunMode.sidecar, .gateway] {
+      #expect(errors(policy(rule: body + "to: [a.example], ports: [\"1000-1255\"]"), loader(mode)).isEmpty)
+      #expect(errors(policy(rule: body + "to: [a.example], ports: [\"1000-1256\"]"), loader(mode)).count == 1)
+      #expect(errors(policy(rule: body + "to: [192.0.2.0/24], ports: [\"1-65535\"]"), loader(mode)).isEmpty)
+    }
   }
 
   @Test("dns needs a DNS listener in serve")

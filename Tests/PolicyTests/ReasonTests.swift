@@ -53,6 +53,7 @@ struct ReasonTests {
   func rawValues() {
     let words = [
       "rebinding", "dns-budget", "search-suffix", "record-type", "synthetic-exhausted", "synthetic-unnamed",
+      "fence-unavailable",
     ]
     #expect(
       words.map { Reason(rawValue: $0) } == [

@@ -25,10 +25,10 @@ struct Enforcement: Sendable {
 
   private func obstacle(to traffic: TrafficProtocol) -> (cause: String, remedy: String)? {
     switch traffic {
-    case .udp where runMode == .serve:
+    case .udp where runMode == .serve && hasDNSListener != nil:
       (
         "protocol udp cannot be enforced in serve, which carries TCP only",
-        "Remove the rule: what is not carried does not get out"
+        "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar'"
       )
     case .dns where runMode == .serve && hasDNSListener == false:
       (
@@ -68,6 +68,12 @@ struct Enforcement: Sendable {
         fields.mark(of: "protocol"), "protocol dns takes effect only where the gate answers DNS",
         "Start serve with --dns-listen, or give an agent 'dns'")
     }
+    if parts.traffic == .udp, runMode == .serve, hasDNSListener == nil, !origin.isBuiltin {
+      fields.scope.warn(
+        fields.mark(of: "protocol"), "protocol udp takes effect only in sidecar, and serve refuses it",
+        "Start 'exitgate sidecar' with this file")
+    }
+    if parts.traffic == .udp, action != .deny { checkPorts(fields, parts, patterns) }
     if case .scalar(let text, _) = fields["allow-loopback"]?.content, text == "true" {
       checkLoopback(fields, patterns)
     }
@@ -90,6 +96,21 @@ struct Enforcement: Sendable {
         first.mark, "'allow-loopback' does not open this machine to '\(first.pattern)'", remedy)
     }
   }
+
+  /// The kernel is told of each port of an address that a name resolved to.
+  private func checkPorts(
+    _ fields: Fields, _ parts: RuleParts, _ patterns: [(pattern: HostPattern, mark: Mark)]
+  ) {
+    let count = parts.ports.reduce(0) { $0 + max(0, Int($1.upper.number) - Int($1.lower.number) + 1) }
+    let named = patterns.first { if case .prefix = $0.pattern { false } else { true } }
+    guard count > Self.portsOfNames, let named else { return }
+    fields.scope.error(
+      named.mark, "protocol udp opens at most \(Self.portsOfNames) ports of a name, and these are \(count)",
+      "Name fewer ports, or write the addresses instead of '\(named.pattern)'")
+  }
+
+  /// As many as the kernel is told of for one address (`FenceOpening.portLimit`).
+  static let portsOfNames = 256
 
   private func checkNames(_ fields: Fields, _ patterns: [(pattern: HostPattern, mark: Mark)]) {
     for (pattern, mark) in patterns {
