@@ -112,7 +112,7 @@ BROKEN = {
     "two documents": "version: 1\nrules: []\n---\nversion: 1\nrules: []\n",
     "alias": "version: 1\nrules: &r []\nagents: *r\n",
     "tag": "version: !!python/object:os.system 1\nrules: []\n",
-    "udp in serve": RULE.format("to: [192.0.2.1/32], protocol: udp, ports: [123]"),
+    "too many udp ports of a name": RULE.format("to: [a.test], protocol: udp, ports: [\"1-1000\"]"),
     "paths inside https": RULE.format('to: [x.test], http: [{ path: "/x" }]'),
     "tcp without ports": RULE.format("to: [x.test], protocol: tcp"),
     "unknown protocol": RULE.format("to: [x.test], protocol: quic, ports: [443]"),
