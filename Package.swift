@@ -90,7 +90,7 @@ let package = Package(
         logging,
         systemPackage,
       ]),
-    tests("CommandTests", ["exitgate", "Policy", "Addressing"]),
+    tests("CommandTests", ["exitgate", "Audit", "Confinement", "PolicyFile", "Policy", "Addressing"]),
     tests("HouseTests", ["exitgate"]),
   ]
 )

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -141,4 +142,9 @@ ssize_t linux_receive_message(int fd, void *buffer, size_t capacity, int *descri
     *count += held;
   }
   return length;
+}
+
+int linux_unshare(int namespaces)
+{
+  return unshare(namespaces);
 }

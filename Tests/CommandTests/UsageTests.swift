@@ -51,6 +51,8 @@ struct UsageTests {
       arguments: ["log", "tail", "--audit-log", "/nowhere/a.jsonl"], status: 78, says: "--audit-log",
       because: "there is no such log"),
     Case(
+      arguments: ["doctor", "--for", "siedcar"], says: "sidecar", because: "there are four ways to run it"),
+    Case(
       arguments: ["status"], says: "EXITGATE_JSON", because: "a flag's twin is yes or no",
       environment: ["EXITGATE_JSON": "maybe"]),
     Case(
@@ -72,7 +74,7 @@ struct UsageTests {
   static let commands = [
     ["serve"], ["check"], ["explain"], ["allowlists"], ["log"], ["log", "tail"], ["log", "blocked"],
     ["log", "stats"],
-    ["log", "verify"], ["status"], ["reload"], ["completions"], ["man"],
+    ["log", "verify"], ["status"], ["reload"], ["doctor"], ["completions"], ["man"],
   ]
 
   @Test("every command's help teaches by an example", arguments: commands)

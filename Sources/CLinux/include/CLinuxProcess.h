@@ -55,6 +55,12 @@ int linux_open_path(const char *path);
 /// fork(2). Only of a process with one thread may the child do more than signal-safety(7) lists.
 pid_t linux_fork(void);
 
+/// unshare(2) with some of LINUX_NEW_*.
+int linux_unshare(int namespaces);
+#define LINUX_NEW_USER 0x10000000
+/// Network, mounts, processes, IPC and host names.
+#define LINUX_NEW_OTHERS 0x6C020000
+
 /// close_range(2) of all from `first` to `last`, both included.
 int linux_close_range(unsigned first, unsigned last);
 

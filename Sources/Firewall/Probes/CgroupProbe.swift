@@ -20,13 +20,31 @@ public enum CgroupProbe {
   /// Installs counting rules for levels 0 to 8, sends one datagram to itself on
   /// loopback and looks which level counted it.
   public static func run() throws(NetfilterError) -> Finding {
-    guard let folder = ownFolder(), let id = inode(folder) else { return .noHierarchy }
-    // The root is the one group that has no events.
-    guard inode(folder + "/cgroup.events") != nil else { return .isRoot }
-    guard let level = try countingLevel(id: id, path: path(of: folder)) else { return .matchesNothing }
+    guard let place = place(), let id = inode(place.folder) else { return .noHierarchy }
+    guard !place.isRoot else { return .isRoot }
+    let path = path(of: place.folder)
+    guard let level = try countingLevel(id: id, path: path) else { return .matchesNothing }
+    return .matches(ControlGroup(level: level, id: id, path: path), others: place.others)
+  }
+
+  /// Where this process stands, without asking netfilter.
+  public struct Place: Hashable, Sendable {
+    /// The folder of its group.
+    public var folder: String
+    /// Whether that is the root group.
+    public var isRoot: Bool
+    /// The group's other processes, 0 for those of other process namespaces.
+    public var others: [Int32]
+  }
+
+  /// Looks at the tree of groups; nil where no cgroup2 file system is mounted where it can be read.
+  public static func place() -> Place? {
+    guard let folder = ownFolder(), inode(folder) != nil else { return nil }
     let processes = (readText(folder + "/cgroup.procs") ?? "").split(separator: "\n").compactMap { Int32($0) }
-    return .matches(
-      ControlGroup(level: level, id: id, path: path(of: folder)), others: processes.filter { $0 != getpid() })
+    return Place(
+      folder: folder,
+      // The root is the one group that has no events.
+      isRoot: inode(folder + "/cgroup.events") == nil, others: processes.filter { $0 != getpid() })
   }
 
   private static func countingLevel(id: UInt64, path: String) throws(NetfilterError) -> UInt32? {
@@ -74,7 +92,7 @@ public enum CgroupProbe {
   }
 
   /// The path as nft(8) reads it: from /sys/fs/cgroup.
-  static func path(of folder: String) -> String {
+  public static func path(of folder: String) -> String {
     let base = "/sys/fs/cgroup/"
     return folder.hasPrefix(base) ? String(folder.dropFirst(base.count)) : "../../..\(folder)"
   }

@@ -114,14 +114,19 @@ struct PrivilegedStart {
   }
 }
 
+extension Identity {
+  /// Whom a gate becomes that starts as root and is not told.
+  static func gate() -> Identity {
+    let users = UserTable.system()
+    return (try? users.find("exitgate")) ?? (try? users.find("2001")) ?? Identity(user: 2001, group: 2001)
+  }
+}
+
 extension FenceOption {
   /// Whom the gate becomes. An ordinary user with the capability stays who it is.
   func identity() throws(ConfinementError) -> Identity {
-    let users = UserTable.system()
-    if let user { return try users.find(user) }
-    guard geteuid() == 0 else { return .current }
-    if let known = try? users.find("exitgate") { return known }
-    return try users.find("2001")
+    if let user { return try UserTable.system().find(user) }
+    return geteuid() == 0 ? .gate() : .current
   }
 
   /// Loopback addresses of both families, where there are both.

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Tells the service manager how far a service is.
@@ -14,9 +15,11 @@ enum ServiceNotice: String {
   /// nothing happens.
   func send(environment: [String: String]) {
     guard let name = environment["NOTIFY_SOCKET"], let address = NoticeAddress(name) else { return }
-    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    let descriptor = linux_datagram_socket(AF_UNIX)
     guard descriptor >= 0 else { return }
     defer { close(descriptor) }
+    // A manager that is busy is waited for: the notice comes once.
+    _ = fcntl(descriptor, F_SETFL, 0)
     let message = Array(rawValue.utf8)
     address.withPointer { pointer, length in
       _ = sendto(descriptor, message, message.count, Int32(MSG_NOSIGNAL), pointer, length)
