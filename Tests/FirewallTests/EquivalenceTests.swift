@@ -11,6 +11,7 @@ import Testing
     ("sidecar", Samples.sidecar().table),
     ("sidecar by control group", Samples.sidecar(group: group).table),
     ("gateway", Samples.gateway.table),
+    ("closed", ClosedTable(logGroup: 5).table),
     ("egress", EgressTable(devices: ["lo"]).table),
     ("the rest", everythingElse),
   ]

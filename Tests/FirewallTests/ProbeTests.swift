@@ -27,6 +27,7 @@ import Testing
   @Test func text() {
     #expect(CgroupProbe.path(of: "/sys/fs/cgroup/unified/a") == "unified/a")
     #expect(CgroupProbe.path(of: "/mnt/groups/a") == "../../../mnt/groups/a")
+    #expect(CgroupProbe.path(of: "/sys/fs/cgroup") == "", "what a container sees of its own group")
   }
 }
 

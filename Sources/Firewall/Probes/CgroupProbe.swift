@@ -94,6 +94,8 @@ public enum CgroupProbe {
   /// The path as nft(8) reads it: from /sys/fs/cgroup.
   public static func path(of folder: String) -> String {
     let base = "/sys/fs/cgroup/"
+    // A container sees its own group as the root.
+    guard folder + "/" != base else { return "" }
     return folder.hasPrefix(base) ? String(folder.dropFirst(base.count)) : "../../..\(folder)"
   }
 }

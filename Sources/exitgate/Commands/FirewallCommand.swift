@@ -12,8 +12,8 @@ import PolicyFile
 struct FirewallCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "firewall",
-    abstract: "Show the kernel's table, or take it away.",
-    subcommands: [FirewallPrint.self, FirewallRemove.self])
+    abstract: "Show the kernel's table, close a namespace by one, or take it away.",
+    subcommands: [FirewallPrint.self, FirewallClose.self, FirewallRemove.self])
 }
 
 /// `exitgate firewall print`

@@ -58,7 +58,7 @@ struct PrivilegedStart {
     let findings: [KernelProbe.Finding], group: ControlGroup?
     do throws(NetfilterError) {
       findings = try KernelProbe.run(.sidecar)
-      group = try exemption(CgroupProbe.run(), identity)
+      group = try exemption()
     } catch { throw Failure(.host, "\(error)") }
     let missing = findings.filter { $0.isRequired && !$0.isSupported }
     guard missing.isEmpty else {
@@ -79,10 +79,17 @@ struct PrivilegedStart {
       logGroup: options.logGroup, devices: Self.devices(), ownership: owns ? .ownedPersistent : .plain)
   }
 
-  /// The group by which the gate alone is told apart; nil where others are in it.
-  private func exemption(_ finding: CgroupProbe.Finding, _ identity: Identity) -> ControlGroup? {
-    guard case .matches(let group, let others) = finding, others.isEmpty else { return nil }
-    return group
+  /// The group by which the gate alone is told apart; nil where others stay in it.
+  ///
+  /// A probe of a container's health is in its group too, for a moment: of
+  /// whoever else is there, it is asked again for two seconds.
+  private func exemption() throws(NetfilterError) -> ControlGroup? {
+    for _ in 0..<20 {
+      guard case .matches(let group, let others) = try CgroupProbe.run() else { return nil }
+      if others.isEmpty { return group }
+      usleep(100_000)
+    }
+    return nil
   }
 
   /// Every device but the loopback.
