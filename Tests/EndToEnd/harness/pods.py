@@ -12,7 +12,7 @@ What a host lacks is made up for here, never by a change of the manifest that is
 import os, pathlib, resource, shutil, subprocess
 
 from .gate import eventually
-from .namespaces import RESOLVER
+from .namespaces import RESOLVER, run
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "scripts" / "deploy"
@@ -101,6 +101,16 @@ class Podman:
         done = subprocess.run(list(map(str, outer + list(command))), capture_output=True, text=True, timeout=timeout, env=environment, **options)
         assert status is None or done.returncode == status, f"{command}: {done.returncode}: {done.stdout}{done.stderr}"
         return done
+
+    def image(self, tag, *programs, files={}):
+        """An image of programs of this host, made from local files alone."""
+        context = self.directory / tag
+        run(str(DEPLOY / "rootfs"), str(context / "rootfs"), *programs)
+        for path, text in files.items():
+            (context / "rootfs" / path).parent.mkdir(parents=True, exist_ok=True)
+            (context / "rootfs" / path).write_text(text)
+        (context / "Containerfile").write_text("FROM scratch\nCOPY rootfs /\n")
+        self.run("build", "-q", "-t", f"localhost/{tag}", context)
 
     def within(self, container, *command, status=None, timeout=30):
         return self.run("exec", container, *command, status=status, timeout=timeout)

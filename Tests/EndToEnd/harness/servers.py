@@ -137,11 +137,11 @@ class Servers:
             server.shutdown()
 
 
-def certificates(directory):
+def certificates(directory, names=NAMES):
     """A CA of the bench's own and one certificate for every name."""
     ca, key, request = directory / "ca.pem", directory / "server.key", directory / "server.csr"
     extensions = directory / "san.cnf"
-    extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in NAMES) + "\nbasicConstraints=CA:FALSE\n")
+    extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\nbasicConstraints=CA:FALSE\n")
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=Bench CA",
         "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", str(directory / "ca.key"), "-out", str(ca))
     run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=bench", "-keyout", str(key), "-out", str(request))

@@ -38,6 +38,21 @@ COUNTERS = """table inet seen {
 """
 
 
+def route(bench, counters=COUNTERS):
+    """Makes `gw` a router between `agent` and `out`, where every packet is counted."""
+    for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+        run(*bench.command("gw", "sysctl", "-qw", f"{key}=1"))
+    run("ip", "-n", bench.names["out"], "route", "add", "10.66.0.0/24", "via", "11.11.0.1")
+    run("ip", "-6", "-n", bench.names["out"], "route", "add", "fd66::/64", "via", "2a0e:b107:11::1")
+    run(*bench.command("out", "nft", "-f", "-"), input=counters)
+
+
+def seen(bench, counter):
+    """Packets that reached the far side."""
+    listed = json.loads(run(*bench.command("out", "nft", "-j", "list", "counter", "inet", "seen", counter)))
+    return next(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry)
+
+
 class Fenced:
     def __init__(self, policy=POLICY, *, extra=(), grouped=True, start=True):
         self.extra, self.grouped = extra, grouped
@@ -53,7 +68,7 @@ class Fenced:
         self.group = GROUPS / self.bench.names["agent"] if GROUPS else None
         self.said, self.process, self._heard = [], None, threading.Condition()
         try:
-            self._route()
+            route(self.bench)
             self.far = Far(self.bench)
             self.far.reset_zone()
             for name in ("web.test", "raw.test", "stun.test"):
@@ -63,14 +78,6 @@ class Fenced:
         except BaseException:
             self.close()
             raise
-
-    def _route(self):
-        names = self.bench.names
-        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
-            run(*self.bench.command("gw", "sysctl", "-qw", f"{key}=1"))
-        run("ip", "-n", names["out"], "route", "add", "10.66.0.0/24", "via", "11.11.0.1")
-        run("ip", "-6", "-n", names["out"], "route", "add", "fd66::/64", "via", "2a0e:b107:11::1")
-        run(*self.bench.command("out", "nft", "-f", "-"), input=COUNTERS)
 
     # -- the gate
 
@@ -158,8 +165,7 @@ class Fenced:
 
     def seen(self, counter):
         """Packets that reached the far side: `stray` are those that never should."""
-        listed = json.loads(run(*self.bench.command("out", "nft", "-j", "list", "counter", "inet", "seen", counter)))
-        return next(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry)
+        return seen(self.bench, counter)
 
     def close(self):
         with contextlib.suppress(Exception):
