@@ -13,6 +13,8 @@ readonly BENCH_PACKAGES=(
   iproute2=ip nftables=nft conntrack=conntrack procps=sysctl curl=curl git=git wget=wget openssl=openssl nginx-light=nginx unbound=unbound nodejs=node
   node-undici=/usr/share/nodejs/undici python3-venv=python3 bind9-dnsutils=delv knot-dnsutils=kdig ldnsutils=drill nsd=nsd
   dnsmasq-base=dnsmasq dnsperf=dnsperf iodine=iodined dns2tcp=dns2tcpd musl-tools=musl-gcc golang-go=go
+  openssh-client=ssh openssh-server=sshd postgresql=/usr/lib/postgresql redis-server=redis-server redis-tools=redis-cli iputils-ping=ping
+  podman=podman catatonit=catatonit runc=runc strace=strace systemd=systemd-analyze
 )
 
 # Installs those of the given packages whose proof is missing. Services that come with them are not started.

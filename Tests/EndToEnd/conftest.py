@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         why = pytest.mark.skip(reason="needs root: the bench is made of network namespaces")
         for item in items:
-            if {"bench", "names", "own_stage", "fenced", "own_fence"} & set(item.fixturenames):
+            if {"bench", "names", "own_stage", "fenced", "own_fence", "made"} & set(item.fixturenames):
                 item.add_marker(why)
 
 

@@ -1,15 +1,17 @@
 """What `scripts/deploy` holds, run: an image of local files, a pod of podman, units and a compose file."""
-import json, os, pathlib, re, shutil, socket, ssl, tempfile, threading
+import json, os, pathlib, re, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading
 
 import pytest
 import yaml
 
 from harness.far import Accepted, Asked, Far
-from harness.gate import BINARY, ROOT, eventually, exitgate
-from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER, Namespaces, run
+from harness.gate import BINARY, eventually, exitgate
+from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER, Namespaces
 from harness.pods import DEPLOY, Podman, lacking
 from harness.servers import certificates
-from harness.sidecar import GROUPS, POLICY, route, seen
+from harness.sidecar import POLICY, USER, route, seen
+from test_nft import FLOOD
+from test_nft import passes as reached
 from test_sidecar import UDP
 
 CLOCK = "162.159.200.1"  # as the manifest has it; in `out` every address answers
@@ -143,6 +145,8 @@ def passes(pod):
     eventually(lambda: pod.seen("clock") == before + 1)
 
 
+# -- the pod
+
 @needs_pods
 def test_the_agent_of_the_pod_reaches_what_the_config_map_names(pod):
     done = pod.agent("curl", "-sS", "-m", "5", "--cacert", "/ca.pem", "https://api.example.com/v1")
@@ -253,6 +257,123 @@ def test_nothing_leaves_while_the_pod_starts_and_what_was_counted_can_be(made):
     made.podman.run("stop", "--time", "0", "agent-gate")
     made.podman.enter(BINARY, "firewall", "remove")
     eventually(lambda: made.seen("stray") > before, 10, "the control: this way does lead out")
+
+
+# -- a namespace that is closed before its gate comes
+
+FRAME = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("a0", 0x0800))
+try: s.send(b"\\xff" * 12 + b"\\x08\\x00" + b"MARK" * 16); print("sent")
+except OSError: pass
+"""
+
+
+def closed_by(fence, verb):
+    return subprocess.run(fence.enter(BINARY, "firewall", verb), capture_output=True, text=True, timeout=20)
+
+
+def test_OPS_02_a_namespace_can_be_closed_before_its_gate_comes(own_fence):
+    fence = own_fence(start=False)
+    done = closed_by(fence, "close")
+    assert done.returncode == 0 and "nothing gets out" in done.stderr, done
+    assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443", GOOD, "123", GOOD6, "123")
+    assert fence.agent("curl", "-sS", "-m", "2", f"http://{GOOD}/").returncode == 7
+    assert fence.agent("curl", "-gsS", "-m", "2", f"http://[{GOOD6}]/").returncode == 7
+    assert fence.agent("ping", "-c1", "-W1", EVIL).returncode != 0
+    assert "sent" not in fence.python(FRAME), "nor what passes by the IP stack"
+    assert fence.seen("stray") == 0 and fence.seen("good") == 0
+    assert closed_by(fence, "close").returncode == 0, "once more changes nothing"
+    flood = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", FLOOD, EVIL, EVIL6, "30", "150000"), stdout=subprocess.PIPE, text=True)
+    fence.start()
+    done = closed_by(fence, "close")
+    assert done.returncode == 0 and "a gate that runs" in done.stderr, done
+    count, passed = map(int, flood.communicate(timeout=60)[0].split())
+    assert count == 150_000 and passed == 0 and fence.seen("stray") == 0
+    reached(fence)
+    fence.stop()
+    assert closed_by(fence, "remove").returncode == 0
+    assert fence.python(UDP, EVIL, "443").split() == ["sent"], "the control: this way does lead out"
+    eventually(lambda: fence.seen("stray") > 0)
+
+
+def test_closing_needs_the_privilege_and_says_so(own_fence):
+    fence = own_fence(start=False)
+    done = subprocess.run(["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", *fence.enter(BINARY, "firewall", "close")],
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 69 and "CAP_NET_ADMIN" in done.stderr, done
+    assert fence.agent("nft", "list", "tables").stdout == ""
+
+
+# -- what is only read here: no cluster, no docker and no systemd is at hand
+
+UNITS = ("exitgate.service", "exitgate-sidecar@.service")
+
+
+def setting(unit, key):
+    return [line.split("=", 1)[1] for line in (DEPLOY / unit).read_text().splitlines() if line.startswith(key + "=")]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit, most", [(UNITS[0], 1.5), (UNITS[1], 2.0)])
+def test_the_units_are_in_form_and_hardened(unit, most, tmp_path):
+    score = subprocess.run(["systemd-analyze", "security", "--offline=true", DEPLOY / unit], capture_output=True, text=True)
+    assert float(re.search(r"exposure level for \S+: ([\d.]+)", score.stdout)[1]) <= most, score.stdout
+    copy = tmp_path / unit.replace("@", "@box")
+    copy.write_text((DEPLOY / unit).read_text().replace("/usr/bin/exitgate", str(BINARY)))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True)
+    assert done.returncode == 0 and copy.name not in done.stderr, done.stderr
+
+
+def permitted(unit):
+    """The system calls that a unit's filters let through."""
+    groups, current = {}, None
+    for line in subprocess.run(["systemd-analyze", "syscall-filter"], capture_output=True, text=True).stdout.splitlines():
+        if line.startswith("@"):
+            current = groups.setdefault(line.strip(), [])
+        elif current is not None and (word := line.strip()) and not word.startswith("#"):
+            current.append(word)
+    expand = lambda word: set().union(*map(expand, groups[word])) if word.startswith("@") else {word}
+    allowed = set()
+    for line in setting(unit, "SystemCallFilter"):
+        for word in line.removeprefix("~").split():
+            allowed = allowed - expand(word) if line.startswith("~") else allowed | expand(word)
+    return allowed
+
+
+@pytest.mark.skipif(not (shutil.which("systemd-analyze") and shutil.which("strace")), reason="systemd-analyze or strace is not installed")
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_gate_starts_and_works_with_what_its_unit_leaves_it(unit, own_fence, tmp_path):
+    """As the unit's user, with its capabilities, and with no system call beyond its filters."""
+    policy = "".join(line for line in POLICY.splitlines(True) if "sidecar" in unit or "protocol: udp" not in line)
+    fence = own_fence(policy, start=False)
+    capabilities = ",".join("+" + name.lower().removeprefix("cap_") for name in setting(unit, "CapabilityBoundingSet")[0].split())
+    limits = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--no-new-privs"]
+    for kind in ("--inh-caps", "--ambient-caps", "--bounding-set"):
+        limits += [kind, ",".join(filter(None, ("-all", capabilities)))]
+    command = fence.command()
+    if "sidecar" not in unit:
+        command[command.index("sidecar")] = "serve"
+    trace = tmp_path / "trace"
+    fence.group.mkdir()
+    into = f'echo $$ >{fence.group}/cgroup.procs; exec "$@"'
+    fence.command = lambda: command[:2] + ["strace", "-f", "-qq", "-o", trace, "sh", "-c", into, "sh", *limits, *command[2:]]
+    fence.grouped = False
+    fence.start()
+    fence.tell("reload")
+    if "sidecar" in unit:
+        gate, keeper = fence.status()["processes"]
+        assert gate["capabilities"] == "none" and keeper["capabilities"] == "net_admin" and keeper["user"] == USER
+        reached(fence)
+    pid = int(re.search(r"process (\d+)", fence.tell("status").stdout)[1])
+    os.kill(pid, signal.SIGTERM)
+    assert fence.process.wait(15) == 0
+    called = trace.read_text()
+    called = called[called.index(f'execve("{BINARY}"'):]
+    used = set(re.findall(r"^\d+ +(\w+)\(", called, re.M))
+    # libdispatch asks for the priority that it has, or a higher one, and goes on without.
+    assert used - permitted(unit) <= {"setpriority"}, used - permitted(unit)
+    assert {"capset", "seccomp"} <= used if "sidecar" in unit else "socket" in used
 
 
 def test_the_manifests_differ_in_where_the_gate_stands_and_in_nothing_else():
