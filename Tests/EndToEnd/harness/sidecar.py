@@ -5,7 +5,7 @@ The far side counts every packet by destination, so that what gets out is seen w
 import contextlib, json, os, pathlib, shutil, signal, subprocess, sys, tempfile, threading, time
 
 from .audit import AuditLog
-from .far import Far
+from .far import PORTS, Far
 from .gate import BINARY, QUIET, eventually, exitgate
 from .namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER, Namespaces, run
 
@@ -47,14 +47,14 @@ def route(bench, counters=COUNTERS):
     run(*bench.command("out", "nft", "-f", "-"), input=counters)
 
 
-def seen(bench, counter):
+def seen(bench, counter, table="seen"):
     """Packets that reached the far side."""
-    listed = json.loads(run(*bench.command("out", "nft", "-j", "list", "counter", "inet", "seen", counter)))
+    listed = json.loads(run(*bench.command("out", "nft", "-j", "list", "counter", "inet", table, counter)))
     return next(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry)
 
 
 class Fenced:
-    def __init__(self, policy=POLICY, *, extra=(), grouped=True, start=True):
+    def __init__(self, policy=POLICY, *, extra=(), grouped=True, start=True, ports=PORTS):
         self.extra, self.grouped = extra, grouped
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="exitgate-fence"))  # the gate's user comes so far
         self.directory.chmod(0o755)
@@ -69,7 +69,7 @@ class Fenced:
         self.said, self.process, self._heard = [], None, threading.Condition()
         try:
             route(self.bench)
-            self.far = Far(self.bench)
+            self.far = Far(self.bench, ports)
             self.far.reset_zone()
             for name in ("web.test", "raw.test", "stun.test"):
                 self.far.answers(name, GOOD, GOOD6)
