@@ -10,6 +10,7 @@ import Testing
   static let tables: [(String, Table)] = [
     ("sidecar", Samples.sidecar().table),
     ("sidecar by control group", Samples.sidecar(group: group).table),
+    ("sidecar that is proved", Samples.proved.table),
     ("gateway", Samples.gateway.table),
     ("closed", ClosedTable(logGroup: 5).table),
     ("egress", EgressTable(devices: ["lo"]).table),

@@ -37,6 +37,13 @@ enum Samples {
       synthetic4: .synthetic4, synthetic6: .synthetic6, inboundPorts: [8080, 80], grants: grants, logGroup: 5)
   }
 
+  /// With rules for the packets that prove it.
+  static let proved: SidecarTable = {
+    var table = sidecar()
+    table.canary = Canary.Mark(uid: 0, sourcePort: 40_000)
+    return table
+  }()
+
   static let gateway = GatewayTable(
     interfaces: [
       .init("a0", addresses: [.v4(0x0a42_0001), .v6(high: 0xfd66_0000_0000_0000, low: 1)]),

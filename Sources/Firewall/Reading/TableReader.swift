@@ -29,15 +29,21 @@ public struct StoredElement: Hashable, Sendable {
 }
 
 extension NetfilterSocket {
-  /// The counters of a table's rules, in the order of the rules.
+  /// The counters of a table's rules, or of one chain's, in the order of the rules.
   ///
   /// - Throws: `absent` or an empty list, by kernel, when there is no such table.
-  public func counters(in table: TableName) throws(NetfilterError) -> [RuleCounter] {
+  public func counters(in table: TableName, chain: String? = nil) throws(NetfilterError) -> [RuleCounter] {
     try netlink.dump(
       subsystem: NFNL_SUBSYS_NFTABLES, message: NFT_MSG_GETRULE.rawValue, family: UInt8(table.family.number),
-      "read the counters of \(table)", filter: { $0.put(Int(NFTA_RULE_TABLE.rawValue), table.name) }
+      "read the counters of \(table)",
+      filter: {
+        $0.put(Int(NFTA_RULE_TABLE.rawValue), table.name)
+        if let chain { $0.put(Int(NFTA_RULE_CHAIN.rawValue), chain) }
+      }
     ) { message in
-      guard message.attributes.text(Int(NFTA_RULE_TABLE.rawValue)) == table.name else { return [] }
+      guard message.attributes.text(Int(NFTA_RULE_TABLE.rawValue)) == table.name,
+        chain == nil || message.attributes.text(Int(NFTA_RULE_CHAIN.rawValue)) == chain
+      else { return [] }
       return RuleCounter(message.attributes).map { [$0] } ?? []
     }
   }

@@ -141,10 +141,10 @@ enum Common {
   static let denied = "denied"
 
   /// Logs a sample, counts all, and refuses so that the client knows at once.
-  static func deny(logGroup: UInt16) -> Chain {
+  static func deny(logGroup: UInt16, canary: Canary.Mark?) -> Chain {
     Chain(
       "deny", note: "Refused: a sample is logged, all are counted, and the client knows at once.",
-      rules: [
+      rules: (canary?.rules ?? []) + [
         Rule(.limit(perSecond: 20, burst: 50), .log(group: logGroup, snaplen: 128, prefix: "exitgate:deny")),
         Rule(.counter, comment: denied),
         Rule(.compare(.l4proto, .tcp), .rejectReset),

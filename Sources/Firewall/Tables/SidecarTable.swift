@@ -26,11 +26,14 @@ public struct SidecarTable: Hashable, Sendable {
   public var grants: Grants
   /// The NFLOG group that denied packets are sampled to.
   public var logGroup: UInt16
+  /// Whose packets prove that the table denies; nil where nobody sends any.
+  public var canary: Canary.Mark?
 
   public init(
     name: TableName = TableName(.inet, "exitgate"), gateUID: UInt32, gateGroup: ControlGroup?,
     transparentPort: UInt16, dnsPort: UInt16, proxyPort: UInt16, synthetic4: IPPrefix, synthetic6: IPPrefix,
-    inboundPorts: [UInt16] = [], grants: Grants, logGroup: UInt16
+    inboundPorts: [UInt16] = [], grants: Grants, logGroup: UInt16,
+    canary: Canary.Mark? = nil
   ) {
     self.name = name
     self.gateUID = gateUID
@@ -43,6 +46,7 @@ public struct SidecarTable: Hashable, Sendable {
     self.inboundPorts = inboundPorts
     self.grants = grants
     self.logGroup = logGroup
+    self.canary = canary
   }
 
   public var table: Table {
@@ -51,7 +55,8 @@ public struct SidecarTable: Hashable, Sendable {
     return Table(
       name, sets: grants.sets + [inbound],
       chains: [
-        natOutput, output, loopbackOutput, grants.udpChain, Common.deny(logGroup: logGroup), input, forward,
+        natOutput, output, loopbackOutput, grants.udpChain, Common.deny(logGroup: logGroup, canary: canary),
+        input, forward,
       ])
   }
 

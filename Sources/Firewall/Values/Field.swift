@@ -19,6 +19,7 @@ public enum Field: String, Hashable, Sendable, CaseIterable {
   case anySourcePort = "th sport"
   case tcpSourcePort = "tcp sport"
   case tcpDestinationPort = "tcp dport"
+  case udpSourcePort = "udp sport"
   case udpDestinationPort = "udp dport"
   case icmpType = "icmp type"
   case icmpv6Type = "icmpv6 type"
@@ -39,7 +40,8 @@ public enum Field: String, Hashable, Sendable, CaseIterable {
     case .ipSource, .ipDestination: .ipv4Address
     case .ip6Source, .ip6Destination: .ipv6Address
     case .ip6HopLimit: .integer
-    case .anyDestinationPort, .anySourcePort, .tcpSourcePort, .tcpDestinationPort, .udpDestinationPort:
+    case .anyDestinationPort, .anySourcePort, .tcpSourcePort, .tcpDestinationPort, .udpSourcePort,
+      .udpDestinationPort:
       .inetService
     case .icmpType: .icmpType
     case .icmpv6Type: .icmpv6Type
@@ -54,7 +56,7 @@ public enum Field: String, Hashable, Sendable, CaseIterable {
     case .ipSource, .ipDestination: [.nfproto(2)]
     case .ip6Source, .ip6Destination, .ip6HopLimit: [.nfproto(10)]
     case .tcpSourcePort, .tcpDestinationPort: [.l4proto(6)]
-    case .udpDestinationPort: [.l4proto(17)]
+    case .udpSourcePort, .udpDestinationPort: [.l4proto(17)]
     case .icmpType: [.nfproto(2), .l4proto(1)]
     case .icmpv6Type: [.nfproto(10), .l4proto(58)]
     default: []
