@@ -16,14 +16,28 @@ public struct FenceStatus: Hashable, Sendable {
   public var frames: UInt64
   /// Addresses that datagrams may go to because an answer held them.
   public var learned: UInt64
+  /// What became of packets that the table has to deny.
+  public var canary: Canary
+
+  /// What is sent to prove that the table denies, just now.
+  public enum Canary: String, Hashable, Sendable, CaseIterable {
+    /// The table counted each packet.
+    case counted
+    /// It did not.
+    case missed
+    /// No device took one.
+    case unsent
+    /// Gate and keeper are one user, whose packets are exempt.
+    case impossible
+  }
 
   /// Makes a status.
   public init(
     isInForce: Bool, isOwned: Bool, exemption: String, isWeak: Bool, denied: UInt64 = 0, frames: UInt64 = 0,
-    learned: UInt64 = 0
+    learned: UInt64 = 0, canary: Canary = .counted
   ) {
     (self.isInForce, self.isOwned, self.exemption, self.isWeak) = (isInForce, isOwned, exemption, isWeak)
-    (self.denied, self.frames, self.learned) = (denied, frames, learned)
+    (self.denied, self.frames, self.learned, self.canary) = (denied, frames, learned, canary)
   }
 }
 
@@ -57,6 +71,7 @@ extension FenceStatus {
       .init("exemption", text(exemption)),
       .init("weak", .bool(isWeak)), .init("denied_packets", count(denied)),
       .init("denied_frames", count(frames)), .init("learned", count(learned)),
+      .init("canary", .string(canary.rawValue)),
     ])
   }
 
@@ -65,7 +80,7 @@ extension FenceStatus {
       isInForce: try fields.flag("in_force"), isOwned: try fields.flag("owned"),
       exemption: try fields.text("exemption"), isWeak: try fields.flag("weak"),
       denied: try fields.count("denied_packets"), frames: try fields.count("denied_frames"),
-      learned: try fields.count("learned"))
+      learned: try fields.count("learned"), canary: try fields.word("canary"))
   }
 }
 

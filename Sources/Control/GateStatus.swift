@@ -57,6 +57,10 @@ public struct GateStatus: Hashable, Sendable {
     if let fence, !fence.isInForce {
       return "NOT ENFORCING: the kernel's table is gone; nothing holds packets back"
     }
+    if fence?.canary == .missed {
+      return
+        "NOT ENFORCING: the kernel's table did not count a packet that it has to deny; something decides before it"
+    }
     return policy.mode == .enforce
       ? nil : "NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded"
   }

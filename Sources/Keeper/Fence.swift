@@ -41,6 +41,8 @@ public enum FenceNotice: Sendable {
   case lost(UInt64?)
   /// Somebody else has touched the tables: what, and what became of it.
   case changed(String)
+  /// The packets that prove the table fare otherwise than before.
+  case canary(CanaryState)
   /// The keeper is gone. The table stays, and nothing can be changed in it.
   case ended
 }

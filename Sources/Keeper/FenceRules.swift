@@ -48,6 +48,18 @@ public struct FenceOpening: Hashable, Sendable {
   public static let portLimit = 256
 }
 
+/// What became of the packets that prove the table.
+public enum CanaryState: UInt8, Hashable, Sendable, CaseIterable {
+  /// The table counted each.
+  case counted = 1
+  /// It did not: something lets packets pass it, or takes them before it.
+  case missed
+  /// No device took one.
+  case unsent
+  /// The keeper is the gate's user, whose packets are exempt.
+  case impossible
+}
+
 /// How the kernel's table is doing.
 public struct FenceState: Hashable, Sendable {
   /// Whether there is a table at all.
@@ -60,6 +72,8 @@ public struct FenceState: Hashable, Sendable {
   public var frames: UInt64
   /// Addresses that were learned and not forgotten.
   public var learned: UInt32
+  /// Whether a packet that the table has to deny was counted by it, just now.
+  public var canary = CanaryState.missed
 
   /// Makes a state.
   public init(isOwned: Bool, denied: UInt64, frames: UInt64, learned: UInt32) {

@@ -20,6 +20,8 @@ public struct KeeperSettings: Hashable, Sendable {
   public var devices: [String]
   /// Whether the kernel lets a table be owned.
   public var ownership: Ownership
+  /// Whose packets prove that the table denies.
+  var canary: Canary.Mark?
 
   /// Makes settings.
   public init(
@@ -37,7 +39,7 @@ public struct KeeperSettings: Hashable, Sendable {
     SidecarTable(
       gateUID: gateUID, gateGroup: gateGroup, transparentPort: transparentPort, dnsPort: dnsPort,
       proxyPort: proxyPort, synthetic4: rules.synthetic4, synthetic6: rules.synthetic6,
-      inboundPorts: inboundPorts, grants: rules.firewallGrants, logGroup: logGroup
+      inboundPorts: inboundPorts, grants: rules.firewallGrants, logGroup: logGroup, canary: canary
     ).table
   }
 
@@ -50,16 +52,25 @@ public struct KeeperSettings: Hashable, Sendable {
 /// The process that keeps CAP_NET_ADMIN: it owns the tables and does what the
 /// few messages say, one after the other.
 public final class Keeper {
+  /// Between two proofs of the table, in milliseconds.
+  static let proofInterval: Int64 = 10_000
+
   private let channel: MessageChannel
   private let settings: KeeperSettings
   private let socket: NetfilterSocket
   private let flows: ConntrackSocket
   private let watch: TableWatch
+  private let canary: Canary?
   private var rules: FenceRules?
+  /// How the table fared at the last proof; nil before the first.
+  private var proof: CanaryState?
 
   /// Opens what it needs, in the network namespace of the calling thread.
-  private init(_ channel: MessageChannel, _ settings: KeeperSettings) throws(NetfilterError) {
-    (self.channel, self.settings) = (channel, settings)
+  init(_ channel: MessageChannel, _ settings: KeeperSettings) throws(NetfilterError) {
+    // As the gate's user its packets would be exempt, and prove nothing.
+    canary = geteuid() == settings.gateUID ? nil : try Canary(devices: settings.devices)
+    self.channel = channel
+    self.settings = settings.proved(by: canary?.mark)
     socket = try NetfilterSocket()
     flows = try ConntrackSocket()
     watch = try TableWatch(
@@ -84,12 +95,19 @@ public final class Keeper {
   }
 
   private func serve() throws {
+    var next = now() + Self.proofInterval
     while true {
+      if now() >= next {
+        next = now() + Self.proofInterval
+        if rules != nil { _ = prove() }
+      }
       var ready = [
         pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0),
       ]
-      guard poll(&ready, 2, -1) > 0 || errno == EINTR else { return }
+      let count = poll(&ready, 2, Int32(clamping: max(0, next - now())))
+      guard count >= 0 || errno == EINTR else { return }
+      guard count > 0 else { continue }
       if ready[1].revents != 0 { try look() }
       guard ready[0].revents != 0 else { continue }
       guard case .message(let bytes, let descriptors) = try channel.receive() else { return }
@@ -99,8 +117,8 @@ public final class Keeper {
     }
   }
 
-  private func obey(_ request: KeeperRequest) -> KeeperReply {
-    do throws(NetfilterError) {
+  func obey(_ request: KeeperRequest) -> KeeperReply {
+    do {
       switch request {
       case .install(let rules): try install(rules)
       case .refill(let rules, let revoked): try refill(rules, revoked)
@@ -111,9 +129,10 @@ public final class Keeper {
     } catch { return .refused("\(error)") }
   }
 
-  private func install(_ rules: FenceRules) throws(NetfilterError) {
+  private func install(_ rules: FenceRules) throws {
     try socket.claim(settings.tables(rules), ownership: settings.ownership)
     self.rules = rules
+    if prove() == .missed { throw NotProved() }
   }
 
   /// What was learned under a mark goes first: with it in place, a new flow
@@ -170,11 +189,42 @@ public final class Keeper {
     let learned =
       try socket.elements(of: Grants.raw4, in: name).count
       + socket.elements(of: Grants.raw6, in: name).count
-    return FenceState(
+    var state = FenceState(
       isOwned: own.isOwned && own.isPersistent,
       denied: try socket.counters(in: name).filter { $0.comment == "denied" }.reduce(0) { $0 + $1.packets },
       frames: frames.filter { $0.comment == "frames" }.reduce(0) { $0 + $1.packets },
       learned: UInt32(clamping: learned))
+    state.canary = prove()
+    return state
+  }
+
+  // MARK: - Proof
+
+  /// Sends packets that the table has to deny.
+  private func prove() -> CanaryState {
+    let state: CanaryState
+    if let canary {
+      state =
+        switch try? socket.prove(TableName(.inet, "exitgate"), by: canary) {
+        case .counted: .counted
+        case .unsent: .unsent
+        case .missed, nil: .missed
+        }
+    } else {
+      state = .impossible
+    }
+    defer { proof = state }
+    if let proof, proof != state {
+      try? channel.send(Numbered(number: 0, content: KeeperReply.canary(state)).bytes)
+    }
+    return state
+  }
+
+  /// Milliseconds of a clock that never goes back (clock_gettime(2)).
+  private func now() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
   }
 
   /// Somebody else has touched the tables: they are made anew, and the gate is told.
@@ -191,6 +241,23 @@ public final class Keeper {
       outcome = "made anew"
     } catch { outcome = "NOT made anew: \(error)" }
     try channel.send(Numbered(number: 0, content: KeeperReply.changed("\(what); \(outcome)")).bytes)
+  }
+}
+
+extension KeeperSettings {
+  /// The same with the rules that count a canary's packets.
+  fileprivate func proved(by canary: Canary.Mark?) -> KeeperSettings {
+    var settings = self
+    settings.canary = canary
+    return settings
+  }
+}
+
+/// The table is there and does not do what it is for.
+struct NotProved: Error, CustomStringConvertible {
+  var description: String {
+    "a packet that it has to deny was not counted by it, so something else decides before it. See what does with "
+      + "'nft list ruleset' and take it away; the table itself stays and is closed."
   }
 }
 

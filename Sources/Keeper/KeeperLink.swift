@@ -104,7 +104,11 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     do {
       while case .message(let bytes, _) = try nextMessage() {
         let reply = try Numbered<KeeperReply>(bytes)
-        if case .changed(let what) = reply.content { notice?(.changed(what)) }
+        switch reply.content {
+        case .changed(let what): notice?(.changed(what))
+        case .canary(let state): notice?(.canary(state))
+        case .done, .refused, .state: break
+        }
         waiting.removeValue(forKey: reply.number)?(reply.content)
       }
     } catch { end() }

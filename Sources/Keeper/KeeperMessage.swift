@@ -21,6 +21,8 @@ enum KeeperReply: Hashable {
   case state(FenceState)
   /// By itself, with the number 0: somebody else changed the tables; what was learned may be gone.
   case changed(String)
+  /// By itself, with the number 0: what became of the canary has changed.
+  case canary(CanaryState)
 }
 
 /// A request or reply with the number that joins them.
@@ -85,9 +87,13 @@ extension Numbered where Content == KeeperReply {
       out.put(state.denied)
       out.put(state.frames)
       out.put(state.learned)
+      out.put(state.canary.rawValue)
     case .changed(let what):
       out.put(4 as UInt8)
       out.put(what)
+    case .canary(let state):
+      out.put(5 as UInt8)
+      out.put(state.rawValue)
     }
     return out.bytes
   }
@@ -104,8 +110,10 @@ extension Numbered where Content == KeeperReply {
         isOwned: owned == 1, denied: try reader.number(), frames: try reader.number(),
         learned: try reader.number())
       state.isInForce = inForce == 1
+      state.canary = try reader.canary()
       content = .state(state)
     case 4: content = .changed(try reader.text())
+    case 5: content = .canary(try reader.canary())
     default: throw MalformedMessage()
     }
     try reader.end()

@@ -149,6 +149,11 @@ struct MessageReader {
     return opening
   }
 
+  mutating func canary() throws(MalformedMessage) -> CanaryState {
+    guard let state = CanaryState(rawValue: try number()) else { throw MalformedMessage() }
+    return state
+  }
+
   func end() throws(MalformedMessage) {
     guard rest.isEmpty else { throw MalformedMessage() }
   }

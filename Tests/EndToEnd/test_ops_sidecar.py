@@ -4,7 +4,7 @@ import json, os, pathlib, signal, subprocess, sys, time
 from harness.far import Accepted
 from harness.gate import eventually, exitgate
 from harness.namespaces import EVIL, EVIL6, GOOD
-from harness.sidecar import POLICY
+from harness.sidecar import POLICY, USER
 from test_nft import FLOOD, container, passes
 from test_sidecar import UDP
 
@@ -123,6 +123,70 @@ def test_OPS_08_status_asks_the_kernel(own_fence):
     os.kill(fence.keeper, signal.SIGSTOP)
     os.kill(fence.keeper, signal.SIGCONT)
     assert fence.status()["fence"]["in_force"]
+
+
+# Takes the packets that prove the table away before it sees them: so it is for the gate as if they had passed.
+THIEF = "table inet thief {\n chain o {\n type filter hook output priority -400\n ip daddr 224.0.0.1 drop\n ip6 daddr ff01::/16 drop\n }\n}\n"
+
+
+def test_OPS_08_status_is_proved_by_packets_that_the_table_must_count(own_fence):
+    fence = own_fence()
+    before = fence.status()
+    assert before["fence"]["canary"] == "counted" and before["enforcing"]
+    assert "proved just now" in fence.tell("status").stdout
+    for _ in range(5):
+        fence.status()
+    assert fence.status()["fence"]["denied_packets"] == before["fence"]["denied_packets"], "they are no agent's packets"
+    assert not fence.records(layer="kernel"), "nor are they denials in the log"
+    fence.agent("nft", "-f", "-", input=THIEF)
+    broken = fence.status()
+    assert broken["fence"]["canary"] == "missed" and not broken["enforcing"] and "NOT ENFORCING" in broken["warning"]
+    assert "NOT PROVED" in fence.tell("status").stdout
+    fence.wait_to_say("did not count a packet that it has to deny")
+    assert eventually(lambda: "did not count a packet" in fence.log.path.read_text())
+    fence.agent("nft", "delete", "table", "inet", "thief")
+    assert fence.status()["enforcing"]
+    fence.wait_to_say("counts the packets that it has to deny again")
+    passes(fence)
+
+
+def test_OPS_08_the_alarm_comes_by_itself(own_fence):
+    fence = own_fence()
+    fence.agent("nft", "-f", "-", input=THIEF)
+    fence.wait_to_say("did not count a packet that it has to deny", seconds=13)
+    assert eventually(lambda: "did not count a packet" in fence.log.path.read_text())
+    assert fence.seen("stray") == 0
+
+
+def test_NFT_24_a_table_that_is_not_proved_stops_the_start(own_fence):
+    fence = own_fence(start=False)
+    fence.agent("nft", "-f", "-", input=THIEF)
+    fence.start(wait=False)
+    assert fence.process.wait(15) == 69
+    eventually(lambda: any("was not counted by it" in line and "nft list ruleset" in line for line in fence.said))
+    assert not any("ready" in line for line in fence.said)
+    assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443"), "what is there of it stays closed"
+    fence.agent("nft", "delete", "table", "inet", "thief")
+    fence.start()
+    passes(fence)
+    assert fence.seen("stray") == 0
+
+
+def test_a_gate_that_starts_as_nobody_says_that_no_proof_is_possible(own_fence):
+    fence = own_fence(start=False)
+    for path in (fence.home, fence.policy):
+        os.chown(path, USER, USER)
+    nobody = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all,+net_admin",
+              "--ambient-caps=-all,+net_admin", "--bounding-set=-all,+net_admin")
+    whole = fence.command
+    fence.command = lambda: [*whole()[:2], *nobody, *whole()[2:]]
+    fence.start()
+    status = fence.status()
+    assert status["fence"]["canary"] == "impossible" and status["enforcing"] and status["fence"]["in_force"]
+    assert {process["user"] for process in status["processes"]} == {USER}
+    assert "no proof is possible" in fence.tell("status").stdout
+    passes(fence)
+    assert "sent" not in fence.python(UDP, EVIL, "443") and fence.seen("stray") == 0
 
 
 def test_the_lost_samples_of_a_flood_are_counted(own_fence):

@@ -37,8 +37,10 @@ import Testing
       }
       #expect(throws: MalformedMessage.self) { try Numbered<KeeperRequest>(bytes + [0]) }
     }
-    let state = FenceState(isOwned: true, denied: .max, frames: 3, learned: 4)
-    for reply in [KeeperReply.done, .refused("no"), .state(state), .state(.missing), .changed("x")] {
+    var state = FenceState(isOwned: true, denied: .max, frames: 3, learned: 4)
+    state.canary = .unsent
+    let proofs = CanaryState.allCases.map(KeeperReply.canary)
+    for reply in [.done, .refused("no"), .state(state), .state(.missing), .changed("x")] + proofs {
       #expect(try Numbered<KeeperReply>(Numbered(number: 0, content: reply).bytes).content == reply)
     }
   }

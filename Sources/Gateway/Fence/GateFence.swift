@@ -119,7 +119,7 @@ extension Gate {
     return FenceStatus(
       isInForce: state.isInForce, isOwned: state.isOwned, exemption: configuration.exemption.words,
       isWeak: configuration.exemption.isWeak, denied: state.denied, frames: state.frames,
-      learned: UInt64(state.learned))
+      learned: UInt64(state.learned), canary: state.canary.status)
   }
 
   private func hear(_ notice: FenceNotice) {
@@ -129,7 +129,21 @@ extension Gate {
       _ = log.commit()
     case .lost(let count): lostPackets = (lostPackets ?? 0) + (count ?? 0)
     case .changed(let what): alarm("somebody else has changed the kernel's table: \(what)")
+    case .canary(let state): hear(state)
     case .ended: endWithoutFence()
+    }
+  }
+
+  private func hear(_ state: CanaryState) {
+    fenceState?.canary = state
+    switch state {
+    case .missed:
+      alarm(
+        "NOT ENFORCING: the kernel's table did not count a packet that it has to deny; something decides before "
+          + "it. See what does with 'nft list ruleset'")
+    case .counted: alarm("the kernel's table counts the packets that it has to deny again")
+    case .unsent: alarm("the kernel's table cannot be proved: no device takes a packet")
+    case .impossible: break
     }
   }
 
@@ -177,6 +191,17 @@ extension Gate {
       if decision.answer != .allow { (record.reason, record.rule) = (decision.reason, decision.rule?.id) }
     }
     return record
+  }
+}
+
+extension CanaryState {
+  fileprivate var status: FenceStatus.Canary {
+    switch self {
+    case .counted: .counted
+    case .missed: .missed
+    case .unsent: .unsent
+    case .impossible: .impossible
+    }
   }
 }
 

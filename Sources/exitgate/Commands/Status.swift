@@ -95,7 +95,17 @@ struct StatusPage {
         "",
         "\(count(fence.denied, "packet")) denied, \(count(fence.frames, "frame")) stopped, learned addresses: \(fence.learned)",
       ],
+      ["", proof(fence.canary)],
     ]
+  }
+
+  private static func proof(_ canary: FenceStatus.Canary) -> Text {
+    switch canary {
+    case .counted: "proved just now: it counted the packets that it has to deny"
+    case .missed: Text("NOT PROVED: a packet that it has to deny was not counted by it", .bad)
+    case .unsent: "not proved: no device takes a packet"
+    case .impossible: "no proof is possible: gate and keeper are one user, whose packets are exempt"
+    }
   }
 
   private static func process(_ process: ProcessStatus) -> [Text] {
