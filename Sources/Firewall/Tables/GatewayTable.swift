@@ -57,7 +57,7 @@ public struct GatewayTable: Hashable, Sendable {
     return Table(
       name, sets: grants.sets + [agents],
       chains: [
-        prerouting, fromAgent, grants.udpChain, Common.deny(logGroup: logGroup, canary: nil), input,
+        prerouting, fromAgent, grants.udpChain, Common.deny(logGroup: logGroup), input,
         toGateway, forward,
         postrouting,
       ])

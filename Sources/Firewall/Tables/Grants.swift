@@ -141,7 +141,7 @@ enum Common {
   static let denied = "denied"
 
   /// Logs a sample, counts all, and refuses so that the client knows at once.
-  static func deny(logGroup: UInt16, canary: Canary.Mark?) -> Chain {
+  static func deny(logGroup: UInt16, canary: Canary.Mark? = nil) -> Chain {
     Chain(
       "deny", note: "Refused: a sample is logged, all are counted, and the client knows at once.",
       rules: (canary?.rules ?? []) + [
