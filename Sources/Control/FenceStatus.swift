@@ -16,6 +16,8 @@ public struct FenceStatus: Hashable, Sendable {
   public var frames: UInt64
   /// Addresses that datagrams may go to because an answer held them.
   public var learned: UInt64
+  /// Packets that audit mode let pass since the last reload; nil where the table enforces.
+  public var audited: UInt64?
   /// What became of packets that the table has to deny.
   public var canary: Canary
 
@@ -34,10 +36,11 @@ public struct FenceStatus: Hashable, Sendable {
   /// Makes a status.
   public init(
     isInForce: Bool, isOwned: Bool, exemption: String, isWeak: Bool, denied: UInt64 = 0, frames: UInt64 = 0,
-    learned: UInt64 = 0, canary: Canary = .counted
+    learned: UInt64 = 0, audited: UInt64? = nil, canary: Canary = .counted
   ) {
     (self.isInForce, self.isOwned, self.exemption, self.isWeak) = (isInForce, isOwned, exemption, isWeak)
-    (self.denied, self.frames, self.learned, self.canary) = (denied, frames, learned, canary)
+    (self.denied, self.frames, self.learned) = (denied, frames, learned)
+    (self.audited, self.canary) = (audited, canary)
   }
 }
 
@@ -71,6 +74,7 @@ extension FenceStatus {
       .init("exemption", text(exemption)),
       .init("weak", .bool(isWeak)), .init("denied_packets", count(denied)),
       .init("denied_frames", count(frames)), .init("learned", count(learned)),
+      .init("would_deny_packets", audited.map(count) ?? .null),
       .init("canary", .string(canary.rawValue)),
     ])
   }
@@ -80,7 +84,9 @@ extension FenceStatus {
       isInForce: try fields.flag("in_force"), isOwned: try fields.flag("owned"),
       exemption: try fields.text("exemption"), isWeak: try fields.flag("weak"),
       denied: try fields.count("denied_packets"), frames: try fields.count("denied_frames"),
-      learned: try fields.count("learned"), canary: try fields.word("canary"))
+      learned: try fields.count("learned"),
+      audited: try fields.number(ifPresent: "would_deny_packets").map(UInt64.init(clamping:)),
+      canary: try fields.word("canary"))
   }
 }
 

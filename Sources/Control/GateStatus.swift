@@ -61,6 +61,11 @@ public struct GateStatus: Hashable, Sendable {
       return
         "NOT ENFORCING: the kernel's table did not count a packet that it has to deny; something decides before it"
     }
+    if fence?.audited != nil {
+      return
+        "NOT ENFORCING: the policy's mode is audit; what it would deny passes, in the kernel's table too, and is "
+        + "recorded. Only the floor denies"
+    }
     return policy.mode == .enforce
       ? nil : "NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded"
   }

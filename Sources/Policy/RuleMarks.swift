@@ -9,6 +9,8 @@ import Addressing
 public struct RuleMarks: Sendable {
   /// The number of the gate's own flows; none of a rule's is below or equal.
   public static let own: UInt32 = 1
+  /// The number of what audit mode lets pass; no rule's either.
+  public static let audit = UInt32.max
 
   /// What is different from before.
   public struct Change: Hashable, Sendable {
@@ -57,7 +59,7 @@ public struct RuleMarks: Sendable {
         && !rule.hasExpired(at: now)
     }
     let fresh = rules.filter { mark(of: $0) == nil }
-    guard UInt32(clamping: fresh.count) <= .max - last else { return nil }
+    guard UInt32(clamping: fresh.count) < Self.audit - last else { return nil }
     let before = live
     var next: [RuleID: (rule: Rule, mark: UInt32)] = [:]
     for rule in rules {

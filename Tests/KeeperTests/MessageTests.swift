@@ -16,13 +16,22 @@ import Testing
       synthetic4: try #require(IPPrefix("198.18.0.0/15")), synthetic6: try #require(IPPrefix("fd00:1::/48")))
   }
 
+  /// In audit mode, with resolvers.
+  static func auditRules() throws -> FenceRules {
+    var rules = try rules()
+    rules.isAudit = true
+    rules.resolvers = [try #require(Endpoint("11.11.0.53:53")), try #require(Endpoint("[2a0e::53]:5353"))]
+    return rules
+  }
+
   static func requests() throws -> [KeeperRequest] {
     let v4 = try #require(IPAddress("11.11.0.10")), v6 = try #require(IPAddress("2a0e::10"))
     return [
-      .install(try rules()), .refill(try rules(), revoked: [3, 4]), .report,
+      .install(try rules()), .refill(try rules(), revoked: [3, 4]), .refill(try auditRules(), revoked: []),
+      .report,
       .open([
         FenceOpening(v4, ports: 123...123, mark: 2, lifetime: 60),
-        FenceOpening(v6, ports: 1...256, mark: .max, lifetime: 3600),
+        FenceOpening(v6, ports: 1...256, mark: .max - 1, lifetime: 3600),
       ]),
     ]
   }
@@ -39,20 +48,27 @@ import Testing
     }
     var state = FenceState(isOwned: true, denied: .max, frames: 3, learned: 4)
     state.canary = .unsent
+    var watching = state
+    watching.audited = 7
     let proofs = CanaryState.allCases.map(KeeperReply.canary)
-    for reply in [.done, .refused("no"), .state(state), .state(.missing), .changed("x")] + proofs {
+    for reply in [.done, .refused("no"), .state(state), .state(watching), .state(.missing), .changed("x")]
+      + proofs
+    {
       #expect(try Numbered<KeeperReply>(Numbered(number: 0, content: reply).bytes).content == reply)
     }
   }
 
-  @Test("no message speaks of the gate's own mark, and none opens more ports than one answer may")
+  @Test(
+    "no message speaks of the gate's own mark or of audit mode's, and none opens more ports than one answer may"
+  )
   func bounds() throws {
     let address = try #require(IPAddress("11.11.0.10"))
     let refused: [KeeperRequest] = [
       .open([FenceOpening(address, ports: 1...257, mark: 2, lifetime: 60)]),
       .open([FenceOpening(address, ports: 1...1, mark: 1, lifetime: 60)]),
       .open([FenceOpening(address, ports: 1...1, mark: 0, lifetime: 60)]),
-      .refill(try Self.rules(), revoked: [1]),
+      .refill(try Self.rules(), revoked: [1]), .refill(try Self.rules(), revoked: [.max]),
+      .open([FenceOpening(address, ports: 1...1, mark: .max, lifetime: 60)]),
     ]
     for request in refused {
       let bytes = Numbered(number: 2, content: request).bytes
