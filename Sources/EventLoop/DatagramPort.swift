@@ -157,6 +157,22 @@ public final class BoundDatagramSocket: Sendable {
     self.endpoint = endpoint
   }
 
+  /// Takes over a descriptor that is bound already, as in another network namespace.
+  ///
+  /// - Returns: nil when it is bound to no address.
+  public init?(adopting fd: Int32) {
+    var address = SocketAddress()
+    guard address.withMutablePointer({ getsockname(fd, $0, $1) }) == 0, let endpoint = address.endpoint else {
+      return nil
+    }
+    _ = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)
+    self.fd = Mutex(fd)
+    self.endpoint = endpoint
+  }
+
+  /// The descriptor, which stays the socket's.
+  public var descriptor: Int32 { fd.withLock { $0 } }
+
   /// The descriptor, once; the port closes it then.
   func take() -> Int32 {
     fd.withLock { fd in

@@ -72,7 +72,7 @@ public final class Listener: Sendable {
   }
 
   /// The listening descriptor, which stays the listener's.
-  var descriptor: Int32 { socket.fd }
+  public var descriptor: Int32 { socket.fd }
 
   /// The address bound to, with the port that the kernel picked; nil for a Unix socket.
   public var boundEndpoint: Endpoint? {

@@ -31,6 +31,15 @@ final class Netlink {
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, socklen_t(MemoryLayout<timeval>.size))
   }
 
+  /// Takes over a socket that was opened and bound in another network namespace.
+  init(adopting descriptor: Int32) throws(NetfilterError) {
+    guard let socket = mnl_socket_fdopen(descriptor) else {
+      throw NetfilterError("take a netfilter socket over", errno: errno)
+    }
+    self.socket = socket
+    buffer = .allocate(byteCount: Self.bufferSize, alignment: 16)
+  }
+
   deinit {
     mnl_socket_close(socket)
     buffer.deallocate()

@@ -21,9 +21,11 @@ public final class PacketLog {
 
   /// Binds to a group, in the network namespace of the calling thread.
   ///
-  /// - Parameter snaplen: How many bytes of each packet are wanted.
+  /// - Parameters:
+  ///   - snaplen: How many bytes of each packet are wanted.
+  ///   - batch: How many packets the kernel gathers, for at most a tenth of a second, before it hands them over.
   /// - Throws: `ownedByAnother` when another process reads the group.
-  public init(group: UInt16, snaplen: UInt32 = 128) throws(NetfilterError) {
+  public init(group: UInt16, snaplen: UInt32 = 128, batch: UInt32 = 10) throws(NetfilterError) {
     netlink = try Netlink()
     netlink.reserve(receiving: 1 << 20)
     try bind(group)
@@ -32,10 +34,15 @@ public final class PacketLog {
       request.put(
         Int(NFULA_CFG_MODE.rawValue), hostOrder(snaplen.bigEndian) + [UInt8(NFULNL_COPY_PACKET), 0])
       request.put(Int(NFULA_CFG_FLAGS.rawValue), networkOrder(UInt16(NFULNL_CFG_F_SEQ)))
-      // Packets wait in the kernel for at most a tenth of a second, in its unit of 10 ms, or for ten of them.
+      // In the kernel's unit of 10 ms.
       request.put(Int(NFULA_CFG_TIMEOUT.rawValue), 10)
-      request.put(Int(NFULA_CFG_QTHRESH.rawValue), 10)
+      request.put(Int(NFULA_CFG_QTHRESH.rawValue), batch)
     }
+  }
+
+  /// Takes over the descriptor of one that was bound in another network namespace.
+  public init(adopting descriptor: Int32) throws(NetfilterError) {
+    netlink = try Netlink(adopting: descriptor)
   }
 
   private func bind(_ group: UInt16) throws(NetfilterError) {
