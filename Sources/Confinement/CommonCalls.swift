@@ -31,11 +31,13 @@ extension SeccompFilter {
 }
 
 /// Flags of clone(2) (linux/sched.h).
-private enum Clone {
+enum Clone {
   static let memory: UInt64 = 0x100
   static let thread: UInt64 = 0x10000
   /// CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
   static let namespaces: UInt64 = 0x80 | 0x20000 | 0x0200_0000 | 0x7C00_0000
+  /// Each of them by itself.
+  static let eachNamespace = (0..<64).map { UInt64(1) << $0 }.filter { $0 & namespaces != 0 }
 }
 
 /// PR_SET_VMA (linux/prctl.h): names for memory, which newer allocators give.

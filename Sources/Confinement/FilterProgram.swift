@@ -87,7 +87,9 @@ extension SeccompFilter {
 
   private func body(of entry: Entry) -> [FilterInstruction] {
     guard !entry.alternatives.isEmpty else { return [.end(entry.action)] }
-    return entry.alternatives.flatMap { alternative($0, then: entry.action) } + [.end(otherwise)]
+    return entry.alternatives.flatMap { alternative($0, then: entry.action) } + [
+      .end(entry.otherwise ?? otherwise)
+    ]
   }
 
   /// The tests of one alternative; the first that fails leads to what stands behind it.

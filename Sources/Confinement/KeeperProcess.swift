@@ -54,7 +54,7 @@ public struct KeeperProcess {
   }
 
   /// Closes every gap between the descriptors that stay.
-  static func closeDescriptors(except kept: [Int32]) {
+  public static func closeDescriptors(except kept: [Int32]) {
     var next: UInt32 = 0
     for descriptor in Set(kept.map(UInt32.init)).sorted() {
       if descriptor > next { _ = linux_close_range(next, descriptor - 1) }
@@ -65,17 +65,13 @@ public struct KeeperProcess {
 
   /// Waits for the child's end.
   ///
-  /// - Parameter limit: In milliseconds; nil: for as long as it takes.
-  /// - Returns: Its exit status, or 128 and the signal that killed it; nil when it is no child (any more),
-  ///   or has not ended in time.
-  public func waitForEnd(atMost limit: Int? = nil) -> Int32? {
-    var status: Int32 = 0, waited = 0
+  /// - Returns: Its exit status, or 128 and the signal that killed it; nil when it is no child (any more).
+  public func waitForEnd() -> Int32? {
+    var status: Int32 = 0
     while true {
-      let result = waitpid(pid, &status, limit == nil ? 0 : WNOHANG)
+      let result = waitpid(pid, &status, 0)
       if result == pid { break }
-      guard result == 0 || errno == EINTR, waited < limit ?? .max else { return nil }
-      if result == 0 { usleep(1000) }
-      waited += 1
+      guard result < 0, errno == EINTR else { return nil }
     }
     return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + (status & 0x7f)
   }

@@ -20,6 +20,7 @@ public struct LandlockRuleset: Hashable, Sendable {
     public static let makeDirectory = Self(rawValue: 1 << 7)
     public static let makeFile = Self(rawValue: 1 << 8)
     public static let makeSocket = Self(rawValue: 1 << 9)
+    public static let makePipe = Self(rawValue: 1 << 10)
     public static let makeLink = Self(rawValue: 1 << 12)
     /// ABI 2.
     public static let refer = Self(rawValue: 1 << 13)
@@ -32,6 +33,11 @@ public struct LandlockRuleset: Hashable, Sendable {
     public static let read: Self = [.readFile, .readDirectory]
     /// Files and sockets are made, changed and removed.
     public static let write: Self = [.writeFile, .truncate, .removeFile, .makeFile, .makeSocket]
+
+    /// All but making devices.
+    public static let everything: Self = [
+      .read, .write, .execute, .removeDirectory, .makeDirectory, .makePipe, .makeLink, .refer, .deviceControl,
+    ]
 
     /// Those that mean something for what is no directory.
     static let ofFiles: Self = [.execute, .writeFile, .readFile, .truncate, .deviceControl]

@@ -65,6 +65,8 @@ public struct SeccompFilter: Hashable, Sendable {
     var action: Action
     /// Each a list of tests that must all hold; empty: no test.
     var alternatives: [[Test]]
+    /// What becomes of it where none holds; nil: what becomes of all that is not named.
+    var otherwise: Action?
   }
 
   /// What becomes of a call that no rule lets through.
@@ -88,6 +90,17 @@ public struct SeccompFilter: Hashable, Sendable {
   public mutating func allow(_ call: Syscall, when tests: Test...) {
     if let entry = entries[call], entry.action == .allow, entry.alternatives.isEmpty { return }
     entries[call, default: Entry(action: .allow, alternatives: [])].alternatives.append(tests)
+  }
+
+  /// Answers a call with `action` when all of `tests` hold, and lets it through else; said twice, either answers.
+  public mutating func refuse(_ call: Syscall, with action: Action, when tests: Test...) {
+    entries[call, default: Entry(action: action, alternatives: [], otherwise: .allow)].alternatives.append(
+      tests)
+  }
+
+  /// Answers a call in this way where it is let through only under conditions and none of them holds.
+  public mutating func answer(_ call: Syscall, unmet action: Action) {
+    entries[call]?.otherwise = action
   }
 
   /// Answers a call in another way than `otherwise`.

@@ -11,7 +11,7 @@ public struct Syscall: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String { name }
 
-  private init(_ name: String, x86: UInt32?, arm: UInt32?) {
+  init(_ name: String, x86: UInt32?, arm: UInt32?) {
     (self.name, self.x86, self.arm) = (name, x86, arm)
   }
 
@@ -330,8 +330,11 @@ extension Syscall {
 }
 
 extension Syscall {
+  /// All that have a name here.
+  public static let all = ofGates + ofPrograms
+
   /// All of the above.
-  public static let all: [Syscall] = [
+  private static let ofGates: [Syscall] = [
     .mmap, .mprotect, .munmap, .mremap, .madvise, .brk, .mincore, .mlock, .membarrier, .memfdCreate,
     .userfaultfd, .read, .write, .readv, .writev, .pread64, .pwrite64, .preadv, .pwritev, .preadv2,
     .pwritev2, .close, .closeRange, .dup, .dup2, .dup3, .fcntl, .ioctl, .lseek, .splice, .tee, .vmsplice,

@@ -57,19 +57,21 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
   let holds = entry.alternatives.contains { tests in
     tests.allSatisfy { call.arguments[$0.index] & $0.mask == $0.value }
   }
-  return holds ? entry.action : filter.otherwise
+  return holds ? entry.action : entry.otherwise ?? filter.otherwise
 }
 
 @Suite struct SeccompFilterTests {
   static let filters: [(String, SeccompFilter)] = [
-    ("gate", .gate(pid: 4711)), ("keeper", .keeper(pid: 4711)), ("nothing", SeccompFilter(otherwise: .kill)),
+    ("gate", .gate(pid: 4711)), ("keeper", .keeper(pid: 4711)), ("command", .command()),
+    ("nothing", SeccompFilter(otherwise: .kill)),
   ]
 
   /// Values that some rule looks for, their neighbours, and the bits above an int.
   static let interesting: [UInt64] = [
     0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 16, 17, 38, 40, 4711, 0x5401, 0x5411, 0x5413, 0x5412, 0x541B, 15,
     0x5356_4d41, 0x800, 0x80001, 0x80801, 0x80802, 0x80803, 0x10100, 0x3d0f00, 0x1000_0000 | 0x10100, 0x100,
-    0x11, 1 << 32, 1 << 32 | 2, .max, 0xffff_ffff,
+    0x11, 0x1000_0000, 0x4000_0000, 0x20000, 0x40000, 0x80, 0x5412 | 1 << 40, 1 << 32, 1 << 32 | 2, .max,
+    0xffff_ffff,
   ]
 
   @Test("the program answers as its rules do, for every number and any arguments", arguments: filters)
@@ -122,7 +124,7 @@ func plainAnswer(_ filter: SeccompFilter, _ architecture: Architecture, _ call: 
 
   @Test("what a taken-over gate would want is in no profile", arguments: never)
   func denied(_ call: Syscall) throws {
-    for (_, filter) in Self.filters {
+    for (name, filter) in Self.filters where name != "command" {
       #expect(!filter.allowed.contains(call))
       for architecture in Architecture.allCases {
         guard let number = call.number(on: architecture) else { continue }

@@ -1,0 +1,94 @@
+#define _GNU_SOURCE
+#include "CLinuxLaunch.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The same on every architecture; Debian 12's libc has the name, older ones do not. */
+enum { mount_setattr_number = 442 };
+
+int linux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)
+{
+  return mount(source, target, type, flags, options);
+}
+
+int linux_detach(const char *target) { return umount2(target, MNT_DETACH); }
+
+int linux_mount_set(const char *target, uint64_t attributes, int recursive)
+{
+  struct {
+    uint64_t set, clear, propagation, namespace;
+  } change = {.set = attributes};
+  return syscall(mount_setattr_number, AT_FDCWD, target, recursive ? AT_RECURSIVE : 0, &change, sizeof change);
+}
+
+int linux_pivot_root(const char *root, const char *old) { return syscall(SYS_pivot_root, root, old); }
+
+int linux_signal_descriptor(const int *signals, size_t count)
+{
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int linux_take_signal(int descriptor)
+{
+  struct signalfd_siginfo taken;
+  return read(descriptor, &taken, sizeof taken) == sizeof taken ? (int)taken.ssi_signo : -1;
+}
+
+void linux_reset_signals(void)
+{
+  sigset_t none;
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int linux_take_terminal(int terminal) { return ioctl(terminal, TIOCSCTTY, 0); }
+
+int linux_open_terminal(const char *multiplexer, int *leader, int *follower)
+{
+  int unlocked = 0;
+  *leader = open(multiplexer, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (*leader < 0) return -1;
+  if (ioctl(*leader, TIOCSPTLCK, &unlocked) == 0) {
+    *follower = ioctl(*leader, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (*follower >= 0) return 0;
+  }
+  close(*leader);
+  return -1;
+}
+
+int linux_copy_window_size(int from, int to)
+{
+  struct winsize size;
+  return ioctl(from, TIOCGWINSZ, &size) ? -1 : ioctl(to, TIOCSWINSZ, &size);
+}
+
+static int limit(int resource, uint64_t value)
+{
+  struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
+  return setrlimit(resource, &limit);
+}
+
+int linux_limit_processes(uint64_t count) { return limit(RLIMIT_NPROC, count); }
+
+int linux_limit_core(uint64_t bytes) { return limit(RLIMIT_CORE, bytes); }
+
+int linux_limit_descriptors(uint64_t soft)
+{
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+  if (soft < limit.rlim_max) limit.rlim_cur = soft;
+  return setrlimit(RLIMIT_NOFILE, &limit);
+}
