@@ -53,6 +53,8 @@ let package = Package(
     .target(
       name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
     .target(name: "Confinement", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
+    .target(
+      name: "Launcher", dependencies: ["CLinux", "Confinement", systemPackage], swiftSettings: strict),
     .target(name: "Control", dependencies: ["Addressing", "Policy", "Audit"], swiftSettings: strict),
     .target(name: "Firewall", dependencies: ["CNetfilter", "Addressing"], swiftSettings: strict),
     .target(name: "Keeper", dependencies: ["Addressing", "Firewall", "Confinement"], swiftSettings: strict),
@@ -67,7 +69,7 @@ let package = Package(
       name: "exitgate",
       dependencies: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Keeper",
-        "Control", "CLinux", "Confinement",
+        "Control", "CLinux", "Confinement", "Launcher",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],
@@ -81,6 +83,7 @@ let package = Package(
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),
+    tests("LauncherTests", ["Launcher", "Confinement", systemPackage]),
     tests("KeeperTests", ["Keeper", "Firewall", "Addressing"]),
     tests("ControlTests", ["Control", "Gateway", "EventLoop", "Policy", "Addressing", systemPackage]),
     tests(

@@ -1,0 +1,108 @@
+import Confinement
+
+/// Which files of the host a command sees, and what it may do with them; what
+/// is not named is not there.
+public struct FileView: Hashable, Sendable {
+  /// What is at a path.
+  public enum Access: Hashable, Sendable {
+    /// The host's, to read and to run.
+    case read
+    /// The host's, to change as well.
+    case write
+    /// Nothing: an empty file or directory in place of the host's.
+    case hidden
+    /// A directory of the sandbox's own, empty at the start and gone at the end.
+    case own
+  }
+
+  /// One path.
+  public struct Entry: Hashable, Sendable {
+    public var path: String
+    public var access: Access
+  }
+
+  private var accesses: [String: Access] = [:]
+  /// Paths that nothing is moved away from.
+  private var pinned: Set<String> = []
+  /// Links that the host has at the root, as `/bin` to `usr/bin`.
+  public var links: [String: String] = [:]
+  /// What stands in /etc/resolv.conf; nil leaves the host's.
+  public var resolverFile: String?
+
+  /// Makes a view of nothing.
+  public init() {}
+
+  /// Says what is at a path; the last word counts, and deeper paths count over those above.
+  ///
+  /// - Parameter path: Absolute, without links, `.` and `..`.
+  public mutating func set(_ access: Access, at path: String) { accesses[path] = access }
+
+  /// Makes a path readable and no more, wherever it is, and keeps it and the
+  /// directories above it where they are: what can be moved can be replaced.
+  public mutating func pin(_ path: String) {
+    accesses[path] = .read
+    var rest = path[...]
+    while let slash = rest.lastIndex(of: "/"), slash != rest.startIndex {
+      rest = rest[..<slash]
+      guard access(to: String(rest)) == .write, accesses[String(rest)] == nil else { return }
+      accesses[String(rest)] = .write
+      pinned.insert(String(rest))
+    }
+  }
+
+  /// What somebody said about this path itself.
+  public subscript(path: String) -> Access? { accesses[path] }
+
+  /// What a command finds at a path: what the nearest path above it, or itself, was given.
+  public func access(to path: String) -> Access {
+    nearest(above: path, orAt: true)?.access ?? .hidden
+  }
+
+  /// The entries that mean something, those above before those below.
+  public var entries: [Entry] {
+    accesses.map { Entry(path: $0.key, access: $0.value) }
+      .filter { entry in
+        // Nothing need be hidden where nothing is seen, and nothing be shown that is.
+        let above = nearest(above: entry.path, orAt: false)?.access ?? .hidden
+        return entry.access != above || entry.access == .own || pinned.contains(entry.path)
+      }
+      .sorted { (Self.depth($0.path), $0.path) < (Self.depth($1.path), $1.path) }
+  }
+
+  private func nearest(above path: String, orAt: Bool) -> Entry? {
+    if orAt, let access = accesses[path] { return Entry(path: path, access: access) }
+    var rest = path[...]
+    while let slash = rest.lastIndex(of: "/"), rest != "/" {
+      rest = slash == rest.startIndex ? "/" : rest[..<slash]
+      if let access = accesses[String(rest)] { return Entry(path: String(rest), access: access) }
+    }
+    return nil
+  }
+
+  private static func depth(_ path: String) -> Int { path == "/" ? 0 : path.utf8.count { $0 == 0x2f } }
+
+  /// Whether one path is the other, or lies beneath it.
+  public static func contains(_ above: String, _ path: String) -> Bool {
+    above == "/" || path == above || path.utf8.starts(with: "\(above)/".utf8)
+  }
+}
+
+extension FileView {
+  /// The same for Landlock, which holds where the mounts would not: for what is mounted later, and for devices.
+  var landlock: LandlockRuleset {
+    var rules = LandlockRuleset()
+    rules.allow(.readDirectory, beneath: "/")
+    for entry in entries {
+      switch entry.access {
+      case .read: rules.allow([.read, .execute], beneath: entry.path)
+      case .write, .own: rules.allow(.everything, beneath: entry.path)
+      case .hidden: continue
+      }
+    }
+    rules.allow(.read, beneath: "/proc")
+    rules.allow(.read, beneath: "/sys")
+    rules.allow([.readFile, .writeFile, .readDirectory, .truncate, .deviceControl], beneath: "/dev")
+    rules.allow(.everything, beneath: "/dev/shm")
+    return rules
+  }
+}
