@@ -76,6 +76,9 @@ public final class AuditLog: Sendable {
     }
   }
 
+  /// Whether another process writes to the log at `path` now.
+  public static func isInUse(_ path: String) -> Bool { LogLock.isTaken(of: path) }
+
   /// Seals a record; it reaches the file with the next `commit`.
   ///
   /// Identical denials are counted instead, see `Chatter`; not those of layer

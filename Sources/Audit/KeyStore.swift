@@ -64,6 +64,14 @@ final class LogLock: Sendable {
     }
   }
 
+  /// Whether another process has the lock of the log `path` now.
+  static func isTaken(of path: String) -> Bool {
+    do {
+      try LogLock(path + ".lock").release()
+      return false
+    } catch { return error.problem == .inUse }
+  }
+
   /// Lets the next writer in.
   func release() {
     _ = flock(file.descriptor, LOCK_UN)

@@ -1,5 +1,6 @@
 import Addressing
 import EventLoop
+import Glibc
 import Policy
 
 /// All that a gate listens on, but for its control socket.
@@ -24,6 +25,40 @@ struct BoundListeners {
     }
   }
 
+  /// Takes over what was bound in another network namespace for this configuration.
+  ///
+  /// - Returns: nil when it is not what the configuration asks for; nothing is left open then.
+  init?(_ configuration: GateConfiguration, adopting descriptors: [Int32]) {
+    let proxies = configuration.proxyListeners, questions = configuration.nameCaptures
+    let captured = configuration.captures
+    guard descriptors.count == proxies.count + captured.count + 2 * questions.count else {
+      for descriptor in descriptors { close(descriptor) }
+      return nil
+    }
+    var rest = descriptors[...]
+    let fresh = proxies.map { ($0, Listener.adopting(rest.removeFirst())) }
+    listeners.adopt(Dictionary(fresh) { $1 }, wanted: proxies)
+    captures = CaptureListenerSet(adopting: captured.map { ($0, Listener.adopting(rest.removeFirst())) })
+    var pairs: [NamePlace: NameListenerSet.Pair] = [:]
+    for question in questions {
+      let datagrams = rest.removeFirst(), streams = Listener.adopting(rest.removeFirst())
+      guard let datagrams = BoundDatagramSocket(adopting: datagrams) else { return nil }
+      pairs[NamePlace(endpoint: question.endpoint, scope: question.scope)] = NameListenerSet.Pair(
+        datagrams: datagrams, streams: streams)
+    }
+    _ = names.adopt(pairs, wanted: NameListenerSet.wanted(configuration, agents: []))
+  }
+
+  /// All sockets, in the order in which they are handed over.
+  func descriptors(_ configuration: GateConfiguration) -> [Int32] {
+    let pairs = configuration.nameCaptures.compactMap {
+      names.bound[NamePlace(endpoint: $0.endpoint, scope: $0.scope)]
+    }
+    return configuration.proxyListeners.compactMap { listeners.bound[$0]?.descriptor }
+      + captures.bound.map(\.listener.descriptor)
+      + pairs.flatMap { [$0.datagrams.descriptor, $0.streams.descriptor] }
+  }
+
   mutating func closeAll() {
     listeners.closeAll()
     names.closeAll()
@@ -32,4 +67,17 @@ struct BoundListeners {
 
   /// The endpoints no destination may be.
   var endpoints: [Endpoint] { listeners.endpoints + names.endpoints + captures.endpoints }
+}
+
+/// The listeners of a gate, bound by another process than the gate's: in the network that they are for.
+public final class HandedListeners {
+  private let bound: BoundListeners
+  /// Their sockets, for `GateConfiguration.handedSockets`; they are open as long as this object is there.
+  public let descriptors: [Int32]
+
+  /// Binds, in the network namespace of the calling thread.
+  public init(_ configuration: GateConfiguration) throws(ListenError) {
+    bound = try BoundListeners(configuration, agents: [])
+    descriptors = bound.descriptors(configuration)
+  }
 }

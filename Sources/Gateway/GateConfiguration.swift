@@ -16,6 +16,12 @@ public enum DNSAnswers: String, Hashable, Sendable, CaseIterable {
 public struct GateConfiguration: Sendable {
   /// The policy file.
   public var policyPath: String
+  /// What is in force instead of the policy's own mode; nil: that.
+  public var mode: Mode?
+  /// What the log is to say about the start, beside what it says anyway.
+  public var startNotes: [String] = []
+  /// The policy itself, where it is no file; `policyPath` is then what it is called.
+  public var policyText: String?
   /// Shared proxy listeners; those of agents come from the policy.
   public var proxyListeners: [ListenAddress]
   /// Upstream resolvers; nil takes those of `/etc/resolv.conf`.
@@ -31,6 +37,11 @@ public struct GateConfiguration: Sendable {
   /// Where captured questions come in, UDP and TCP; with `tproxy`, each answer
   /// leaves from where the agent asked.
   public var nameCaptures: [CaptureSettings] = []
+  /// The sockets of all of these, bound in another network namespace and handed over in the order
+  /// of `BoundListeners.descriptors`; nil: the gate binds them, and those of the policy's agents.
+  public var handedSockets: [Int32]?
+  /// Why the policy is not read anew; nil where it is.
+  public var reloadRefusal: String?
   /// Questions a second of one agent, twice as many in a burst; 0: any number.
   public var dnsRate = 50
   /// What names are answered with.

@@ -20,6 +20,9 @@ extension Gate {
   public func reload(completion: @escaping @Sendable (ReloadOutcome) -> Void) {
     queue.async { [self] in
       guard !isDraining else { return completion(.reloadRefused(problems: ["The gate is stopping."])) }
+      if let refusal = configuration.reloadRefusal {
+        return refuse(ReloadError(problems: [refusal]), completion: completion)
+      }
       do throws(ReloadError) {
         try replacePolicy(completion: completion)
       } catch {
@@ -70,9 +73,6 @@ extension Gate {
       }
       open(freshNames)
       for warning in loaded.warnings { words.warning("\(warning)") }
-      if loaded.policy.mode == .audit {
-        words.warning("NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded")
-      }
       words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
       completion(.reloaded(loaded.report(closed: closed)))
     }
@@ -85,7 +85,8 @@ extension Gate {
   private func rebind(for policy: Policy) throws(ReloadError) -> (
     [ListenAddress: Listener], [NamePlace: NameListenerSet.Pair]
   ) {
-    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: policy.agents)
+    let wanted = ListenerSet.wanted(
+      flags: configuration.proxyListeners, agents: configuration.listeningAgents(of: policy))
     do throws(ListenError) {
       let fresh = try listeners.bindMissing(of: wanted)
       do throws(ListenError) {

@@ -25,11 +25,12 @@ struct StartParts {
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
     secure = try configuration.tlsSettings(for: routes)
     // The name service looks names up as one more loop does.
-    let names = NameListenerSet.wanted(configuration, agents: loaded.policy.agents)
+    let agents = configuration.listeningAgents(of: loaded.policy)
+    let names = NameListenerSet.wanted(configuration, agents: agents)
     descriptors = DescriptorBudget(
       limit: Int(clamping: raiseDescriptorLimit().soft),
       loops: configuration.loopCount + (names.isEmpty ? 0 : 1),
-      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents).count
+      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: agents).count
         + 2 * names.count + configuration.captures.count,
       resolvers: routes.all.count { $0.transport != .plain })
     pool = configuration.dnsAnswers == .synthetic ? SyntheticPool() : nil
@@ -64,13 +65,20 @@ struct StartParts {
 extension GateConfiguration {
   fileprivate var loopCount: Int { max(1, loops ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+  /// The agents that have listeners of their own: in another network none but those that were handed over.
+  func listeningAgents(of policy: Policy) -> [Agent] { handedSockets == nil ? policy.agents : [] }
+
   /// Reads the policy file as generation `generation`.
   func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
     let loader = PolicyLoader(
       runMode: runMode, environment: environment, workingDirectory: workingDirectory, now: .now(),
       hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty)
-    var loaded = try loader.load(path: policyPath)
+    var loaded =
+      if let policyText { try loader.load(text: policyText, named: policyPath) } else {
+        try loader.load(path: policyPath)
+      }
     loaded.policy.generation = generation
+    if let mode { loaded.policy.mode = mode }
     return loaded
   }
 
@@ -105,7 +113,13 @@ extension Gate {
   ///
   /// - Throws: `StartError`; nothing is left bound then.
   public static func start(_ configuration: GateConfiguration, words: Logger) throws(StartError) -> Gate {
-    try start(configuration, words: words) { agents throws(ListenError) in
+    if let handed = configuration.handedSockets {
+      guard let bound = BoundListeners(configuration, adopting: handed) else {
+        throw .host("what was handed over is not what is to be listened on. Start it anew.")
+      }
+      return try start(configuration, words: words) { _ throws(ListenError) in bound }
+    }
+    return try start(configuration, words: words) { agents throws(ListenError) in
       try BoundListeners(configuration, agents: agents)
     }
   }
@@ -169,6 +183,9 @@ extension Gate {
     for warning in [configuration.auditOptions.warning, controlSocket?.warning].compactMap(\.self) {
       words.warning("\(warning)")
       log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: warning)))
+    }
+    for note in configuration.startNotes {
+      log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: note)))
     }
     log.append(policyRecord(.loaded, loaded))
     return log.commit()

@@ -8,7 +8,7 @@ import Testing
   private func decide(_ text: String, _ authority: String, _ traffic: TrafficProtocol = .https) throws
     -> Decision
   {
-    let loaded = try loader(.run).load(text: text, named: "p")
+    let loaded = try loader(.sidecar).load(text: text, named: "p")
     let parsed = try Authority(authority.utf8)
     return loaded.policy.decide(
       Destination(parsed.host, parsed.port, traffic), agent: .default, floor: Floor(), at: testNow)
@@ -49,7 +49,7 @@ import Testing
   @Test("every key reaches the rule")
   func everyKey() throws {
     let text = try Repository.text("Tests/Fixtures/policies/good/everything.yaml")
-    let loaded = try loader(.run).load(text: text, named: "p")
+    let loaded = try loader(.sidecar).load(text: text, named: "p")
     let policy = loaded.policy
     #expect(policy.mode == .audit && policy.defaultAction == .ask && policy.hold == .seconds(25))
     #expect(policy.agents.map(\.name.text) == ["ci", "v6", "socket", "review", "1st"])

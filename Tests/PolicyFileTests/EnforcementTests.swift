@@ -5,7 +5,7 @@ import Testing
 /// DESIGN row 15: what a run mode cannot enforce does not load there.
 @Suite struct EnforcementTests {
   @Test(
-    "udp cannot be enforced in serve, for any action; the other modes take it",
+    "udp cannot be enforced in serve and run, for any action; the other modes take it",
     arguments: ["allow", "ask", "deny"])
   func udp(_ action: String) {
     let text = policy(rule: "action: \(action), to: [a.example], protocol: udp, ports: [123]")
@@ -14,7 +14,12 @@ import Testing
         "3:\(41 + action.utf8.count): protocol udp cannot be enforced in serve, which carries TCP only. "
           + "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar'."
       ])
-    for mode in [RunMode.run, .sidecar, .gateway] { #expect(errors(text, loader(mode)).isEmpty) }
+    #expect(
+      errors(text, loader(.run)) == [
+        "3:\(41 + action.utf8.count): protocol udp cannot be enforced in run, whose network has no way out for "
+          + "datagrams. Remove the rule, for nothing but connections and DNS gets out, or start 'exitgate sidecar'."
+      ])
+    for mode in [RunMode.sidecar, .gateway] { #expect(errors(text, loader(mode)).isEmpty) }
   }
 
   @Test("udp rules for names open no more ports than the kernel is told of; those for blocks any number")
@@ -32,7 +37,7 @@ import Testing
     let text = policy(rule: "action: allow, to: [a.example], protocol: dns, types: [TXT]")
     #expect(errors(text).count == 1)
     #expect(errors(text, loader(.serve, hasDNSListener: true)).isEmpty)
-    #expect(errors(text, loader(.run)).isEmpty)
+    #expect(errors(text, loader(.sidecar)).isEmpty)
   }
 
   @Test("paths inside https are out of sight, so a rule with them does not load; plain http takes them")

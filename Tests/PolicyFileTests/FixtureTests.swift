@@ -13,7 +13,7 @@ import Testing
   private func report(_ kind: String, _ name: String) -> String {
     let path = Repository.path("\(Self.directory)/\(kind)/\(name).yaml")
     do {
-      _ = try loader(.run).load(path: path)
+      _ = try loader(.sidecar).load(path: path)
       return ""
     } catch {
       return "\(error)\n".replacing(Repository.path("\(Self.directory)/\(kind)") + "/", with: "")

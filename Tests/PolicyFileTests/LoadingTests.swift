@@ -113,10 +113,10 @@ import Testing
   @Test("OPS-03: a file cut off anywhere is refused or reads as less, and never opens anything")
   func truncated() throws {
     let text = try Repository.text("Tests/Fixtures/policies/good/everything.yaml")
-    let whole = try loader(.run).load(text: text, named: "p").policy
+    let whole = try loader(.sidecar).load(text: text, named: "p").policy
     for end in stride(from: 0, to: text.utf8.count, by: 7) {
       guard let part = String(text.utf8.prefix(end)),
-        let loaded = try? loader(.run).load(text: part, named: "p").policy
+        let loaded = try? loader(.sidecar).load(text: part, named: "p").policy
       else { continue }
       #expect(loaded.rules.count <= whole.rules.count)
     }

@@ -12,7 +12,7 @@ import Testing
     }
 
   private func load(_ bytes: [UInt8]) {
-    let run = LoadRun(loader(.run))
+    let run = LoadRun(loader(.sidecar))
     run.readMain(bytes: bytes, named: "p")
     _ = try? run.finish()
   }

@@ -41,7 +41,7 @@ import Testing
     listeners: head("listeners").compactMap { Endpoint($0) },
     resolvers: Set(head("resolvers").compactMap { Endpoint($0) }))
 
-  private func policy(_ name: some StringProtocol, _ mode: RunMode = .run) throws -> Policy {
+  private func policy(_ name: some StringProtocol, _ mode: RunMode = .sidecar) throws -> Policy {
     try loader(mode).load(path: Repository.path("Tests/Fixtures/semantics/\(name).yaml")).policy
   }
 

@@ -6,6 +6,9 @@ import EventLoop
 struct CaptureListenerSet {
   private(set) var bound: [(settings: CaptureSettings, listener: Listener)] = []
 
+  /// Takes over listeners that another process has bound.
+  init(adopting bound: [(settings: CaptureSettings, listener: Listener)] = []) { self.bound = bound }
+
   /// Binds what is asked for.
   ///
   /// - Throws: `ListenError`; what was bound in vain is closed again.

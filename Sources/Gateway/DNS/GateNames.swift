@@ -26,7 +26,8 @@ extension Gate {
   ///
   /// - Returns: What was bound and is not served yet.
   func rebindNames(for policy: Policy) throws(ListenError) -> [NamePlace: NameListenerSet.Pair] {
-    let wanted = NameListenerSet.wanted(configuration, agents: policy.agents)
+    let wanted = NameListenerSet.wanted(
+      configuration, agents: configuration.listeningAgents(of: policy))
     let fresh = try names.bindMissing(of: wanted)
     let gone = names.adopt(fresh, wanted: wanted)
     shards[0].loop.submit { [shard = shards[0]] in

@@ -30,6 +30,11 @@ struct Enforcement: Sendable {
         "protocol udp cannot be enforced in serve, which carries TCP only",
         "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar'"
       )
+    case .udp where runMode == .run:
+      (
+        "protocol udp cannot be enforced in run, whose network has no way out for datagrams",
+        "Remove the rule, for nothing but connections and DNS gets out, or start 'exitgate sidecar'"
+      )
     case .dns where runMode == .serve && hasDNSListener == false:
       (
         "protocol dns cannot be enforced in serve without a DNS listener",
