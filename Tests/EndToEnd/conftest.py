@@ -1,10 +1,11 @@
 """Fixtures: one bench for the run, one gate a module, and what to do where namespaces cannot be had."""
-import os, pathlib, sys
+import os, pathlib, pwd, shutil, sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness.box import Box, ordinary_user
 from harness.client import Agent
 from harness.far import Far
 from harness.gate import A2, BASE, BINARY, SHARED, Gate
@@ -22,7 +23,7 @@ def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         why = pytest.mark.skip(reason="needs root: the bench is made of network namespaces")
         for item in items:
-            if {"bench", "names", "own_stage", "fenced", "own_fence", "made"} & set(item.fixturenames):
+            if {"bench", "names", "own_stage", "fenced", "own_fence", "made", "box"} & set(item.fixturenames):
                 item.add_marker(why)
 
 
@@ -168,3 +169,38 @@ def own_fence(binary):
     yield make
     for one in reversed(made):
         one.close()
+
+
+# -- run
+
+@pytest.fixture(scope="session")
+def runner(binary, tmp_path_factory):
+    """The binary where every user may run it."""
+    folder = pathlib.Path("/srv") / f"exitgate-binary-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    yield shutil.copy(binary, folder / "exitgate")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def ordinary():
+    with ordinary_user() as account:
+        yield account
+
+
+@pytest.fixture(scope="session", params=["ordinary", "root"])
+def boxes(runner, request):
+    """A host on which commands are run, once by an ordinary user and once by root."""
+    account = request.getfixturevalue("ordinary") if request.param == "ordinary" else pwd.getpwuid(0)
+    made = Box(account, runner)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def box(boxes):
+    """The host; nothing that a command sends may reach anybody but whom rules name."""
+    before = boxes.seen()
+    yield boxes
+    boxes.end()
+    assert boxes.seen() == before, "packets reached hosts that no rule names"

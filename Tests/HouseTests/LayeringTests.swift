@@ -33,6 +33,7 @@ import Testing
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
     Target(name: "Keeper", imports: ["Addressing", "Firewall", "Confinement", "Glibc", "Dispatch"]),
     Target(name: "Confinement", imports: ["CLinux", "SystemPackage", "Glibc"]),
+    Target(name: "Launcher", imports: ["CLinux", "Confinement", "SystemPackage", "Glibc"]),
     Target(name: "Control", imports: ["Addressing", "Policy", "Audit"]),
     Target(
       name: "Gateway",
@@ -46,7 +47,7 @@ import Testing
       name: "exitgate",
       imports: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
-        "CLinux", "Confinement", "Keeper",
+        "CLinux", "Confinement", "Keeper", "Launcher",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

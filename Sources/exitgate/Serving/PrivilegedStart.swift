@@ -166,9 +166,3 @@ extension ProcessStatus {
       hasNoNewPrivileges: report.hasNoNewPrivileges, isFiltered: report.isFiltered)
   }
 }
-
-/// The directory of a file.
-private func directory(of path: String) -> String {
-  guard let slash = path.lastIndex(of: "/") else { return "." }
-  return slash == path.startIndex ? "/" : String(path[..<slash])
-}

@@ -1,0 +1,89 @@
+import Addressing
+import ArgumentParser
+import Gateway
+import Glibc
+import Launcher
+import Policy
+import PolicyFile
+
+/// `exitgate run`
+struct Run: Verb {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run one command in a sandbox whose only way out is the gate.",
+    discussion: """
+      The command gets a network of its own that leads nowhere but to the gate, whether it knows a proxy or not; \
+      a view of files in which the working directory can be changed, the system read, and the rest, your home \
+      among it, is not there; an environment without secrets; and its own processes, which end with it.
+
+        exitgate run -- npm test
+        exitgate run --policy policy.yaml --read ~/.gitconfig --env GH_TOKEN -- my-agent
+        exitgate run --mode audit -- make            let pass what would be denied, and record it
+
+      What was blocked is said as it happens, with the rule that would allow it, and is in the log: \
+      'exitgate log blocked'. Without a policy the starter's lists count: 'exitgate allowlists starter'.
+
+      No privilege is needed, no daemon, no container. Where the host forbids a part, the start is refused with \
+      the remedy; --allow-weaker names what you agree to do without.
+
+      Exit status: the command's own; 128 and the signal that ended it; 127 when it is not there, 126 when it \
+      cannot be run. Of the gate: 64 to 78 as everywhere, before the command has started.
+      """)
+
+  @Option(
+    help: ArgumentHelp(
+      "The policy; /etc/exitgate/policy.yaml, or under $XDG_CONFIG_HOME, else 'builtin:starter', unless given.",
+      valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
+  var policy: String?
+
+  @Option(help: ArgumentHelp("In force instead of the policy's own: enforce or audit.", valueName: "mode"))
+  var mode: Mode?
+
+  @OptionGroup var sandbox: SandboxOption
+  @OptionGroup var upstream: UpstreamOption
+  @OptionGroup var auditLog: AuditLogOption
+  @OptionGroup var control: ControlOption
+
+  @Argument(
+    parsing: .postTerminator,
+    help: ArgumentHelp("The command, behind '--'.", valueName: "command"))
+  var command: [String] = []
+
+  func validate() throws {
+    if command.isEmpty { throw ValidationError("Name a command behind '--': exitgate run -- CMD.") }
+  }
+
+  func run(in here: Surroundings) throws(Failure) -> Int32 {
+    let names = RunNames(auditLog: auditLog.auditLog, control: control.control, in: here)
+    var configuration = gate(names, in: here)
+    let view = try sandbox.view(of: configuration, in: here)
+    try sandbox.protect(configuration, in: view)
+    let plan = sandbox.plan(view, command: command, in: here)
+    configuration.startNotes = sandbox.notes(command: command)
+    try CommandService(configuration, plan, begun: names.endTurn).run()
+  }
+
+  private func gate(_ names: RunNames, in here: Surroundings) -> GateConfiguration {
+    let (path, text) = chosenPolicy(in: here)
+    var configuration = GateConfiguration(
+      policyPath: path, proxyListeners: [], upstreams: upstream.standard, forwards: upstream.dnsForward,
+      upstreamAuthorities: upstream.dnsUpstreamCa, auditLogPath: names.auditLog, controlPath: names.control,
+      loops: 1, environment: here.environment, workingDirectory: here.workingDirectory,
+      version: exitgateVersion)
+    configuration.policyText = text
+    configuration.mode = mode
+    configuration.runMode = .run
+    configuration.dnsAnswers = .synthetic
+    configuration.exemption = ("outside the command's network", false)
+    return configuration
+  }
+
+  private func chosenPolicy(in here: Surroundings) -> (path: String, text: String?) {
+    if let policy { return (policy, nil) }
+    if access(here.paths.policy, F_OK) == 0 { return (here.paths.policy, nil) }
+    return ("builtin:starter", "version: 1\ninclude: [builtin:starter]\n")
+  }
+}
+
+extension Mode: ExpressibleByArgument {}

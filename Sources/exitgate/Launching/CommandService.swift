@@ -1,0 +1,140 @@
+import Confinement
+import Control
+import Dispatch
+import EventLoop
+import Firewall
+import Gateway
+import Glibc
+import Keeper
+import Launcher
+import Logging
+import SystemPackage
+
+/// A command in its sandbox and the gate beside it, in the order of their life.
+struct CommandService {
+  /// What connections get to end in once the command is gone.
+  private static let grace: Duration = .milliseconds(500)
+  /// What is passed on to the command.
+  private static let signals = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2]
+
+  private let configuration: GateConfiguration
+  private let plan: SandboxPlan
+  private let begun: () -> Void
+
+  /// - Parameter begun: Called once the gate has all its files.
+  init(_ configuration: GateConfiguration, _ plan: SandboxPlan, begun: @escaping () -> Void) {
+    (self.configuration, self.plan, self.begun) = (configuration, plan, begun)
+  }
+
+  /// Runs the command.
+  ///
+  /// - Throws: When the sandbox or the gate cannot be had; nothing of either is left then.
+  func run() throws(Failure) -> Never {
+    var words = Logger(label: "exitgate", factory: { _ in WordsHandler() })
+    words.logLevel = .warning
+    let (sandbox, gate) = try start(words)
+    begun()
+    let run = CommandRun(sandbox, gate, plan.command.arguments[0])
+    let watch = SignalWatch.on(
+      Self.signals, queue: .main, handler: { sandbox.signal($0) }, ready: { sandbox.go() })
+    let source = DispatchSource.makeReadSource(fileDescriptor: sandbox.descriptor, queue: .main)
+    source.setEventHandler { run.hear(within: Self.grace) }
+    source.activate()
+    withExtendedLifetime((watch, source)) { dispatchMain() }
+  }
+
+  /// The sandbox first, while there is one thread; then the gate, confined.
+  private func start(_ words: Logger) throws(Failure) -> (Sandbox, Gate) {
+    let sandbox: Sandbox
+    var configuration = configuration
+    do {
+      sandbox = try makeSandbox()
+      try take(sandbox.awaitReady(), into: &configuration)
+    } catch { throw Failure(.host, "no sandbox: \(error)") }
+    configuration.confine = confinement(configuration)
+    ignoreSIGPIPE()
+    do throws(StartError) { return (sandbox, try Gate.start(configuration, words: words)) } catch {
+      for problem in error.problems.dropLast() { words.error("\(problem)") }
+      throw Failure(status: error.exitStatus, error.problems.last ?? "the gate does not start.")
+    }
+  }
+
+  private func makeSandbox() throws(SandboxError) -> Sandbox {
+    let configuration = configuration
+    return try Sandbox.begin(plan) { hasIPv6 in try CommandNetwork.open(configuration, hasIPv6: hasIPv6) }
+  }
+
+  private func take(
+    _ handed: (descriptors: [Int32], hasIPv6: Bool), into configuration: inout GateConfiguration
+  ) throws {
+    CommandNetwork.listen(&configuration, hasIPv6: handed.hasIPv6)
+    guard let last = handed.descriptors.last else {
+      throw SandboxError(.table, "nothing was handed over")
+    }
+    configuration.handedSockets = handed.descriptors.dropLast()
+    configuration.fence = CommandFence(try PacketLog(adopting: last), isOwned: true)
+  }
+
+  private func confinement(
+    _ configuration: GateConfiguration
+  ) -> @Sendable () throws(StartError) -> Void {
+    let directories = [configuration.auditLogPath, configuration.controlPath].map(directory)
+    let weaker = plan.weaker
+    return { () throws(StartError) in
+      do throws(ConfinementError) {
+        let outcome = try Confinement.apply(
+          .gate(
+            writable: directories,
+            capabilities: geteuid() == 0 ? ConfinementProfile.gateOfSameUser : []))
+        guard outcome.isFiltered else {
+          throw ConfinementError.refused(step: "filter system calls", .noFunction)
+        }
+        guard outcome.landlock?.abi != nil || weaker.contains(.landlock) else {
+          throw ConfinementError.refused(step: "limit files by Landlock", .noFunction)
+        }
+      } catch { throw StartError(exitStatus: 69, problems: ["the gate cannot be confined: \(error)"]) }
+    }
+  }
+}
+
+/// What becomes of a command.
+///
+/// `@unchecked Sendable`: everything is touched on the main queue alone, which `hear` checks.
+private final class CommandRun: @unchecked Sendable {
+  private let sandbox: Sandbox
+  private let gate: Gate
+  private let program: String
+  private var status: Int32?
+  private var isGone = false
+
+  init(_ sandbox: Sandbox, _ gate: Gate, _ program: String) {
+    (self.sandbox, self.gate, self.program) = (sandbox, gate, program)
+  }
+
+  func hear(within grace: Duration) {
+    dispatchPrecondition(condition: .onQueue(.main))
+    while !isGone, let event = sandbox.event() { take(event, within: grace) }
+  }
+
+  private func take(_ event: Sandbox.Event, within grace: Duration) {
+    switch event {
+    case .started: return
+    case .unstartable(let error):
+      say(
+        error == .noSuchFileOrDirectory
+          ? "'\(program)' is not in the sandbox. Show its directory with --read."
+          : "'\(program)' cannot be run in the sandbox: \(error).")
+      status = error == .noSuchFileOrDirectory ? 127 : 126
+    case .ended(let status): self.status = status
+    case .gone:
+      isGone = true
+      // Whoever killed the sandbox did it by SIGKILL.
+      let status = status ?? 128 + SIGKILL
+      gate.drain(within: grace) { exit(status) }
+    }
+  }
+
+  private func say(_ sentence: String) {
+    writeAll(Array("exitgate: \(printable(sentence))\n".utf8), to: STDERR_FILENO)
+  }
+}
