@@ -43,6 +43,8 @@ extension SeccompFilter {
     var filter = SeccompFilter()
     filter.allowMemoryAndEnd(pid: pid)
     filter.allowThreads()
+    // The end of the keeper, its child.
+    filter.allow([.wait4])
     filter.allow(gateDescriptors + gateFiles + gateSockets + gateWaiting + gateKnowledge)
     filter.allowSockets()
     // isatty(3) and window sizes; how much a socket holds, and has not sent yet.

@@ -65,13 +65,17 @@ public struct KeeperProcess {
 
   /// Waits for the child's end.
   ///
-  /// - Returns: Its exit status, or 128 and the signal that killed it; nil when it is no child (any more).
-  public func waitForEnd() -> Int32? {
-    var status: Int32 = 0
+  /// - Parameter limit: In milliseconds; nil: for as long as it takes.
+  /// - Returns: Its exit status, or 128 and the signal that killed it; nil when it is no child (any more),
+  ///   or has not ended in time.
+  public func waitForEnd(atMost limit: Int? = nil) -> Int32? {
+    var status: Int32 = 0, waited = 0
     while true {
-      let result = waitpid(pid, &status, 0)
+      let result = waitpid(pid, &status, limit == nil ? 0 : WNOHANG)
       if result == pid { break }
-      guard result < 0, errno == EINTR else { return nil }
+      guard result == 0 || errno == EINTR, waited < limit ?? .max else { return nil }
+      if result == 0 { usleep(1000) }
+      waited += 1
     }
     return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + (status & 0x7f)
   }

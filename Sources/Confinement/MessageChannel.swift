@@ -84,6 +84,9 @@ public final class MessageChannel {
   /// From now on nothing waits: `send` keeps what does not fit and `receive` says `.nothingYet`.
   public func stopBlocking() { blocks = false }
 
+  /// Both sides read the end from now on; what was sent is read first.
+  public func shutDown() { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+
   /// Whether messages wait for the socket to become writable; call `flush` then.
   public var hasUnsent: Bool { !unsent.isEmpty }
 }

@@ -73,6 +73,9 @@ extension Gate {
       }
       open(freshNames)
       for warning in loaded.warnings { words.warning("\(warning)") }
+      if loaded.policy.mode == .audit {
+        words.warning("NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded")
+      }
       words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
       completion(.reloaded(loaded.report(closed: closed)))
     }

@@ -57,6 +57,9 @@ public final class CommandFence: Fence, @unchecked Sendable {
     completion(openings.isEmpty)
   }
 
+  /// What keeps the table ends with the command.
+  public func end() {}
+
   /// The packets it counts are those that were heard of.
   public func report(completion: @escaping @Sendable (FenceState?) -> Void) {
     queue.async { [self] in

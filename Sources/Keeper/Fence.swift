@@ -23,6 +23,10 @@ public protocol Fence: AnyObject, Sendable {
 
   /// How the table is doing; nil when nobody can say.
   func report(completion: @escaping @Sendable (FenceState?) -> Void)
+
+  /// Ends what keeps the table and waits until it is gone, so that whoever
+  /// starts next finds nobody in the way. The table stays. The last call.
+  func end()
 }
 
 /// Why the kernel's table is not as it should be: one sentence, with its remedy.

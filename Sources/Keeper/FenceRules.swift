@@ -10,11 +10,19 @@ public struct FenceRules: Hashable, Sendable {
   /// The addresses that stand for names, IPv4 and IPv6.
   public var synthetic4: IPPrefix
   public var synthetic6: IPPrefix
+  /// The gate's resolvers; no datagram of the agent reaches them.
+  public var resolvers: [Endpoint]
+  /// Whether what no rule grants passes all the same, the floor apart.
+  public var isAudit: Bool
 
   /// Makes rules.
-  public init(marks: Set<UInt32>, grants: [UDPGrant], synthetic4: IPPrefix, synthetic6: IPPrefix) {
+  public init(
+    marks: Set<UInt32>, grants: [UDPGrant], synthetic4: IPPrefix, synthetic6: IPPrefix,
+    resolvers: [Endpoint] = [], isAudit: Bool = false
+  ) {
     (self.marks, self.grants) = (marks, grants)
     (self.synthetic4, self.synthetic6) = (synthetic4, synthetic6)
+    (self.resolvers, self.isAudit) = (resolvers, isAudit)
   }
 
   /// The same as the table's sets and chains have it, above the floor that no rule lowers.
@@ -25,8 +33,9 @@ public struct FenceRules: Hashable, Sendable {
       always4: never.flatMap { $0.blocks(isV4: true) } + [synthetic4],
       // An address that leads to an IPv4 address could lead to any of these.
       always6: never.flatMap { $0.blocks(isV4: false) } + IPPrefix.embeddingIPv4 + [synthetic6],
-      private4: inner.flatMap { $0.blocks(isV4: true) }, private6: inner.flatMap { $0.blocks(isV4: false) })
-    return Grants(liveMarks: marks.sorted(), udp: grants, floor: floor)
+      private4: inner.flatMap { $0.blocks(isV4: true) }, private6: inner.flatMap { $0.blocks(isV4: false) },
+      endpoints: resolvers)
+    return Grants(liveMarks: marks.sorted(), udp: grants, floor: floor, isAudit: isAudit)
   }
 }
 
@@ -72,6 +81,8 @@ public struct FenceState: Hashable, Sendable {
   public var frames: UInt64
   /// Addresses that were learned and not forgotten.
   public var learned: UInt32
+  /// Packets that passed since the last change of rules though no rule grants them; nil where none may.
+  public var audited: UInt64?
   /// Whether a packet that the table has to deny was counted by it, just now.
   public var canary = CanaryState.missed
 

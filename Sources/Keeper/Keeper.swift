@@ -148,8 +148,9 @@ public final class Keeper {
       }
     }
     try socket.refill(settings.table(rules))
+    let ended = revoked.union(self.rules?.isAudit == true && !rules.isAudit ? [Grants.auditMark] : [])
     self.rules = rules
-    for mark in revoked { _ = try flows.delete(mark: mark) }
+    for mark in ended { _ = try flows.delete(mark: mark) }
   }
 
   /// A rule that is gone by now opens nothing, whatever was on its way.
@@ -189,11 +190,12 @@ public final class Keeper {
     let learned =
       try socket.elements(of: Grants.raw4, in: name).count
       + socket.elements(of: Grants.raw6, in: name).count
+    let counters = try socket.counters(in: name)
     var state = FenceState(
       isOwned: own.isOwned && own.isPersistent,
-      denied: try socket.counters(in: name).filter { $0.comment == "denied" }.reduce(0) { $0 + $1.packets },
-      frames: frames.filter { $0.comment == "frames" }.reduce(0) { $0 + $1.packets },
+      denied: counters.packets("denied") ?? 0, frames: frames.packets("frames") ?? 0,
       learned: UInt32(clamping: learned))
+    state.audited = counters.packets("audited")
     state.canary = prove()
     return state
   }
@@ -258,6 +260,14 @@ struct NotProved: Error, CustomStringConvertible {
   var description: String {
     "a packet that it has to deny was not counted by it, so something else decides before it. See what does with "
       + "'nft list ruleset' and take it away; the table itself stays and is closed."
+  }
+}
+
+extension [RuleCounter] {
+  /// Of the rules with a comment, the sum; nil where there is none.
+  fileprivate func packets(_ comment: String) -> UInt64? {
+    let counted = filter { $0.comment == comment }
+    return counted.isEmpty ? nil : counted.reduce(0) { $0 + $1.packets }
   }
 }
 

@@ -5,10 +5,15 @@ import Firewall
 /// The gate's end: asks the keeper, and hears of denied packets.
 ///
 /// `@unchecked Sendable`: `install` runs before there is a second thread;
-/// everything later runs on `queue`, which `dispatchPrecondition` checks.
+/// everything later runs on `queue`, which `dispatchPrecondition` checks, but
+/// `end`, which touches nothing that changes.
 public final class KeeperLink: Fence, @unchecked Sendable {
   private let queue = DispatchQueue(label: "exitgate.fence")
-  private let channel: MessageChannel
+  /// What a keeper gets to end in, in milliseconds. One that hangs dies with this process.
+  private static let patience = 2000
+
+  private let keeper: KeeperProcess
+  private var channel: MessageChannel { keeper.channel }
   private let packets: PacketLog?
   private var waiting: [UInt32: @Sendable (KeeperReply) -> Void] = [:]
   private var lastNumber: UInt32 = 1
@@ -21,7 +26,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
   ///
   /// - Parameter packets: Where denied packets are heard of.
   public init(_ keeper: KeeperProcess, packets: PacketLog?) {
-    channel = keeper.channel
+    self.keeper = keeper
     self.packets = packets
   }
 
@@ -53,6 +58,11 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     sources.append(source)
   }
 
+  public func end() {
+    channel.shutDown()
+    _ = keeper.waitForEnd(atMost: Self.patience)
+  }
+
   // MARK: - Asking
 
   public func replace(
@@ -78,7 +88,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
       guard !hasEnded else { return completion(.refused("the keeper of the table is gone")) }
       lastNumber = lastNumber == .max ? 2 : lastNumber + 1
       waiting[lastNumber] = completion
-      do { try channel.send(Numbered(number: lastNumber, content: request).bytes) } catch { return end() }
+      do { try channel.send(Numbered(number: lastNumber, content: request).bytes) } catch { return lose() }
       flushLater()
     }
   }
@@ -88,7 +98,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     guard channel.hasUnsent, writing == nil else { return }
     let source = DispatchSource.makeWriteSource(fileDescriptor: channel.descriptor, queue: queue)
     source.setEventHandler { [unowned self] in
-      do { try channel.flush() } catch { end() }
+      do { try channel.flush() } catch { lose() }
       guard !channel.hasUnsent else { return }
       writing?.cancel()
       writing = nil
@@ -111,7 +121,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
         }
         waiting.removeValue(forKey: reply.number)?(reply.content)
       }
-    } catch { end() }
+    } catch { lose() }
   }
 
   /// - Throws: At the end as well.
@@ -121,7 +131,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     return received
   }
 
-  private func end() {
+  private func lose() {
     guard !hasEnded else { return }
     hasEnded = true
     sources.forEach { $0.cancel() }

@@ -1,8 +1,8 @@
 import Addressing
 import Firewall
 
-/// What the gate may ask of its keeper. There is no message that opens the
-/// table, removes it, or names anything in the kernel but what is listed here.
+/// What the gate may ask of its keeper. There is no message that removes the
+/// table, lowers its floor, or names anything in the kernel but what is listed here.
 enum KeeperRequest: Hashable {
   /// Make the tables, and own them.
   case install(FenceRules)
@@ -87,6 +87,8 @@ extension Numbered where Content == KeeperReply {
       out.put(state.denied)
       out.put(state.frames)
       out.put(state.learned)
+      out.put(state.audited == nil ? 0 : 1 as UInt8)
+      out.put(state.audited ?? 0)
       out.put(state.canary.rawValue)
     case .changed(let what):
       out.put(4 as UInt8)
@@ -110,6 +112,8 @@ extension Numbered where Content == KeeperReply {
         isOwned: owned == 1, denied: try reader.number(), frames: try reader.number(),
         learned: try reader.number())
       state.isInForce = inForce == 1
+      let isAudit: UInt8 = try reader.number(), audited: UInt64 = try reader.number()
+      if isAudit == 1 { state.audited = audited }
       state.canary = try reader.canary()
       content = .state(state)
     case 4: content = .changed(try reader.text())

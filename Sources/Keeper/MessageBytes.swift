@@ -51,6 +51,12 @@ struct MessageWriter {
     put(rules.marks)
     put(UInt32(rules.grants.count))
     rules.grants.forEach { put($0) }
+    put(UInt32(rules.resolvers.count))
+    for resolver in rules.resolvers {
+      put(resolver.address)
+      put(resolver.port.number)
+    }
+    put(rules.isAudit ? 1 : 0 as UInt8)
   }
 
   mutating func put(_ opening: FenceOpening) {
@@ -117,16 +123,15 @@ struct MessageReader {
   }
 
   mutating func marks() throws(MalformedMessage) -> Set<UInt32> {
-    let marks = Set(try list { reader throws(MalformedMessage) -> UInt32 in try reader.number() })
-    // 1 is the gate's own: no message may grant or revoke it.
-    guard marks.allSatisfy({ $0 > Grants.ownMark }) else { throw MalformedMessage() }
-    return marks
+    Set(try list { reader throws(MalformedMessage) -> UInt32 in try reader.mark() })
   }
 
   mutating func grant() throws(MalformedMessage) -> UDPGrant {
     let prefix = try prefix(), ports = try ports()
     let mark: UInt32 = try number(), allowsPrivate: UInt8 = try number()
-    guard mark != Grants.ownMark, allowsPrivate <= 1 else { throw MalformedMessage() }
+    guard mark != Grants.ownMark, mark != Grants.auditMark, allowsPrivate <= 1 else {
+      throw MalformedMessage()
+    }
     return UDPGrant(
       prefix, ports: ports, mark == 0 ? .deny : .allow(mark: mark), allowsPrivate: allowsPrivate == 1)
   }
@@ -135,15 +140,32 @@ struct MessageReader {
     let four = try prefix(), six = try prefix()
     guard four.address.isV4, !six.address.isV4 else { throw MalformedMessage() }
     let marks = try marks()
+    let grants = try list { reader throws(MalformedMessage) in try reader.grant() }
+    let resolvers = try list { reader throws(MalformedMessage) in try reader.endpoint() }
+    let audit: UInt8 = try number()
+    guard audit <= 1 else { throw MalformedMessage() }
     return FenceRules(
-      marks: marks, grants: try list { reader throws(MalformedMessage) in try reader.grant() },
-      synthetic4: four, synthetic6: six)
+      marks: marks, grants: grants, synthetic4: four, synthetic6: six, resolvers: resolvers,
+      isAudit: audit == 1)
+  }
+
+  private mutating func endpoint() throws(MalformedMessage) -> Endpoint {
+    let address = try address()
+    guard let port = Port(try number() as UInt16) else { throw MalformedMessage() }
+    return Endpoint(address, port)
+  }
+
+  /// A rule's mark: neither the gate's own nor that of audit mode, which no message may grant or revoke.
+  private mutating func mark() throws(MalformedMessage) -> UInt32 {
+    let mark: UInt32 = try number()
+    guard mark > Grants.ownMark, mark < Grants.auditMark else { throw MalformedMessage() }
+    return mark
   }
 
   mutating func opening() throws(MalformedMessage) -> FenceOpening {
     let opening = FenceOpening(
-      try address(), ports: try ports(), mark: try number(), lifetime: try number())
-    guard opening.mark > Grants.ownMark, opening.ports.count <= FenceOpening.portLimit else {
+      try address(), ports: try ports(), mark: try mark(), lifetime: try number())
+    guard opening.ports.count <= FenceOpening.portLimit else {
       throw MalformedMessage()
     }
     return opening

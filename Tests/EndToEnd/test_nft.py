@@ -6,7 +6,7 @@ import pytest
 from harness.far import Accepted, Asked
 from harness.gate import eventually, exitgate
 from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER
-from harness.sidecar import POLICY, USER
+from harness.sidecar import POLICY, USER, remove_group
 from test_sidecar import UDP
 
 # What Docker leaves a container, and what is left of it without raw sockets.
@@ -442,8 +442,9 @@ def test_NFT_24_a_second_gate_in_the_namespace_is_refused(fenced):
         done = subprocess.run(list(map(str, second)) + ["--log-group", "77", "--proxy-port", "3999", "--dns-port", "3998", "--transparent-port", "3997"],
                               capture_output=True, text=True, timeout=20, preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())))
         assert done.returncode == 69 and "running process owns it" in done.stderr, done
+        assert (group / "cgroup.procs").read_text() == "", "its keeper ended before it did"
     finally:
-        group.rmdir()
+        eventually(lambda: remove_group(group))
     passes(fenced)
 
 

@@ -11,6 +11,7 @@ import Testing
     ("sidecar", Samples.sidecar().table),
     ("sidecar by control group", Samples.sidecar(group: group).table),
     ("sidecar that is proved", Samples.proved.table),
+    ("sidecar that only watches", Samples.audit.table),
     ("gateway", Samples.gateway.table),
     ("closed", ClosedTable(logGroup: 5).table),
     ("command", CommandTable(transparentPort: 15001, dnsPort: 15353, logGroup: 5).table),

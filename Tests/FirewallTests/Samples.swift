@@ -44,6 +44,16 @@ enum Samples {
     return table
   }()
 
+  /// In audit mode, with a resolver of its own at an odd port in each family.
+  static let audit: SidecarTable = {
+    var grants = Self.grants
+    grants.isAudit = true
+    grants.floor.endpoints = ["11.0.0.53:5353", "[2001:470:20::2]:5353"].compactMap { Endpoint($0) }
+    var table = sidecar(grants: grants)
+    table.canary = Canary.Mark(uid: 0, sourcePort: 40_000)
+    return table
+  }()
+
   static let gateway = GatewayTable(
     interfaces: [
       .init("a0", addresses: [.v4(0x0a42_0001), .v6(high: 0xfd66_0000_0000_0000, low: 1)]),

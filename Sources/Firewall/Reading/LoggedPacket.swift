@@ -40,6 +40,12 @@ public struct LoggedPacket: Hashable, Sendable {
 }
 
 extension LoggedPacket {
+  /// What rules call a packet that was denied, and one that audit mode let pass.
+  static let deniedPrefix = "exitgate:deny", auditedPrefix = "exitgate:audit"
+
+  /// Whether it went on its way: enforce mode would have denied it.
+  public var hasPassed: Bool { prefix == Self.auditedPrefix }
+
   /// Reads the attributes of a message; what is missing or misshapen is nil.
   init(_ attributes: Attributes) {
     prefix = attributes.text(10) ?? ""

@@ -8,12 +8,18 @@ public struct AddressFloor: Hashable, Sendable {
   /// Reached only by a grant with `allowsPrivate`.
   public var private4: [IPPrefix]
   public var private6: [IPPrefix]
+  /// Never reached at these ports, as the gate's resolvers.
+  public var endpoints: [Endpoint]
 
-  public init(always4: [IPPrefix], always6: [IPPrefix], private4: [IPPrefix], private6: [IPPrefix]) {
+  public init(
+    always4: [IPPrefix], always6: [IPPrefix], private4: [IPPrefix], private6: [IPPrefix],
+    endpoints: [Endpoint] = []
+  ) {
     self.always4 = always4
     self.always6 = always6
     self.private4 = private4
     self.private6 = private6
+    self.endpoints = endpoints
   }
 }
 
@@ -47,15 +53,21 @@ public struct Grants: Hashable, Sendable {
   public var liveMarks: [UInt32]
   public var udp: [UDPGrant]
   public var floor: AddressFloor
+  /// Whether the policy only watches: what it would deny is logged and passes, but for the floor.
+  public var isAudit: Bool
 
-  public init(liveMarks: [UInt32] = [], udp: [UDPGrant] = [], floor: AddressFloor) {
+  public init(liveMarks: [UInt32] = [], udp: [UDPGrant] = [], floor: AddressFloor, isAudit: Bool = false) {
     self.liveMarks = liveMarks
     self.udp = udp
     self.floor = floor
+    self.isAudit = isAudit
   }
 
   /// The connection mark of the gate's own flows.
   public static let ownMark: UInt32 = 1
+
+  /// The connection mark of flows that pass in audit mode alone; no rule's.
+  public static let auditMark = UInt32.max
 
   /// Marks of rules still granted: a flow goes on only while its mark is in.
   public static let live = NFSet("live", key: [.mark])
@@ -85,7 +97,8 @@ public struct Grants: Hashable, Sendable {
 extension Grants {
   var sets: [NFSet] {
     var live = Self.live
-    live.elements = ([Self.ownMark] + liveMarks.filter { $0 != Self.ownMark }).map(Self.liveElement)
+    let marks = [Self.ownMark] + liveMarks.filter { $0 != Self.ownMark } + (isAudit ? [Self.auditMark] : [])
+    live.elements = marks.map(Self.liveElement)
     return [
       live, Self.raw4, Self.raw6,
       .blocks("floor4", .ipv4Address, floor.always4), .blocks("floor6", .ipv6Address, floor.always6),
@@ -104,18 +117,32 @@ extension Grants {
   ]
 
   /// The static grants. It returns for what none of them names.
-  var udpChain: Chain {
+  var udpChain: Chain { udpChain(refusing: "deny") }
+
+  /// The same with the chain that what a rule denies goes to.
+  func udpChain(refusing chain: String) -> Chain {
     Chain(
       "udp_grants", note: "Blocks of addresses that rules grant; it returns for all else.",
       rules: [
         Rule(.lookup([.ipDestination], set: "floor4"), .return),
         Rule(.lookup([.ip6Destination], set: "floor6"), .return),
-      ] + udp.map(\.rule))
+      ] + floor.endpointRules(.return) + udp.map { $0.rule(refusing: chain) })
+  }
+}
+
+extension AddressFloor {
+  /// For datagrams to what is never reached at one port.
+  func endpointRules(_ verdict: Expression) -> [Rule] {
+    endpoints.map { endpoint in
+      Rule(
+        .compare(endpoint.address.isV4 ? .ipDestination : .ip6Destination, .address(endpoint.address)),
+        .compare(.udpDestinationPort, .port(endpoint.port.number)), verdict)
+    }
   }
 }
 
 extension UDPGrant {
-  fileprivate var rule: Rule {
+  fileprivate func rule(refusing chain: String) -> Rule {
     let isV4 = prefix.address.isV4
     let field: Field = isV4 ? .ipDestination : .ip6Destination
     // A block of everything is the whole family: there are no bits to compare.
@@ -124,7 +151,7 @@ extension UDPGrant {
       .compare(.udpDestinationPort, .ports(ports)),
     ]
     switch verdict {
-    case .deny: expressions.append(.goto("deny"))
+    case .deny: expressions.append(.goto(chain))
     case .allow(let mark):
       if !allowsPrivate {
         expressions.append(.lookup([field], set: isV4 ? "private4" : "private6", .notEqual))
@@ -139,17 +166,39 @@ extension UDPGrant {
 enum Common {
   /// The comment of the rule that counts what was denied.
   static let denied = "denied"
+  /// The comment of the rule that counts what audit mode let pass.
+  static let audited = "audited"
 
   /// Logs a sample, counts all, and refuses so that the client knows at once.
   static func deny(logGroup: UInt16, canary: Canary.Mark? = nil) -> Chain {
     Chain(
       "deny", note: "Refused: a sample is logged, all are counted, and the client knows at once.",
       rules: (canary?.rules ?? []) + [
-        Rule(.limit(perSecond: 20, burst: 50), .log(group: logGroup, snaplen: 128, prefix: "exitgate:deny")),
+        sample(logGroup, LoggedPacket.deniedPrefix),
         Rule(.counter, comment: denied),
         Rule(.compare(.l4proto, .tcp), .rejectReset),
         Rule(.rejectProhibited),
       ])
+  }
+
+  /// Audit mode: what the policy would deny passes, and the floor still denies.
+  ///
+  /// A private address is the floor's here: no rule that opens it has matched.
+  static func audit(logGroup: UInt16, floor: AddressFloor) -> Chain {
+    let sets4 = ["floor4", "private4"], sets6 = ["floor6", "private6"]
+    return Chain(
+      "audit", note: "AUDIT MODE: what rules would deny passes; a sample is logged, all are counted.",
+      rules: sets4.map { Rule(.lookup([.ipDestination], set: $0), .goto("deny")) }
+        + sets6.map { Rule(.lookup([.ip6Destination], set: $0), .goto("deny")) }
+        + floor.endpointRules(.goto("deny")) + [
+          sample(logGroup, LoggedPacket.auditedPrefix),
+          Rule(.counter, comment: audited),
+          Rule(.setConnectionMark(Grants.auditMark), .accept),
+        ])
+  }
+
+  private static func sample(_ group: UInt16, _ prefix: String) -> Rule {
+    Rule(.limit(perSecond: 20, burst: 50), .log(group: group, snaplen: 128, prefix: prefix))
   }
 
   /// Packets that are no flow's, and those that would begin one in the middle.

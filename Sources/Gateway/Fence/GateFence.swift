@@ -17,7 +17,10 @@ extension StartParts {
     var marks = RuleMarks()
     guard let fence = configuration.fence else { return marks }
     _ = marks.adopt(loaded.policy, agent: configuration.fencedAgent, at: .now())
-    guard let rules = FenceRules(loaded.policy, marks, pool, configuration.fencedAgent, at: .now()) else {
+    guard
+      let rules = FenceRules(
+        loaded.policy, marks, pool, configuration.fencedAgent, resolvers: routes.endpoints, at: .now())
+    else {
       throw .configuration("a table in the kernel needs synthetic answers. Leave out what turns them off.")
     }
     do { try fence.install(rules) } catch { throw .host("the kernel's table is not in force: \(error)") }
@@ -30,7 +33,8 @@ extension FenceRules {
   ///
   /// - Returns: nil without a pool: then nothing could be captured by name.
   init?(
-    _ policy: Policy, _ marks: RuleMarks, _ pool: SyntheticPool?, _ agent: AgentName, at now: Timestamp
+    _ policy: Policy, _ marks: RuleMarks, _ pool: SyntheticPool?, _ agent: AgentName,
+    resolvers: Set<Endpoint> = [], at now: Timestamp
   ) {
     guard let pool else { return nil }
     let grants = policy.datagramGrants(agent: agent, at: now).map { grant in
@@ -40,7 +44,10 @@ extension FenceRules {
         (grant.opens ? marks.mark(of: grant.rule) : nil).map { .allow(mark: $0) } ?? .deny,
         allowsPrivate: grant.rule.allowPrivate)
     }
-    self.init(marks: marks.live, grants: grants, synthetic4: pool.v4, synthetic6: pool.v6)
+    self.init(
+      marks: marks.live, grants: grants, synthetic4: pool.v4, synthetic6: pool.v6,
+      resolvers: resolvers.sorted { $0.description < $1.description },
+      isAudit: policy.mode == .audit)
   }
 }
 
@@ -78,7 +85,8 @@ extension Gate {
   ) {
     guard let fence = configuration.fence,
       let rules = FenceRules(
-        next.policy, next.marks, nameSettings.pool, configuration.fencedAgent, at: next.clock.now().rules)
+        next.policy, next.marks, nameSettings.pool, configuration.fencedAgent, resolvers: routes.endpoints,
+        at: next.clock.now().rules)
     else { return completion(nil) }
     fence.replace(rules, revoked: revoked) { [self] failure in queue.async { completion(failure) } }
   }
@@ -119,7 +127,7 @@ extension Gate {
     return FenceStatus(
       isInForce: state.isInForce, isOwned: state.isOwned, exemption: configuration.exemption.words,
       isWeak: configuration.exemption.isWeak, denied: state.denied, frames: state.frames,
-      learned: UInt64(state.learned), canary: state.canary.status)
+      learned: UInt64(state.learned), audited: state.audited, canary: state.canary.status)
   }
 
   private func hear(_ notice: FenceNotice) {
@@ -182,9 +190,10 @@ extension Gate {
     var record = DecisionRecord(
       time: .now(), flow: lastPacket, agent: configuration.fencedAgent,
       client: header.map(\.client) ?? "", destination: header.flatMap(\.destinationOfRules), layer: .kernel,
-      verdict: .deny, reason: .noRule, generation: snapshot.generation, address: header?.destination)
+      verdict: packet.hasPassed ? .allow : .deny, wouldDeny: packet.hasPassed, reason: .noRule,
+      generation: snapshot.generation, address: header?.destination)
     record.detail = header?.transportWord
-    // The kernel has denied it; why, the policy says. What it would allow was no flow any more.
+    // The kernel has denied it, or would have; why, the policy says. What it would allow was no flow any more.
     if let destination = record.destination {
       let decision = snapshot.policy.decide(
         destination, agent: record.agent, floor: snapshot.floor, at: fenceTime)

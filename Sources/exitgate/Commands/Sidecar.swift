@@ -23,6 +23,9 @@ struct Sidecar: Verb {
       Where it has no control group of its own, the user alone remains, and the start is refused without \
       --accept-weaker-exemption.
 
+      Under 'mode: audit' what the table would deny passes and is recorded, and only the floor denies; the start \
+      and 'exitgate status' say so.
+
       The table stays when the gate ends, however it ends, and with it everything stays closed; \
       'exitgate firewall remove' opens it. SIGHUP reads the policy anew without a gap.
 

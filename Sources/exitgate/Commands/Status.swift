@@ -95,7 +95,15 @@ struct StatusPage {
         "",
         "\(count(fence.denied, "packet")) denied, \(count(fence.frames, "frame")) stopped, learned addresses: \(fence.learned)",
       ],
-      ["", proof(fence.canary)],
+    ] + audited(fence.audited) + [
+      ["", proof(fence.canary)]
+    ]
+  }
+
+  private static func audited(_ packets: UInt64?) -> [[Text]] {
+    guard let packets else { return [] }
+    return [
+      ["", Text("AUDIT MODE: \(count(packets, "packet")) passed that 'mode: enforce' would deny", .bad)]
     ]
   }
 

@@ -3,6 +3,7 @@ import Dispatch
 import EventLoop
 import Gateway
 import Glibc
+import Keeper
 import Logging
 import Policy
 
@@ -23,12 +24,16 @@ struct Service: Sendable {
 
   /// Starts the gate and runs it until a signal ends the process.
   ///
-  /// - Throws: `Failure` when it cannot start; nothing is left behind then.
+  /// - Throws: `Failure` when it cannot start; nothing but the kernel's table is left behind then.
   func run() throws(Failure) -> Never {
     raiseDescriptorLimit()
     ignoreSIGPIPE()
     signal(SIGXFSZ, SIG_IGN)  // a file-size limit then fails the write, and with it new allows
-    let gate = try start()
+    let gate: Gate
+    do throws(Failure) { gate = try start() } catch {
+      configuration.fence?.end()
+      throw error
+    }
     // Nobody is told before the watch has begun, so that whoever hears 'ready' may send any of them.
     let watch = watchSignals(of: gate) { announce(gate) }
     withExtendedLifetime((gate, watch)) { dispatchMain() }
@@ -54,15 +59,19 @@ struct Service: Sendable {
   private func watchSignals(of gate: Gate, ready: @escaping @Sendable () -> Void) -> SignalWatch {
     // Signals come on the main queue alone, which counts the requests to end.
     let ending = Ending()
-    let handler = { @Sendable [words, environment] (signal: Int32) in
+    let handler = { @Sendable [words, environment, fence = configuration.fence] (signal: Int32) in
       guard signal != SIGHUP else { return gate.reload { _ in } }
       guard ending.begin() else {
         words.warning("ended at once")
+        fence?.end()
         exit(128 + signal)
       }
       words.notice("ending; open connections get \(span(Self.grace))")
       ServiceNotice.stopping.send(environment: environment)
-      gate.drain(within: Self.grace) { exit(0) }
+      gate.drain(within: Self.grace) {
+        fence?.end()
+        exit(0)
+      }
     }
     return SignalWatch.on([SIGHUP, SIGTERM, SIGINT], queue: .main, handler: handler, ready: ready)
   }

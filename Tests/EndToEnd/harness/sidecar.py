@@ -177,9 +177,11 @@ class Fenced:
         self.bench.remove()
         shutil.rmtree(self.directory, ignore_errors=True)
         if self.group and self.group.exists():
-            eventually(self._leave, because="the gate's control group is still in use")
+            eventually(lambda: remove_group(self.group), because="the gate's control group is still in use")
 
-    def _leave(self):
-        with contextlib.suppress(OSError):
-            self.group.rmdir()
-        return not self.group.exists()
+
+def remove_group(group):
+    """Whether a control group is gone: not, while a process is in it."""
+    with contextlib.suppress(OSError):
+        group.rmdir()
+    return not group.exists()
