@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
@@ -21,7 +22,9 @@ const uint32_t linux_epoll_et = EPOLLET;
 int linux_epoll_wait(int epoll, struct epoll_event *events, int capacity, uint32_t nanoseconds)
 {
   struct timespec wait = {.tv_sec = 0, .tv_nsec = nanoseconds};
-  return epoll_pwait2(epoll, events, capacity, &wait, NULL);
+  int count = epoll_pwait2(epoll, events, capacity, &wait, NULL);
+  if (count >= 0 || errno != ENOSYS) return count;
+  return epoll_wait(epoll, events, capacity, (int)(nanoseconds / 1000000 + (nanoseconds % 1000000 != 0)));
 }
 
 int linux_event_descriptor(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
