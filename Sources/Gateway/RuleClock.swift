@@ -1,4 +1,4 @@
-import Glibc
+import EventLoop
 import Policy
 import Synchronization
 
@@ -46,9 +46,7 @@ final class RuleClock: Sendable {
   /// count as a lead. CLOCK_BOOTTIME, since a rule ages in suspend as well.
   private static func read() -> (wall: Timestamp, sinceBoot: Int64) {
     let wall = Timestamp.now()
-    var time = timespec()
-    clock_gettime(CLOCK_BOOTTIME, &time)
-    return (wall, Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    return (wall, BootTime.milliseconds())
   }
 }
 
