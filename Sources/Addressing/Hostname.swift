@@ -19,27 +19,32 @@ public struct Hostname: Hashable, Sendable, CustomStringConvertible {
   /// Reads a name from `bytes`; upper case is folded, one trailing dot is dropped.
   ///
   /// - Throws: `HostnameError`, the first thing that is wrong.
-  public init(_ bytes: ArraySlice<UInt8>) throws(HostnameError) {
-    let trimmed = bytes.last == UInt8(ascii: ".") ? bytes.dropLast() : bytes
-    guard !trimmed.isEmpty else { throw .emptyLabel }
-    guard trimmed.count <= Self.maximumLength else { throw .tooLong(length: trimmed.count) }
-    var canonical = Array(trimmed)
-    for index in canonical.indices {
-      guard let folded = foldedHostByte(canonical[index]) else { throw .forbiddenByte(canonical[index]) }
-      canonical[index] = folded
+  public init(_ bytes: Span<UInt8>) throws(HostnameError) {
+    let isDotted = bytes.count > 0 && bytes[bytes.count - 1] == UInt8(ascii: ".")
+    let name = bytes.extracting(droppingLast: isDotted ? 1 : 0)
+    guard !name.isEmpty else { throw .emptyLabel }
+    guard name.count <= Self.maximumLength else { throw .tooLong(length: name.count) }
+    for index in name.indices where foldedHostByte(name[index]) == nil { throw .forbiddenByte(name[index]) }
+    try checkLabels(of: name)
+    text = String(unsafeUninitializedCapacity: name.count) { text in
+      for index in name.indices { text[index] = foldedHostByte(name[index]) ?? name[index] }
+      return name.count
     }
-    try checkLabels(of: canonical)
-    text = String(decoding: canonical, as: UTF8.self)
+  }
+
+  /// Reads a name from `bytes`, as above.
+  public init(_ bytes: ArraySlice<UInt8>) throws(HostnameError) {
+    try self.init(bytes.span)
   }
 
   /// Reads a name from `bytes`, as above.
   public init(_ bytes: some Collection<UInt8>) throws(HostnameError) {
-    try self.init(Array(bytes)[...])
+    try self.init(Array(bytes).span)
   }
 
   /// Reads a name from text; only ASCII is taken.
   public init(_ text: String) throws(HostnameError) {
-    try self.init(text.utf8)
+    try self.init(text.utf8.span)
   }
 
   /// Wraps labels that are known to be canonical: a suffix of another name.
@@ -67,10 +72,11 @@ public struct Hostname: Hashable, Sendable, CustomStringConvertible {
 
   /// Whether this name lies below `ancestor` (whole labels; never itself).
   public func isBelow(_ ancestor: Hostname) -> Bool {
-    let own = text.utf8, other = ancestor.text.utf8
-    guard own.count > other.count + 1 else { return false }
-    let start = own.index(own.endIndex, offsetBy: -other.count)
-    return own[own.index(before: start)] == UInt8(ascii: ".") && own[start...].elementsEqual(other)
+    let own = text.utf8.span, other = ancestor.text.utf8.span
+    let start = own.count - other.count
+    guard start > 1, own[start - 1] == UInt8(ascii: ".") else { return false }
+    for index in other.indices where own[start + index] != other[index] { return false }
+    return true
   }
 }
 
@@ -103,32 +109,44 @@ private func foldedHostByte(_ byte: UInt8) -> UInt8? {
   }
 }
 
-private func checkLabels(of name: [UInt8]) throws(HostnameError) {
+private func checkLabels(of name: Span<UInt8>) throws(HostnameError) {
   var start = 0
-  for index in 0...name.count where index == name.count || name[index] == UInt8(ascii: ".") {
-    try checkLabel(name[start..<index])
-    if index == name.count, isNumber(name[start..<index]) { throw .numericLastLabel }
+  for index in name.indices where name[index] == UInt8(ascii: ".") {
+    try checkLabel(name.extracting(start..<index))
     start = index + 1
   }
+  let last = name.extracting(start...)
+  try checkLabel(last)
+  if isNumber(last) { throw .numericLastLabel }
 }
 
-private func checkLabel(_ label: ArraySlice<UInt8>) throws(HostnameError) {
-  guard let first = label.first, let last = label.last else { throw .emptyLabel }
+private func checkLabel(_ label: Span<UInt8>) throws(HostnameError) {
+  guard !label.isEmpty else { throw .emptyLabel }
   guard label.count <= Hostname.maximumLabelLength else { throw .labelTooLong(length: label.count) }
-  guard first != UInt8(ascii: "-"), last != UInt8(ascii: "-") || label.starts(with: "xn--".utf8) else {
-    throw .hyphenAtEdge
-  }
-  if label.starts(with: "xn--".utf8), Punycode.decode(label.dropFirst(4)) == nil {
-    throw .invalidPunycode
-  }
+  let isALabel = hasPunycodePrefix(label), hyphen = UInt8(ascii: "-")
+  guard label[0] != hyphen, label[label.count - 1] != hyphen || isALabel else { throw .hyphenAtEdge }
+  guard isALabel else { return }
+  let encoded = (4..<label.count).map { foldedHostByte(label[$0]) ?? label[$0] }
+  if Punycode.decode(encoded[...]) == nil { throw .invalidPunycode }
+}
+
+/// Whether it begins with `xn--`, in any case.
+private func hasPunycodePrefix(_ label: Span<UInt8>) -> Bool {
+  label.count >= 4 && label[0] | 0x20 == UInt8(ascii: "x") && label[1] | 0x20 == UInt8(ascii: "n")
+    && label[2] == UInt8(ascii: "-") && label[3] == UInt8(ascii: "-")
 }
 
 /// Whether a last label reads as a number to some parser: digits alone, or
 /// `0x` with hex digits (WHATWG URL, "ends in a number checker").
-private func isNumber(_ label: ArraySlice<UInt8>) -> Bool {
-  if label.allSatisfy(isDigit) { return true }
-  guard label.starts(with: "0x".utf8) else { return false }
-  return label.dropFirst(2).allSatisfy { isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
+private func isNumber(_ label: Span<UInt8>) -> Bool {
+  guard isDigit(label[0]) else { return false }
+  let isHex = label.count >= 2 && label[0] == UInt8(ascii: "0") && label[1] | 0x20 == UInt8(ascii: "x")
+  let digits = label.extracting((isHex ? 2 : 0)...)
+  for index in digits.indices {
+    let isHexLetter = (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(digits[index] | 0x20)
+    guard isDigit(digits[index]) || isHex && isHexLetter else { return false }
+  }
+  return true
 }
 
 func isDigit(_ byte: UInt8) -> Bool {

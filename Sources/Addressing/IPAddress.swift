@@ -22,13 +22,16 @@ public enum IPAddress: Hashable, Sendable {
   /// Takes an address from network order.
   ///
   /// - Returns: nil unless there are 4 or 16 bytes.
+  @inlinable
   public init?(networkOrder bytes: some Collection<UInt8>) {
-    switch bytes.count {
-    case 4: self = .v4(UInt32(truncatingIfNeeded: bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }))
-    case 16:
-      self = .v6(
-        high: bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) },
-        low: bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) })
+    var high: UInt64 = 0, low: UInt64 = 0, count = 0
+    for byte in bytes {
+      (high, low) = (high << 8 | low >> 56, low << 8 | UInt64(byte))
+      count += 1
+    }
+    switch count {
+    case 4: self = .v4(UInt32(truncatingIfNeeded: low))
+    case 16: self = .v6(high: high, low: low)
     default: return nil
     }
   }

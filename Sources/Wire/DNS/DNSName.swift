@@ -67,21 +67,20 @@ public struct DNSName: Hashable, Sendable, CustomStringConvertible {
   /// The host name that the bytes of one whole uncompressed name say; nil when
   /// they say none. A label that holds a dot is never taken for two labels.
   public static func hostname(wire: RawSpan) -> Hostname? {
-    guard wire.byteCount > 1 else { return nil }
-    var text: [UInt8] = []
-    text.reserveCapacity(wire.byteCount)
-    var end = 0
-    for position in 0..<(wire.byteCount - 1) {
+    guard wire.byteCount > 1, wire.byteCount <= maximumLength else { return nil }
+    // The first length byte and the root's zero are left out; other lengths become dots.
+    var text = InlineArray<255, UInt8>(repeating: UInt8(ascii: "."))
+    var next = 1 + Int(wire.byte(at: 0))
+    for position in 1..<(wire.byteCount - 1) {
       let byte = wire.byte(at: position)
-      if position == end {
-        if position > 0 { text.append(UInt8(ascii: ".")) }
-        end += 1 + Int(byte)
+      if position == next {
+        next += 1 + Int(byte)
       } else {
         guard byte != UInt8(ascii: ".") else { return nil }
-        text.append(byte)
+        text[position - 1] = byte
       }
     }
-    return try? Hostname(text[...])
+    return try? Hostname(text.span.extracting(0..<(wire.byteCount - 2)))
   }
 
   /// Whether this is `ancestor` or below it, comparing whole labels and not case.
