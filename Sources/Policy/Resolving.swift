@@ -13,9 +13,11 @@ extension Policy {
       guard rule.action == .deny else { return open.append((rank, rule)) }
       if rule.speaksOfAddresses { denials.append((rank, rule)) }
     }
-    let whole = denials.map(\.rule).filter(\.requests.isEmpty)
-    open.removeAll { entry in isShut(entry.rule, by: whole) }
-    if let rule = foremost(open.filter { $0.rule.action == .allow }) {
+    if !denials.isEmpty {
+      let whole = denials.map(\.rule).filter(\.requests.isEmpty)
+      open.removeAll { entry in isShut(entry.rule, by: whole) }
+    }
+    if let rule = foremost(open, where: { $0.action == .allow }) {
       return Decision(answer: .allow, reason: .allowed, rule: rule)
     }
     if let rule = foremost(open) { return Decision(answer: .ask, reason: .askRule, rule: rule) }
@@ -87,12 +89,20 @@ extension Rule {
   fileprivate var speaksOfAddresses: Bool { traffic != .dns || recordTypes.isEmpty }
 }
 
-private func foremost(_ entries: [(rank: UInt64, rule: Rule)]) -> Rule? {
-  entries.max { $0.rank < $1.rank }?.rule
+private func foremost(
+  _ entries: [(rank: UInt64, rule: Rule)], where counts: (Rule) -> Bool = { _ in true }
+) -> Rule? {
+  var first: Int?
+  for place in entries.indices where counts(entries[place].rule) {
+    if let first, entries[first].rank >= entries[place].rank { continue }
+    first = place
+  }
+  return first.map { entries[$0].rule }
 }
 
 /// Whether `denials` together take every port of `rule`.
 private func isShut(_ rule: Rule, by denials: [Rule]) -> Bool {
+  guard denials.contains(where: { $0.traffic == rule.traffic }) else { return false }
   let denied = merged(denials.filter { $0.traffic == rule.traffic }.flatMap(\.ports))
   return merged(rule.ports).allSatisfy { range in
     denied.contains { $0.lowerBound <= range.lowerBound && range.upperBound <= $0.upperBound }
