@@ -1,3 +1,4 @@
+import Addressing
 import Wire
 
 /// DNS messages: a query that is taken is rebuilt as the same query; names and
@@ -11,6 +12,7 @@ public func fuzzDNSMessage(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt
     checkResponse(to: query, bytes)
   }
   guard let response = try? DNSResponse(bytes), let sections = try? response.sections() else { return 0 }
+  checkAddresses(bytes, response, sections)
   for record in sections.answers + sections.authorities + sections.additionals {
     precondition(record.owner.wire.count <= 255 && record.effectiveTTL <= UInt32(Int32.max))
   }
@@ -34,4 +36,16 @@ private func checkResponse(to query: DNSQuery, _ bytes: [UInt8]) {
   let response = try? DNSResponse(Array(output[..<count]))
   precondition(response?.question.name == query.question.name && response?.header.id == query.id)
   precondition((try? response?.sections())?.answers.count == 1)
+}
+
+/// What the plain reader takes, the general one reads the same.
+private func checkAddresses(_ bytes: [UInt8], _ response: DNSResponse, _ sections: DNSSections) {
+  let query = DNSQuery(id: response.header.id, question: response.question)
+  guard let plain = DNSAddresses(bytes.span, answering: query) else { return }
+  let addresses = sections.answers.compactMap { record -> IPAddress? in
+    if case .address(let address) = record.data { address } else { nil }
+  }
+  precondition(addresses.count == sections.answers.count && sections.authorities.isEmpty)
+  precondition(Set(addresses) == Set(plain.addresses))
+  precondition(sections.answers.map(\.effectiveTTL).min() == plain.timeToLive)
 }

@@ -53,9 +53,12 @@ struct Inquiry: Sendable {
     datagram bytes: [UInt8], from sender: Endpoint, at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
     guard attempt.transport == .datagram else { return .wait }
-    guard sender == attempt.upstream.endpoint, let response = try? DNSResponse(bytes) else {
-      return mismatch(at: now, &resources)
+    guard sender == attempt.upstream.endpoint else { return mismatch(at: now, &resources) }
+    if let addresses = DNSAddresses(bytes.span, answering: attempt.query) {
+      noteAnswered(at: now, resources)
+      return take(UpstreamAnswer(addresses), at: now, &resources)
     }
+    guard let response = try? DNSResponse(bytes) else { return mismatch(at: now, &resources) }
     switch attempt.match(response) {
     case .none: return mismatch(at: now, &resources)
     case .otherCase:
@@ -110,8 +113,7 @@ struct Inquiry: Sendable {
   private mutating func take(
     _ response: DNSResponse, _ message: [UInt8], at now: MonotonicTime, _ resources: inout InquiryResources
   ) -> Step {
-    isProbe = false
-    resources.board.note(attempt.upstream) { [sentAt = attempt.sentAt] in $0.answered(after: now - sentAt) }
+    noteAnswered(at: now, resources)
     if response.isTruncated { return send(over: .stream, at: now, &resources) }
     guard let sections = try? response.sections() else { return bad(at: now, &resources) }
     guard [.noError, .nameDoesNotExist].contains(sections.responseCode) else {
@@ -119,14 +121,19 @@ struct Inquiry: Sendable {
       return failed(at: now, &resources)
     }
     do throws(ResolveFailure) {
-      let routes = resources.routes, route = routes.route(of: name)
+      let routes = resources.routes, name = name
       let answer = try UpstreamAnswer.read(
         sections, of: message, question: attempt.query.question, room: ResolverLimit.chain - chain.count,
-        within: { routes.route(of: $0) == route })
+        within: { routes.route(of: $0) == routes.route(of: name) })
       return take(answer, at: now, &resources)
     } catch {
       return error == .chainTooLong ? fail(error, at: now) : bad(at: now, &resources)
     }
+  }
+
+  private mutating func noteAnswered(at now: MonotonicTime, _ resources: InquiryResources) {
+    isProbe = false
+    resources.board.note(attempt.upstream) { [sentAt = attempt.sentAt] in $0.answered(after: now - sentAt) }
   }
 
   private mutating func take(

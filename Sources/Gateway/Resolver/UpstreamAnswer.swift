@@ -91,8 +91,20 @@ struct UpstreamAnswer: Hashable, Sendable {
 
   /// The shortest, within the limits (RFC 2181 §8 has no lower bound; DESIGN has).
   private static func clamped(_ lifetimes: [UInt32]) -> UInt32 {
-    let shortest = lifetimes.min() ?? ResolverLimit.timeToLive.lowerBound
-    return min(max(shortest, ResolverLimit.timeToLive.lowerBound), ResolverLimit.timeToLive.upperBound)
+    clamped(lifetimes.min() ?? ResolverLimit.timeToLive.lowerBound)
+  }
+
+  private static func clamped(_ lifetime: UInt32) -> UInt32 {
+    min(max(lifetime, ResolverLimit.timeToLive.lowerBound), ResolverLimit.timeToLive.upperBound)
+  }
+}
+
+extension UpstreamAnswer {
+  /// Takes what a plain answer says.
+  init(_ plain: DNSAddresses) {
+    content = .found(.addresses(Array(plain.addresses.prefix(ResolverLimit.addresses))))
+    chain = []
+    timeToLive = Self.clamped(plain.timeToLive)
   }
 }
 
