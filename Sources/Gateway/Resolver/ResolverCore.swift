@@ -56,8 +56,9 @@ struct ResolverCore {
   private var lookups: [Hostname: Lookup] = [:]
   private let maximumLookups: Int
   /// The lookups that somebody waits for, by who began them.
-  private var lookupStock: FairStock
-  private var waiterStock = FairStock(total: ResolverLimit.waiters, each: ResolverLimit.waitersPerAgent)
+  private var lookupStock: FairStock<AgentName>
+  private var waiterStock = FairStock<AgentName>(
+    total: ResolverLimit.waiters, each: ResolverLimit.waitersPerAgent)
   private var lastToken: UInt64 = 0
 
   init(

@@ -37,7 +37,8 @@ struct UpstreamHealth: Hashable, Sendable {
 
   /// It answered, `time` after it was asked.
   mutating func answered(after time: Duration) {
-    smoothedTime = smoothedTime.map { ($0 * 3 + time) / 4 } ?? time
+    let old = (smoothedTime ?? time).attoseconds
+    smoothedTime = Duration(attoseconds: (old &+ old &+ old &+ time.attoseconds) &>> 2)
     (strikes, cause, nextProbe, backoff) = (0, nil, nil, Self.backoffs.lowerBound)
   }
 
@@ -104,12 +105,19 @@ final class UpstreamBoard {
 
   /// Notes what became of an upstream, and tells when that takes it down or brings it back.
   func note(_ upstream: Upstream, _ change: (inout UpstreamHealth) -> Void) {
-    var entry = health[upstream] ?? UpstreamHealth()
+    guard let cause = Self.turn(&health[upstream, default: UpstreamHealth()], change) else { return }
+    notice(cause.map { .down(upstream, because: $0) } ?? .up(upstream))
+  }
+
+  /// Changes an entry where it is. Returns nil when it stays up, or down; else why
+  /// it went down, if it did.
+  private static func turn(
+    _ entry: inout UpstreamHealth, _ change: (inout UpstreamHealth) -> Void
+  ) -> String?? {
     let wasDown = entry.isDown
     change(&entry)
-    health[upstream] = entry
-    guard entry.isDown != wasDown else { return }
-    notice(entry.isDown ? .down(upstream, because: entry.cause ?? "unknown") : .up(upstream))
+    guard entry.isDown != wasDown else { return nil }
+    return .some(entry.isDown ? entry.cause ?? "unknown" : nil)
   }
 }
 
