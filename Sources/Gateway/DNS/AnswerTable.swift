@@ -128,8 +128,9 @@ struct AnswerTable {
     }
     let place = nextVictim(at: now)
     unlink(place)
-    let evicted = entries[place]
-    entries[place] = entry
+    // Swapped, since a copy would count each of its parts.
+    var evicted = entry
+    swap(&entries[place], &evicted)
     entries[place].isTalking = evicted.isTalking
     link(place)
     return evicted

@@ -14,9 +14,10 @@ final class Forwarder {
   /// What becomes of a question.
   typealias Completion = (Question, InquiryAnswer, [Waiting]) -> Void
 
-  private struct Pending {
+  /// A question under way. A class: what is looked at for each datagram would else be copied.
+  private final class Pending {
     let question: Question
-    let owner: AgentName
+    let owner: AgentNumber
     var inquiry: Inquiry
     var waiting: [Waiting]
     var port: UpstreamPort?
@@ -24,10 +25,8 @@ final class Forwarder {
     /// Whether the exchange has a socket of its own.
     var hasSocket = false
 
-    mutating func advance(
-      by step: (inout Inquiry, inout InquiryResources) -> Inquiry.Step, _ resources: inout InquiryResources
-    ) -> Inquiry.Step {
-      step(&inquiry, &resources)
+    init(_ question: Question, of owner: AgentNumber, _ inquiry: Inquiry, _ waiting: Waiting) {
+      (self.question, self.owner, self.inquiry, self.waiting) = (question, owner, inquiry, [waiting])
     }
   }
 
@@ -41,9 +40,9 @@ final class Forwarder {
   private var places: [Question: Int] = [:]
   private var pending: [Pending?] = []
   private var free: [Int] = []
-  private var stock = FairStock(total: Forwarder.questions, each: Forwarder.questionsPerAgent)
+  private var stock = FairStock<AgentNumber>(total: Forwarder.questions, each: Forwarder.questionsPerAgent)
   /// Sockets to upstreams, see `DescriptorBudget`: whoever opens one is charged.
-  private var sockets: FairStock
+  private var sockets: FairStock<AgentNumber>
   private var isSweeping = false
 
   /// Questions under way at one time; some 600 bytes each.
@@ -78,13 +77,13 @@ final class Forwarder {
   var openSockets: Int { sockets.taken }
 
   /// Asks a question for somebody who waits; the completion follows, also in this call.
-  func ask(_ question: Question, for agent: AgentName, _ waiting: Waiting) {
-    if let place = places[question] {
-      guard let count = pending[place]?.waiting.count, count < Self.waitingEach else {
+  func ask(_ question: Question, for agent: AgentNumber, _ waiting: Waiting) {
+    if let place = places[question], let known = pending[place] {
+      guard known.waiting.count < Self.waitingEach else {
         resources.statistics.overflows += 1
         return fail(question, waiting, .overload)
       }
-      pending[place]?.waiting.append(waiting)
+      known.waiting.append(waiting)
       return
     }
     guard stock.take(for: agent) else {
@@ -99,7 +98,7 @@ final class Forwarder {
     }
     let place = free.popLast() ?? pending.count
     if place == pending.count { pending.append(nil) }
-    pending[place] = Pending(question: question, owner: agent, inquiry: inquiry, waiting: [waiting])
+    pending[place] = Pending(question, of: agent, inquiry, waiting)
     places[question] = place
     send(place)
     startSweeping()
@@ -135,17 +134,17 @@ extension Forwarder {
     finish(place, InquiryAnswer(result: .failure(.overload), chain: [], until: until))
   }
 
-  private func takeSocket(for agent: AgentName) throws(Errno) {
+  private func takeSocket(for agent: AgentNumber) throws(Errno) {
     guard sockets.take(for: agent) else { throw .tooManyOpenFiles }
   }
 
-  func giveSocket(of agent: AgentName) { sockets.give(of: agent) }
+  func giveSocket(of agent: AgentNumber) { sockets.give(of: agent) }
 
   private func sendDatagram(_ attempt: Attempt, _ place: Int) throws(Errno) {
-    guard let owner = pending[place]?.owner else { return }
-    let port = try currentPort(for: attempt.upstream.endpoint, id: attempt.query.id, owner)
+    guard let asked = pending[place] else { return }
+    let port = try currentPort(for: attempt.upstream.endpoint, id: attempt.query.id, asked.owner)
     port.ids.append((attempt.query.id, place))
-    pending[place]?.port = port
+    asked.port = port
     port.socket?.stage(to: attempt.upstream.endpoint) { buffer in
       let bytes = attempt.query.encoded
       buffer.copyBytes(from: bytes)
@@ -155,7 +154,7 @@ extension Forwarder {
 
   /// A port on which nobody else waits for `id`.
   private func currentPort(
-    for upstream: Endpoint, id: UInt16, _ owner: AgentName
+    for upstream: Endpoint, id: UInt16, _ owner: AgentNumber
   ) throws(Errno) -> UpstreamPort {
     let isV4 = upstream.address.isV4
     if let port, port.isV4 == isV4, port.carried < UpstreamPort.capacity,
@@ -210,9 +209,11 @@ extension Forwarder {
     }
     let id = UInt16(message[0]) << 8 | UInt16(message[1])
     let bytes = Array(message)
+    if let meant = port.ids.first(where: { $0.id == id }) {
+      return step(meant.place) { $0.receive(datagram: bytes, from: sender, at: self.loop.now, &$1) }
+    }
     // Nobody's: somebody guesses, so it counts against each that might have been meant.
-    let meant = port.ids.filter { $0.id == id }
-    for place in (meant.isEmpty ? port.ids : meant).map(\.place) {
+    for place in port.ids.map(\.place) {
       step(place) { $0.receive(datagram: bytes, from: sender, at: self.loop.now, &$1) }
     }
   }
@@ -227,11 +228,9 @@ extension Forwarder {
   }
 
   private func step(_ place: Int, _ advance: (inout Inquiry, inout InquiryResources) -> Inquiry.Step) {
-    // In place: a copy of what is waited for would be made at every datagram.
-    guard let before = pending[place]?.inquiry.attempt.query.id,
-      let next = pending[place]?.advance(by: advance, &resources)
-    else { return }
-    switch next {
+    guard let asked = pending[place] else { return }
+    let before = asked.inquiry.attempt.query.id
+    switch advance(&asked.inquiry, &resources) {
     case .wait: return
     case .send:
       endAttempt(place, id: before)
@@ -243,14 +242,15 @@ extension Forwarder {
   }
 
   private func endAttempt(_ place: Int, id: UInt16) {
-    pending[place]?.exchange?.close()
-    pending[place]?.exchange = nil
-    if let done = pending[place], done.hasSocket {
-      pending[place]?.hasSocket = false
-      giveSocket(of: done.owner)
+    guard let asked = pending[place] else { return }
+    asked.exchange?.close()
+    asked.exchange = nil
+    if asked.hasSocket {
+      asked.hasSocket = false
+      giveSocket(of: asked.owner)
     }
-    pending[place]?.port?.forget(id)
-    pending[place]?.port = nil
+    asked.port?.forget(id)
+    asked.port = nil
   }
 
   private func finish(_ place: Int, _ outcome: InquiryAnswer) {

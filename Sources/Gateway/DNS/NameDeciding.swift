@@ -44,9 +44,9 @@ extension NameService {
       return .response(
         write(answer, asked.query, asked.message, lifetime: 0, asked.transport, into: response))
     case .forward(let decision, let verdict):
-      var waiting = asked.waiting(key(), path())
+      let waiting = asked.waiting(key(), path())
       waiting.judged = (decision, verdict, shard.snapshot)
-      forwarder.ask(question, for: agents[Int(asked.agent)], waiting)
+      forwarder.ask(question, for: asked.agent, waiting)
       return .later
     }
   }
@@ -122,8 +122,9 @@ extension NameService {
     var left = waiting[...]
     // Nearly always there is one; of several, most are one agent's.
     while let first = left.first {
-      let group = left.filter { $0.key.agent == first.key.agent }
-      if group.count == left.count { left = [] } else { left.removeAll { $0.key.agent == first.key.agent } }
+      let isTheirs = { (other: Waiting) in other.key.agent == first.key.agent }
+      let group = left.allSatisfy(isTheirs) ? Array(left) : left.filter(isTheirs)
+      if group.count == left.count { left = [] } else { left.removeAll(where: isTheirs) }
       let answered = conclude(question, outcome, for: first, at: now)
       passFence(answered, outcome, question, agents[Int(first.key.agent)], at: now) { [self] given, now in
         record(first.key, question, given, group, at: now)

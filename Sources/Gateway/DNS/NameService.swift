@@ -147,6 +147,6 @@ struct AskedQuestion {
 
   /// Keeps of the message what the answer repeats: behind that there may be 64 KiB.
   func waiting(_ key: QuestionKey, _ path: ReplyPath) -> Waiting {
-    Waiting(message: Array(message.prefix(query.questionEnd)), query: query, key: key, path: path)
+    Waiting(Array(message.prefix(query.questionEnd)), query, key, path)
   }
 }

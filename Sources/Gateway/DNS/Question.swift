@@ -59,14 +59,20 @@ enum ReplyPath {
   }
 }
 
-/// Somebody who asked and waits: all that the answer to him needs.
-struct Waiting {
-  var message: [UInt8]
-  var query: DNSQueryScan
-  var key: QuestionKey
-  var path: ReplyPath
+/// Somebody who asked and waits: all that the answer to him needs. A class: it is
+/// large, and handed on from stage to stage.
+final class Waiting {
+  /// Header and question.
+  let message: [UInt8]
+  let query: DNSQueryScan
+  let key: QuestionKey
+  let path: ReplyPath
   /// What was decided, and by which policy.
   var judged: (decision: Decision, verdict: QuestionVerdict, by: PolicySnapshot)?
+
+  init(_ message: [UInt8], _ query: DNSQueryScan, _ key: QuestionKey, _ path: ReplyPath) {
+    (self.message, self.query, self.key, self.path) = (message, query, key, path)
+  }
 }
 
 /// An agent's place in the name service's table: small, so that it can stand in keys.

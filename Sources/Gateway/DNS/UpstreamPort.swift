@@ -1,5 +1,4 @@
 import EventLoop
-import Policy
 import SystemPackage
 
 /// A socket that carries the questions of one turn.
@@ -8,7 +7,7 @@ final class UpstreamPort: DatagramPortDelegate {
   static let capacity = 16
 
   private unowned let forwarder: Forwarder
-  private let owner: AgentName
+  private let owner: AgentNumber
   private(set) var socket: DatagramPort?
   let isV4: Bool
   var ids: [(id: UInt16, place: Int)] = []
@@ -16,7 +15,7 @@ final class UpstreamPort: DatagramPortDelegate {
   var isCurrent = true
 
   init(
-    _ forwarder: Forwarder, of owner: AgentName, on loop: EventLoop, _ batch: DatagramBatch, isV4: Bool
+    _ forwarder: Forwarder, of owner: AgentNumber, on loop: EventLoop, _ batch: DatagramBatch, isV4: Bool
   ) throws(Errno) {
     self.forwarder = forwarder
     self.owner = owner
@@ -31,7 +30,7 @@ final class UpstreamPort: DatagramPortDelegate {
   }
 
   func forget(_ id: UInt16) {
-    ids.removeAll { $0.id == id }
+    if let place = ids.firstIndex(where: { $0.id == id }) { ids.remove(at: place) }
     closeIfIdle()
   }
 
