@@ -7,12 +7,11 @@ import yaml
 from harness.far import Accepted, Asked, Far
 from harness.gate import BINARY, eventually, exitgate
 from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER, Namespaces
+from harness.packets import FLOOD, UDP
 from harness.pods import DEPLOY, Podman, lacking
 from harness.servers import certificates
 from harness.sidecar import POLICY, USER, route, seen
-from test_nft import FLOOD
 from test_nft import passes as reached
-from test_sidecar import UDP
 
 CLOCK = "162.159.200.1"  # as the manifest has it; in `out` every address answers
 PROGRAMS = ("bash", "sleep", "curl", "dig", "ping", "nft", "cat")

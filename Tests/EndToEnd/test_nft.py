@@ -6,8 +6,9 @@ import pytest
 from harness.far import Accepted, Asked
 from harness.gate import eventually, exitgate
 from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER
+from harness.packets import (BROADCAST, CONNECT, EVERY_UDP, FAST_OPEN, FLOOD, FRAGMENTS, ICMP, MANY_FLOWS, MARKED, ODD_TCP, PASSED_ON,
+                             PROTOCOLS, UDP)
 from harness.sidecar import POLICY, USER, remove_group
-from test_sidecar import UDP
 
 # What Docker leaves a container, and what is left of it without raw sockets.
 DOCKER = "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setfcap,setpcap,net_bind_service,sys_chroot,kill,audit_write"
@@ -40,17 +41,7 @@ def test_NFT_01_ipv6_is_held_like_ipv4(fenced):
 
 
 def test_NFT_02_udp_of_every_kind(fenced):
-    script = """
-import socket, sys
-for address, family in ((sys.argv[1], socket.AF_INET), (sys.argv[2], socket.AF_INET6)):
-    for port in (123, 443, 500, 853, 1900, 4500, 51820):
-        s = socket.socket(family, socket.SOCK_DGRAM)
-        for send in (lambda: s.sendto(b"x", (address, port)), lambda: s.connect((address, port)) or s.send(b"x"),
-                     lambda: s.sendmsg([b"x"], [], 0, (address, port))):
-            try: send(); print("sent", address, port)
-            except OSError: pass
-"""
-    assert "sent" not in fenced.python(script, EVIL, EVIL6)
+    assert "sent" not in fenced.python(EVERY_UDP, EVIL, EVIL6)
     found = eventually(lambda: fenced.records(layer="kernel", protocol="udp"))
     assert {record["reason"] for record in found} <= {"no-rule", "special-address", "private-address"}
     passes(fenced)
@@ -61,31 +52,16 @@ def test_NFT_03_icmp_carries_nothing_out(fenced):
         assert fenced.agent("ping", "-c1", "-W1", "-s", "1000", "-p", "5345", address).returncode != 0
     fenced.agent("sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
     assert fenced.agent("setpriv", "--reuid", "65534", "--clear-groups", "ping", "-c1", "-W1", EVIL).returncode != 0
-    raw = """
-import socket, struct, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-for kind in (8, 13, 15, 17, 3, 0):
-    try: s.sendto(struct.pack(">BBHHH", kind, 0, 0, 1, 1) + b"MARK", (sys.argv[1], 0)); print("sent")
-    except OSError: pass
-"""
     before = fenced.seen("good")
-    assert "sent" not in fenced.python(raw, EVIL) and "sent" not in fenced.python(raw, GOOD)
+    assert "sent" not in fenced.python(ICMP, EVIL) and "sent" not in fenced.python(ICMP, GOOD)
     assert fenced.seen("good") == before
     eventually(lambda: [r for r in fenced.records(layer="kernel") if "icmp" in json.dumps(r["whole"])])
     passes(fenced)
 
 
 def test_NFT_04_every_other_protocol(fenced):
-    raw = """
-import socket, sys
-for family, address in ((socket.AF_INET, sys.argv[1]), (socket.AF_INET6, sys.argv[2]), (socket.AF_INET, sys.argv[3])):
-    for protocol in (2, 4, 33, 41, 47, 50, 51, 89, 132, 136, 253):
-        try:
-            s = socket.socket(family, socket.SOCK_RAW, protocol); s.sendto(b"MARK" * 8, (address, 0)); print("sent", protocol)
-        except OSError: pass
-"""
     before = fenced.seen("good")
-    assert "sent" not in fenced.python(raw, EVIL, EVIL6, GOOD)
+    assert "sent" not in fenced.python(PROTOCOLS, EVIL, EVIL6, GOOD)
     assert fenced.seen("good") == before
     passes(fenced)
 
@@ -94,13 +70,7 @@ def test_NFT_05_multicast_broadcast_and_link_services(fenced):
     targets = ["224.0.0.251", "5353", "239.255.255.250", "1900", "10.66.0.255", "137", "10.66.0.1", "123", "10.66.0.1", "67",
                "ff02::fb%a0", "5353", "ff02::1:2%a0", "547"]
     assert "sent" not in fenced.python(UDP, *targets)
-    broadcast = """
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-try: s.sendto(b"x", ("255.255.255.255", 67)); print("sent")
-except OSError: pass
-"""
-    assert "sent" not in fenced.python(broadcast)
+    assert "sent" not in fenced.python(BROADCAST)
     passes(fenced)
 
 
@@ -118,26 +88,11 @@ def test_NFT_07_the_gates_ports_on_other_hosts_are_like_any_other(fenced):
 
 
 def test_NFT_08_a_forged_mark_opens_nothing(fenced):
-    script = """
-import socket, struct, sys
-for mark in (1, 2, 3, 0x45670001, 0xffffffff):
-    for family, address in ((socket.AF_INET, sys.argv[1]), (socket.AF_INET6, sys.argv[2])):
-        s = socket.socket(family, socket.SOCK_DGRAM); s.setsockopt(socket.SOL_SOCKET, 36, struct.pack("I", mark))
-        try: s.sendto(b"x", (address, 443)); print("sent", mark)
-        except OSError: pass
-        s = socket.socket(family, socket.SOCK_DGRAM)
-        try: s.sendmsg([b"x"], [(socket.SOL_SOCKET, 36, struct.pack("I", mark))], 0, (address, 443)); print("sent", mark)
-        except OSError: pass
-        s = socket.socket(family, socket.SOCK_STREAM); s.setsockopt(socket.SOL_SOCKET, 36, struct.pack("I", mark)); s.settimeout(3)
-        try: s.connect((address, 443)); s.sendall(b"x"); s.recv(1); print("sent", mark) if s.recv(1) else None
-        except OSError: pass
-print("marked")
-"""
     only_raw = ("setpriv", "--bounding-set", "-all,+net_raw", "--inh-caps", "-all,+net_raw", "--ambient-caps", "-all,+net_raw",
                 "--reuid", "65534", "--clear-groups")
     mark = fenced.far.mark()
     for prefix in (only_raw, ()):
-        assert fenced.python(script, EVIL, EVIL6, prefix=prefix).split() == ["marked"]
+        assert fenced.python(MARKED, EVIL, EVIL6, prefix=prefix).split() == ["marked"]
     assert fenced.far.since(mark, Accepted) == []
     passes(fenced)
 
@@ -165,15 +120,7 @@ def test_NFT_09_without_a_group_of_its_own_the_gate_does_not_start_unless_told(o
 
 
 def test_NFT_10_what_counts_is_who_sends_and_not_who_opened(fenced):
-    script = """
-import os, socket, sys
-made = [socket.socket(f, socket.SOCK_DGRAM) for f in (socket.AF_INET, socket.AF_INET6)]
-os.setuid(65534)
-for s, address in zip(made, sys.argv[1:]):
-    try: s.sendto(b"x", (address, 443)); print("sent")
-    except OSError: pass
-"""
-    assert "sent" not in fenced.python(script, EVIL, EVIL6)
+    assert "sent" not in fenced.python(PASSED_ON, EVIL, EVIL6)
     passes(fenced)
 
 
@@ -263,68 +210,22 @@ def test_NFT_16_nothing_related_but_errors(fenced):
 
 
 def test_NFT_17_odd_tcp(fenced):
-    raw = """
-import socket, struct, sys
-def total(data):
-    data += b"\\0" * (len(data) % 2); s = sum(struct.unpack(f">{len(data)//2}H", data))
-    while s >> 16: s = (s & 0xffff) + (s >> 16)
-    return ~s & 0xffff
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-for address in sys.argv[1:]:
-    for flags in (0x10, 0x01, 0x00, 0x29, 0x18, 0x04, 0x12, 0x03):
-        segment = struct.pack(">HHIIBBHHH", 41000, 443, 1, 1, 0x50, flags, 1024, 0, 0) + b"MARK"
-        pseudo = socket.inet_aton("10.66.0.2") + socket.inet_aton(address) + struct.pack(">BBH", 0, 6, len(segment))
-        segment = segment[:16] + struct.pack(">H", total(pseudo + segment)) + segment[18:]
-        try: s.sendto(segment, (address, 0))
-        except OSError: pass
-print("done")
-"""
     before = fenced.seen("good")
-    assert fenced.python(raw, EVIL, GOOD) == "done\n"
-    fast = """
-import socket, sys
-s = socket.socket()
-try: s.sendto(b"GET / HTTP/1.0\\r\\n\\r\\n", 0x20000000, (sys.argv[1], 443)); s.settimeout(3); print(s.recv(9))
-except OSError as error: print(type(error).__name__)
-"""
-    fenced.python(fast, EVIL)
+    assert fenced.python(ODD_TCP, EVIL, GOOD) == "done\n"
+    fenced.python(FAST_OPEN, EVIL)
     time.sleep(0.2)
     assert fenced.seen("good") == before
     passes(fenced)
 
 
 def test_NFT_18_fragments_and_extension_headers(fenced):
-    raw = """
-import socket, struct, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-def packet(ident, offset, more, data):
-    return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(data), ident, (0x2000 if more else 0) | offset // 8, 64, 17, 0,
-                       socket.inet_aton("10.66.0.2"), socket.inet_aton(sys.argv[1])) + data
-udp = struct.pack(">HHHH", 40000, 443, 40, 0) + b"MARK" * 8
-for part in (packet(7, 0, True, udp[:8]), packet(7, 8, False, udp[8:]), packet(8, 8, False, udp[8:]), packet(9, 0, True, udp[:8])):
-    try: s.sendto(part, (sys.argv[1], 0))
-    except OSError: pass
-s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_UDP)
-for option, header in ((54, b"\\x11\\0\\1\\4\\0\\0\\0\\0"), (59, b"\\x11\\0\\1\\4\\0\\0\\0\\0"), (57, b"\\x11\\0\\0\\0\\0\\0\\0\\0")):
-    try: s.sendmsg([udp], [(socket.IPPROTO_IPV6, option, header)], 0, (sys.argv[2], 0))
-    except OSError: pass
-print("done")
-"""
-    assert fenced.python(raw, EVIL, EVIL6) == "done\n"
+    assert fenced.python(FRAGMENTS, EVIL, EVIL6) == "done\n"
     passes(fenced)
 
 
 def test_NFT_19_the_redirect_takes_no_port_out_of_the_policys_reach(fenced):
     mark = fenced.far.mark()
-    script = """
-import socket, sys
-for port in (22, 25, 80, 443, 853, 3128, 6667, 8443):
-    s = socket.socket(); s.settimeout(4)
-    try:
-        s.connect((sys.argv[1], port)); s.sendall(b"\\x00x"); print("data" if s.recv(9) else "end")
-    except OSError as error: print(type(error).__name__)
-"""
-    assert "data" not in fenced.python(script, EVIL)
+    assert "data" not in fenced.python(CONNECT, EVIL)
     assert fenced.far.since(mark, Accepted) == []
     assert len(fenced.records(layer="transparent", verdict="deny")) >= 8
     passes(fenced)
@@ -393,18 +294,6 @@ def test_NFT_22_nobody_else_can_remove_or_shadow_the_table(fenced):
     passes(fenced)
 
 
-FLOOD = """
-import socket, sys, time
-made = [(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), (sys.argv[1], 443)), (socket.socket(socket.AF_INET6, socket.SOCK_DGRAM), (sys.argv[2], 443))]
-count = passed = 0
-end = time.monotonic() + float(sys.argv[3])
-while time.monotonic() < end and count < int(sys.argv[4]):
-    for s, address in made:
-        count += 1
-        try: s.sendto(b"MARK", address); passed += 1
-        except OSError: pass
-print(count, passed)
-"""
 
 
 def test_NFT_23_a_reload_under_load_has_no_gap(own_fence):
@@ -449,18 +338,7 @@ def test_NFT_24_a_second_gate_in_the_namespace_is_refused(fenced):
 
 
 def test_NFT_26_a_full_set_or_table_opens_nothing(fenced):
-    script = """
-import resource, socket, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
-held = []
-for port in range(20000, 23000):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); held.append(s)
-    for address in sys.argv[1:]:
-        try: s.sendto(b"x", (address, 123)); 
-        except OSError: pass
-print("done")
-"""
-    assert fenced.python(script, GOOD, EVIL) == "done\n"
+    assert fenced.python(MANY_FLOWS, GOOD, EVIL) == "done\n"
     assert "sent" not in fenced.python(UDP, EVIL, "123", EVIL6, "123")
     listed = fenced.agent("nft", "list", "ruleset").stdout
     assert "flowtable" not in listed

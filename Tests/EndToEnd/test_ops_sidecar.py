@@ -4,22 +4,9 @@ import json, os, pathlib, signal, subprocess, sys, time
 from harness.far import Accepted
 from harness.gate import eventually, exitgate
 from harness.namespaces import EVIL, EVIL6, GOOD
+from harness.packets import FLOOD, PROBE, UDP
 from harness.sidecar import POLICY, USER
-from test_nft import FLOOD, container, passes
-from test_sidecar import UDP
-
-PROBE = """
-import socket, sys, time
-end = time.monotonic() + float(sys.argv[2]); count = through = 0
-while time.monotonic() < end:
-    for family, kind, address, port in ((socket.AF_INET, socket.SOCK_DGRAM, sys.argv[1], 443), (socket.AF_INET, socket.SOCK_STREAM, sys.argv[1], 443)):
-        s = socket.socket(family, kind); s.settimeout(0.05); count += 1
-        try:
-            s.connect((address, port)); s.send(b"\\x00MARK"); through += kind == socket.SOCK_DGRAM
-        except OSError: pass
-        s.close()
-print(count, through)
-"""
+from test_nft import container, passes
 
 
 def test_OPS_01_killed_and_started_again_nothing_gets_out_between(own_fence):

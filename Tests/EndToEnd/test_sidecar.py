@@ -6,16 +6,10 @@ import pytest
 from harness.far import Accepted, Asked, Received
 from harness.gate import eventually
 from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER
+from harness.packets import UDP
 from harness.sidecar import USER
 
 FLAGS = ("--inbound", "8080")
-UDP = """
-import socket, sys
-for address, port in zip(sys.argv[1::2], sys.argv[2::2]):
-    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    try: s.sendto(b"MARK", (address, int(port))); print("sent")
-    except OSError as error: print(type(error).__name__)
-"""
 
 
 def test_a_program_without_proxy_settings_reaches_what_a_rule_names(fenced):
