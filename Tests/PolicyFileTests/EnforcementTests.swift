@@ -12,7 +12,8 @@ import Testing
     #expect(
       errors(text) == [
         "3:\(41 + action.utf8.count): protocol udp cannot be enforced in serve, which carries TCP only. "
-          + "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar'."
+          + "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar' or "
+          + "'exitgate gateway'."
       ])
     #expect(
       errors(text, loader(.run)) == [
@@ -30,6 +31,18 @@ import Testing
       #expect(errors(policy(rule: body + "to: [a.example], ports: [\"1000-1256\"]"), loader(mode)).count == 1)
       #expect(errors(policy(rule: body + "to: [192.0.2.0/24], ports: [\"1-65535\"]"), loader(mode)).isEmpty)
     }
+  }
+
+  @Test("an agent that nothing but its interface tells apart is one in gateway alone; check warns of it")
+  func interfaces() throws {
+    let text = "version: 1\nagents: { ci: { by: interface } }\nrules: []\n"
+    #expect(errors(text, loader(.gateway)).isEmpty)
+    for mode in [RunMode.serve, .run, .sidecar] {
+      #expect(errors(text, loader(mode, hasDNSListener: false)).first?.contains("--interface IF=ci") == true)
+    }
+    #expect(errors(text, loader(.serve, hasDNSListener: nil)).isEmpty)
+    let both = text.replacing("by: interface", with: "by: interface, listen: 127.0.0.1:3129")
+    #expect(errors(both, loader(.serve, hasDNSListener: false)).isEmpty)
   }
 
   @Test("dns needs a DNS listener in serve")

@@ -6,7 +6,7 @@ import PolicyFile
 let testNow = Timestamp("2026-11-24T10:00:00Z") ?? Timestamp(milliseconds: 0)
 
 func loader(
-  _ runMode: RunMode = .serve, hasDNSListener: Bool = false, root: String = "/nonexistent",
+  _ runMode: RunMode = .serve, hasDNSListener: Bool? = false, root: String = "/nonexistent",
   environment: [String: String] = [:], workingDirectory: String = "/project"
 ) -> PolicyLoader {
   PolicyLoader(

@@ -7,6 +7,7 @@ struct AgentsReader {
   static let limit = 1024
 
   let scope: Scope
+  let enforcement: Enforcement
 
   func read(_ node: Node?) -> [Agent] {
     guard let node else { return [] }
@@ -39,10 +40,13 @@ struct AgentsReader {
     }
     guard
       let fields = Fields(
-        entry.value, in: scope, of: "an agent", keys: ["listen", "dns", "token_sha256"],
+        entry.value, in: scope, of: "an agent", keys: ["listen", "dns", "token_sha256", "by"],
         example: "an agent such as { listen: 127.0.0.1:3129 }")
     else { return nil }
-    guard fields.has("listen") || fields.has("token_sha256") else {
+    if let by = fields["by"], scope.choice(by, "'by'", from: By.allCases) != nil {
+      enforcement.checkInterface(fields, name, isAlone: !fields.has("listen") && !fields.has("token_sha256"))
+    }
+    guard fields.has("listen") || fields.has("token_sha256") || fields.has("by") else {
       // A listener for names tells questions apart, not the connections that follow.
       let what =
         fields.has("dns")
@@ -55,6 +59,12 @@ struct AgentsReader {
     return Agent(
       name: name, listen: fields["listen"].flatMap(listen), dns: fields["dns"].flatMap(dns),
       tokenSHA256: fields["token_sha256"].flatMap(token))
+  }
+
+  /// How else an agent is told from the others.
+  private enum By: String, CaseIterable {
+    /// By the interface it is behind, which `exitgate gateway` is given with its name.
+    case interface
   }
 
   private func listen(_ node: Node) -> ListenAddress? {

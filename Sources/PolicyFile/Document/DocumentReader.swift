@@ -21,7 +21,7 @@ struct DocumentReader {
     document.mode = fields["mode"].flatMap { scope.choice($0, "'mode'", from: Mode.allCases) }
     document.includes = includes(fields)
     (document.defaultAction, document.hold) = defaults(fields)
-    document.agents = AgentsReader(scope: scope).read(fields["agents"])
+    document.agents = AgentsReader(scope: scope, enforcement: enforcement).read(fields["agents"])
     document.rules = rules(fields, enforcement.given(document.agents))
     document.about = fields.text("about", example: "a sentence about the list")
     document.expectations = ExpectationReader(scope: scope).read(fields["expect"])

@@ -28,7 +28,8 @@ struct Enforcement: Sendable {
     case .udp where runMode == .serve && hasDNSListener != nil:
       (
         "protocol udp cannot be enforced in serve, which carries TCP only",
-        "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar'"
+        "Remove the rule, for what is not carried does not get out, or start 'exitgate sidecar' "
+          + "or 'exitgate gateway'"
       )
     case .udp where runMode == .run:
       (
@@ -75,14 +76,27 @@ struct Enforcement: Sendable {
     }
     if parts.traffic == .udp, runMode == .serve, hasDNSListener == nil, !origin.isBuiltin {
       fields.scope.warn(
-        fields.mark(of: "protocol"), "protocol udp takes effect only in sidecar, and serve refuses it",
-        "Start 'exitgate sidecar' with this file")
+        fields.mark(of: "protocol"),
+        "protocol udp takes effect only in sidecar and gateway, and serve refuses it",
+        "Start 'exitgate sidecar' or 'exitgate gateway' with this file")
     }
     if parts.traffic == .udp, action != .deny { checkPorts(fields, parts, patterns) }
     if case .scalar(let text, _) = fields["allow-loopback"]?.content, text == "true" {
       checkLoopback(fields, patterns)
     }
     if parts.traffic == .dns { checkNames(fields, patterns) }
+  }
+
+  /// An agent that nothing but its interface tells apart.
+  func checkInterface(_ agent: Fields, _ name: AgentName, isAlone: Bool) {
+    guard runMode != .gateway, isAlone else { return }
+    let cause = "only gateway tells the agent '\(name)' by its interface"
+    let remedy = "Start 'exitgate gateway --interface IF=\(name)', or add 'listen: 127.0.0.1:3129'"
+    if runMode == .serve, hasDNSListener == nil {
+      agent.scope.warn(agent.mark(of: "by"), cause, remedy)
+    } else {
+      agent.scope.error(agent.mark(of: "by"), cause, remedy)
+    }
   }
 
   /// Row 5: loopback is opened for what is named in full, or for a block. A

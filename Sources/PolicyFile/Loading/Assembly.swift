@@ -48,7 +48,7 @@ extension LoadRun {
           ?? "Declare"
         draft.scope.error(
           mark, "no agent is called '\(name)'",
-          "\(near) it under 'agents' in the main policy, with 'listen' or 'token_sha256'")
+          "\(near) it under 'agents' in the main policy, with 'listen', 'token_sha256' or 'by: interface'")
       }
     }
   }
