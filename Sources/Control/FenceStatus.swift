@@ -2,6 +2,10 @@ import Audit
 
 /// How the kernel's table is doing.
 public struct FenceStatus: Hashable, Sendable {
+  /// The command that made it: `sidecar` or `gateway`.
+  public var mode: String
+  /// The links that agents are behind; none where the agent is in the gate's own namespace.
+  public var links: [LinkStatus]
   /// Whether the kernel has the table, as it said just now.
   public var isInForce: Bool
   /// Whether nobody else can change it while the gate lives.
@@ -35,12 +39,29 @@ public struct FenceStatus: Hashable, Sendable {
 
   /// Makes a status.
   public init(
-    isInForce: Bool, isOwned: Bool, exemption: String, isWeak: Bool, denied: UInt64 = 0, frames: UInt64 = 0,
+    mode: String = "sidecar", links: [LinkStatus] = [], isInForce: Bool, isOwned: Bool, exemption: String,
+    isWeak: Bool, denied: UInt64 = 0, frames: UInt64 = 0,
     learned: UInt64 = 0, audited: UInt64? = nil, canary: Canary = .counted
   ) {
+    (self.mode, self.links) = (mode, links)
     (self.isInForce, self.isOwned, self.exemption, self.isWeak) = (isInForce, isOwned, exemption, isWeak)
     (self.denied, self.frames, self.learned) = (denied, frames, learned)
     (self.audited, self.canary) = (audited, canary)
+  }
+}
+
+/// A link that an agent is behind.
+public struct LinkStatus: Hashable, Sendable {
+  public var interface: String
+  public var agent: String
+  /// `up`, `down`, or what became of it.
+  public var state: String
+  /// Whether what comes by it is taken as the agent's.
+  public var isWhole: Bool
+
+  /// Makes a status.
+  public init(interface: String, agent: String, state: String, isWhole: Bool) {
+    (self.interface, self.agent, self.state, self.isWhole) = (interface, agent, state, isWhole)
   }
 }
 
@@ -70,6 +91,7 @@ public struct ProcessStatus: Hashable, Sendable {
 extension FenceStatus {
   var json: JSONValue {
     .object([
+      .init("mode", text(mode)), .init("interfaces", .array(links.map(\.json))),
       .init("in_force", .bool(isInForce)), .init("owned", .bool(isOwned)),
       .init("exemption", text(exemption)),
       .init("weak", .bool(isWeak)), .init("denied_packets", count(denied)),
@@ -81,12 +103,29 @@ extension FenceStatus {
 
   init(_ fields: Fields) throws(ControlError) {
     self.init(
+      mode: try fields.text("mode"), links: try fields.list("interfaces", LinkStatus.init),
       isInForce: try fields.flag("in_force"), isOwned: try fields.flag("owned"),
       exemption: try fields.text("exemption"), isWeak: try fields.flag("weak"),
       denied: try fields.count("denied_packets"), frames: try fields.count("denied_frames"),
       learned: try fields.count("learned"),
       audited: try fields.number(ifPresent: "would_deny_packets").map(UInt64.init(clamping:)),
       canary: try fields.word("canary"))
+  }
+}
+
+extension LinkStatus {
+  var json: JSONValue {
+    .object([
+      .init("interface", text(interface)), .init("agent", text(agent)), .init("state", text(state)),
+      .init("whole", .bool(isWhole)),
+    ])
+  }
+
+  init(_ fields: Fields) throws(ControlError) {
+    self.init(
+      interface: try fields.text("interface"), agent: try fields.text("agent"),
+      state: try fields.text("state"),
+      isWhole: try fields.flag("whole"))
   }
 }
 

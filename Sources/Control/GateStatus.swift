@@ -66,6 +66,10 @@ public struct GateStatus: Hashable, Sendable {
         "NOT ENFORCING: the policy's mode is audit; what it would deny passes, in the kernel's table too, and is "
         + "recorded. Only the floor denies"
     }
+    if let link = fence?.links.first(where: { !$0.isWhole }) {
+      return
+        "the interface \(link.interface) of agent \(link.agent) is \(link.state); nothing that comes by it is taken"
+    }
     return policy.mode == .enforce
       ? nil : "NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded"
   }

@@ -55,14 +55,21 @@ public final class SignalWatch {
 }
 
 /// The addresses of this host's interfaces that are up (getifaddrs(3)); empty when the kernel does not say.
-public func localAddresses() -> Set<IPAddress> {
+public func localAddresses() -> Set<IPAddress> { addresses { _ in true } }
+
+/// Those of one interface.
+public func localAddresses(on device: String) -> Set<IPAddress> { addresses { $0 == device } }
+
+private func addresses(where isWanted: (String) -> Bool) -> Set<IPAddress> {
   var list: UnsafeMutablePointer<ifaddrs>?
   guard getifaddrs(&list) == 0 else { return [] }
   defer { freeifaddrs(list) }
   var found: Set<IPAddress> = []
   var next = list
   while let entry = next?.pointee {
-    if let address = entry.ifa_addr.flatMap(ipAddress) { found.insert(address) }
+    if isWanted(String(cString: entry.ifa_name)), let address = entry.ifa_addr.flatMap(ipAddress) {
+      found.insert(address)
+    }
     next = entry.ifa_next
   }
   return found

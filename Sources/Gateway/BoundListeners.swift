@@ -9,20 +9,45 @@ struct BoundListeners {
   private(set) var names = NameListenerSet()
   private(set) var captures = CaptureListenerSet()
 
-  /// Binds all that a configuration and its policy's agents ask for.
+  /// Nothing so far.
+  init() {}
+
+  /// Binds what takes a privilege: listeners that are transparent.
   ///
   /// - Throws: `ListenError`; nothing is left bound then.
-  init(_ configuration: GateConfiguration, agents: [Agent]) throws(ListenError) {
-    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: agents)
-    let wantedNames = NameListenerSet.wanted(configuration, agents: agents)
+  static func privileged(_ configuration: GateConfiguration) throws(ListenError) -> BoundListeners {
+    let names = NameListenerSet.wanted(configuration, agents: []).filter(\.key.scope.isTransparent)
+    var bound = BoundListeners()
     do throws(ListenError) {
-      listeners.adopt(try listeners.bindMissing(of: wanted), wanted: wanted)
-      _ = names.adopt(try names.bindMissing(of: wantedNames), wanted: wantedNames)
-      captures = try CaptureListenerSet.bind(configuration.captures)
+      _ = bound.names.adopt(try bound.names.bindMissing(of: names), wanted: names)
+      bound.captures = try CaptureListenerSet.bind(
+        configuration.captures.filter(\.scope.isTransparent))
     } catch {
-      closeAll()
+      bound.closeAll()
       throw error
     }
+    return bound
+  }
+
+  /// The same with all that a configuration and its policy's agents ask for beside it.
+  ///
+  /// - Throws: `ListenError`; what was bound before stays bound then.
+  func completed(_ configuration: GateConfiguration, agents: [Agent]) throws(ListenError) -> BoundListeners {
+    let wanted = ListenerSet.wanted(configuration, agents: agents)
+    let wantedNames = NameListenerSet.wanted(configuration, agents: agents)
+    let fresh = try listeners.bindMissing(of: wanted)
+    var all = self
+    do throws(ListenError) {
+      let names = try names.bindMissing(of: wantedNames)
+      all.listeners.adopt(fresh, wanted: wanted)
+      _ = all.names.adopt(names, wanted: wantedNames)
+      all.captures.add(
+        try CaptureListenerSet.bind(configuration.captures.filter { !$0.scope.isTransparent }))
+    } catch {
+      all.closeAll()
+      throw error
+    }
+    return all
   }
 
   /// Takes over what was bound in another network namespace for this configuration.
@@ -77,7 +102,7 @@ public final class HandedListeners {
 
   /// Binds, in the network namespace of the calling thread.
   public init(_ configuration: GateConfiguration) throws(ListenError) {
-    bound = try BoundListeners(configuration, agents: [])
+    bound = try BoundListeners().completed(configuration, agents: [])
     descriptors = bound.descriptors(configuration)
   }
 }

@@ -35,6 +35,8 @@ public final class Gate: @unchecked Sendable {
   var isDraining = false
   /// How the kernel's table was last; nil before anybody said, and without one.
   var fenceState: FenceState?
+  /// What became of the links that agents are behind, where it is known.
+  var linkStates: [FencedLink: FencedLink.State] = [:]
   /// Samples of denied packets that were lost since that was recorded; 0 stands for some.
   var lostPackets: UInt64?
   /// The number of the last packet that was recorded; no connection gets so far.
@@ -152,6 +154,7 @@ extension Gate {
   private func tick() {
     log.tick(.now())
     tellLostPackets()
+    lookAtLinks()
     _ = log.commit()
     if snapshot.policy.rules.contains(where: { $0.expires != nil }) {
       for shard in shards { shard.loop.submit { shard.endExpired() } }

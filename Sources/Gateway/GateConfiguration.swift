@@ -50,8 +50,10 @@ public struct GateConfiguration: Sendable {
   public var runMode = RunMode.serve
   /// The kernel's part; nil where the gate only serves.
   public var fence: (any Fence)?
-  /// Whose datagrams the kernel's table carries.
-  public var fencedAgent = AgentName.default
+  /// Whose datagrams the kernel's table carries, in the order in which it numbers them.
+  public var fencedAgents = [AgentName.default]
+  /// The links that agents are behind; none where the agent is in the gate's own namespace.
+  public var fencedLinks: [FencedLink] = []
   /// By what its own traffic is told apart from the agent's, in words, and whether others could be too.
   public var exemption = (words: "", isWeak: false)
   /// What each process of the gate may do, as the kernel says when asked.

@@ -76,6 +76,7 @@ extension Gate {
       if loaded.policy.mode == .audit {
         words.warning("NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded")
       }
+      for warning in configuration.gatewayWarnings(loaded.policy) { words.warning("\(warning)") }
       words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
       completion(.reloaded(loaded.report(closed: closed)))
     }
@@ -88,8 +89,7 @@ extension Gate {
   private func rebind(for policy: Policy) throws(ReloadError) -> (
     [ListenAddress: Listener], [NamePlace: NameListenerSet.Pair]
   ) {
-    let wanted = ListenerSet.wanted(
-      flags: configuration.proxyListeners, agents: configuration.listeningAgents(of: policy))
+    let wanted = ListenerSet.wanted(configuration, agents: configuration.listeningAgents(of: policy))
     do throws(ListenError) {
       let fresh = try listeners.bindMissing(of: wanted)
       do throws(ListenError) {

@@ -30,7 +30,7 @@ struct StartParts {
     descriptors = DescriptorBudget(
       limit: Int(clamping: raiseDescriptorLimit().soft),
       loops: configuration.loopCount + (names.isEmpty ? 0 : 1),
-      listeners: ListenerSet.wanted(flags: configuration.proxyListeners, agents: agents).count
+      listeners: ListenerSet.wanted(configuration, agents: agents).count
         + 2 * names.count + configuration.captures.count,
       resolvers: routes.all.count { $0.transport != .plain })
     pool = configuration.dnsAnswers == .synthetic ? SyntheticPool() : nil
@@ -58,7 +58,7 @@ struct StartParts {
   var names: NameSettings {
     NameSettings(
       resolver: resolver, rate: configuration.dnsRate, suffixes: SearchSuffixes.load(), pool: pool,
-      fence: configuration.fence, fencedAgent: configuration.fencedAgent)
+      fence: configuration.fence, fencedAgents: configuration.fencedAgents)
   }
 }
 
@@ -117,28 +117,28 @@ extension Gate {
       guard let bound = BoundListeners(configuration, adopting: handed) else {
         throw .host("what was handed over is not what is to be listened on. Start it anew.")
       }
-      return try start(configuration, words: words) { _ throws(ListenError) in bound }
+      return try start(configuration, words: words) { _, _ throws(ListenError) in bound }
     }
-    return try start(configuration, words: words) { agents throws(ListenError) in
-      try BoundListeners(configuration, agents: agents)
+    return try start(configuration, words: words) { agents, early throws(ListenError) in
+      try early.completed(configuration, agents: agents)
     }
   }
 
   /// The same with listeners that `bind` binds, maybe in another network namespace.
   static func start(
     _ configuration: GateConfiguration, words: Logger,
-    binding bind: (_ agents: [Agent]) throws(ListenError) -> BoundListeners
+    binding bind: (_ agents: [Agent], _ early: BoundListeners) throws(ListenError) -> BoundListeners
   ) throws(StartError) -> Gate {
     let parts = try StartParts(configuration)
     for warning in parts.loaded.warnings { words.warning("\(warning)") }
-    try configuration.confine?()
-    // Before anybody is listened to: what is captured from now on meets a gate, or nothing.
-    let marks = try parts.installFence()
+    for warning in configuration.gatewayWarnings(parts.loaded.policy) { words.warning("\(warning)") }
     var bound: BoundListeners
-    do { bound = try bind(parts.loaded.policy.agents) } catch {
-      throw .configuration("\(error)")
-    }
+    do { bound = try BoundListeners.privileged(configuration) } catch { throw .configuration("\(error)") }
     do throws(StartError) {
+      try configuration.confine?()
+      // Before anybody is listened to: what is captured from now on meets a gate, or nothing.
+      let marks = try parts.installFence()
+      do { bound = try bind(parts.loaded.policy.agents, bound) } catch { throw .configuration("\(error)") }
       let gate = try assemble(parts, bound, marks, words: words)
       if let failure = gate.queue.sync(execute: { gate.openAll() }) { throw failure }
       return gate

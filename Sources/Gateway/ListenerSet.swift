@@ -1,6 +1,7 @@
 import Addressing
 import EventLoop
 import Policy
+import PolicyFile
 
 /// The proxy listeners that are bound, and the change to another set.
 struct ListenerSet {
@@ -14,6 +15,14 @@ struct ListenerSet {
     let someNeedIt = ofAgents.isEmpty || agents.contains { $0.listen == nil }
     let shared = flags.isEmpty && someNeedIt ? [defaultAddress] : flags
     return (shared + ofAgents).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  }
+
+  /// The same for a gate: only `serve` opens the default one unasked.
+  static func wanted(_ configuration: GateConfiguration, agents: [Agent]) -> [ListenAddress] {
+    guard configuration.runMode == .serve || !configuration.proxyListeners.isEmpty else {
+      return agents.compactMap(\.listen)
+    }
+    return wanted(flags: configuration.proxyListeners, agents: agents)
   }
 
   /// 127.0.0.1:3128, the port that Squid made customary.

@@ -5,8 +5,9 @@ import Firewall
 public struct FenceRules: Hashable, Sendable {
   /// The marks of the rules that are granted, each at least 2.
   public var marks: Set<UInt32>
-  /// What rules grant to blocks of addresses; the first that matches decides.
-  public var grants: [UDPGrant]
+  /// What rules grant to blocks of addresses, a list for each agent that is
+  /// fenced in; the first that matches decides.
+  public var grants: [[UDPGrant]]
   /// The addresses that stand for names, IPv4 and IPv6.
   public var synthetic4: IPPrefix
   public var synthetic6: IPPrefix
@@ -17,7 +18,7 @@ public struct FenceRules: Hashable, Sendable {
 
   /// Makes rules.
   public init(
-    marks: Set<UInt32>, grants: [UDPGrant], synthetic4: IPPrefix, synthetic6: IPPrefix,
+    marks: Set<UInt32>, grants: [[UDPGrant]], synthetic4: IPPrefix, synthetic6: IPPrefix,
     resolvers: [Endpoint] = [], isAudit: Bool = false
   ) {
     (self.marks, self.grants) = (marks, grants)
@@ -25,7 +26,7 @@ public struct FenceRules: Hashable, Sendable {
     (self.resolvers, self.isAudit) = (resolvers, isAudit)
   }
 
-  /// The same as the table's sets and chains have it, above the floor that no rule lowers.
+  /// What is the same for all agents, as the table's sets have it: above the floor that no rule lowers.
   public var firewallGrants: Grants {
     let never: [AddressClass] = [.metadata, .loopback, .unspecified, .multicast, .broadcast]
     let inner: [AddressClass] = [.privateUse, .reserved]
@@ -35,7 +36,7 @@ public struct FenceRules: Hashable, Sendable {
       always6: never.flatMap { $0.blocks(isV4: false) } + IPPrefix.embeddingIPv4 + [synthetic6],
       private4: inner.flatMap { $0.blocks(isV4: true) }, private6: inner.flatMap { $0.blocks(isV4: false) },
       endpoints: resolvers)
-    return Grants(liveMarks: marks.sorted(), udp: grants, floor: floor, isAudit: isAudit)
+    return Grants(liveMarks: marks.sorted(), floor: floor, isAudit: isAudit)
   }
 }
 
@@ -47,10 +48,15 @@ public struct FenceOpening: Hashable, Sendable {
   public var mark: UInt32
   /// In seconds.
   public var lifetime: UInt32
+  /// Whom it is opened to: the agent's place among those that are fenced in.
+  public var agent: UInt16
 
   /// Makes an opening.
-  public init(_ address: IPAddress, ports: ClosedRange<UInt16>, mark: UInt32, lifetime: UInt32) {
-    (self.address, self.ports, self.mark, self.lifetime) = (address, ports, mark, lifetime)
+  public init(
+    _ address: IPAddress, ports: ClosedRange<UInt16>, mark: UInt32, lifetime: UInt32, agent: UInt16 = 0
+  ) {
+    (self.address, self.ports, self.mark) = (address, ports, mark)
+    (self.lifetime, self.agent) = (lifetime, agent)
   }
 
   /// The most ports of one rule that the kernel is told one by one.

@@ -3,52 +3,6 @@ import Confinement
 import Firewall
 import Glibc
 
-/// What is fixed for the life of a sidecar's tables; the gate cannot change it by a message.
-public struct KeeperSettings: Hashable, Sendable {
-  /// The user that the gate runs as.
-  public var gateUID: UInt32
-  /// The gate's control group; nil where it has none that is its alone.
-  public var gateGroup: ControlGroup?
-  public var transparentPort: UInt16
-  public var dnsPort: UInt16
-  public var proxyPort: UInt16
-  /// TCP ports on which others may connect to the agent.
-  public var inboundPorts: [UInt16]
-  /// The NFLOG group of denied packets.
-  public var logGroup: UInt16
-  /// The devices that lead out.
-  public var devices: [String]
-  /// Whether the kernel lets a table be owned.
-  public var ownership: Ownership
-  /// Whose packets prove that the table denies.
-  var canary: Canary.Mark?
-
-  /// Makes settings.
-  public init(
-    gateUID: UInt32, gateGroup: ControlGroup?, transparentPort: UInt16, dnsPort: UInt16, proxyPort: UInt16,
-    inboundPorts: [UInt16], logGroup: UInt16, devices: [String], ownership: Ownership
-  ) {
-    (self.gateUID, self.gateGroup) = (gateUID, gateGroup)
-    (self.transparentPort, self.dnsPort, self.proxyPort) = (transparentPort, dnsPort, proxyPort)
-    (self.inboundPorts, self.logGroup) = (inboundPorts, logGroup)
-    (self.devices, self.ownership) = (devices, ownership)
-  }
-
-  /// The table that `rules` make.
-  public func table(_ rules: FenceRules) -> Table {
-    SidecarTable(
-      gateUID: gateUID, gateGroup: gateGroup, transparentPort: transparentPort, dnsPort: dnsPort,
-      proxyPort: proxyPort, synthetic4: rules.synthetic4, synthetic6: rules.synthetic6,
-      inboundPorts: inboundPorts, grants: rules.firewallGrants, logGroup: logGroup, canary: canary
-    ).table
-  }
-
-  /// All tables.
-  public func tables(_ rules: FenceRules) -> [Table] {
-    [table(rules)] + (devices.isEmpty ? [] : [EgressTable(devices: devices).table])
-  }
-}
-
 /// The process that keeps CAP_NET_ADMIN: it owns the tables and does what the
 /// few messages say, one after the other.
 public final class Keeper {
@@ -61,14 +15,15 @@ public final class Keeper {
   private let flows: ConntrackSocket
   private let watch: TableWatch
   private let canary: Canary?
+  private let routing: PolicyRouting?
   private var rules: FenceRules?
   /// How the table fared at the last proof; nil before the first.
   private var proof: CanaryState?
 
   /// Opens what it needs, in the network namespace of the calling thread.
   init(_ channel: MessageChannel, _ settings: KeeperSettings) throws(NetfilterError) {
-    // As the gate's user its packets would be exempt, and prove nothing.
-    canary = geteuid() == settings.gateUID ? nil : try Canary(devices: settings.devices)
+    canary = try settings.makeCanary(as: geteuid())
+    routing = try settings.makeRouting()
     self.channel = channel
     self.settings = settings.proved(by: canary?.mark)
     socket = try NetfilterSocket()
@@ -99,7 +54,7 @@ public final class Keeper {
     while true {
       if now() >= next {
         next = now() + Self.proofInterval
-        if rules != nil { _ = prove() }
+        if rules != nil { keepUp() }
       }
       var ready = [
         pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0),
@@ -131,6 +86,7 @@ public final class Keeper {
 
   private func install(_ rules: FenceRules) throws {
     try socket.claim(settings.tables(rules), ownership: settings.ownership)
+    _ = try routing?.ensure()
     self.rules = rules
     if prove() == .missed { throw NotProved() }
   }
@@ -139,7 +95,7 @@ public final class Keeper {
   /// would still get the mark while the rules change.
   private func refill(_ rules: FenceRules, _ revoked: Set<UInt32>) throws(NetfilterError) {
     let name = settings.table(rules).name
-    for set in [Grants.raw4, Grants.raw6] where !revoked.isEmpty {
+    for set in settings.learnedSets where !revoked.isEmpty {
       for stored in try socket.elements(of: set, in: name) where stored.hasMark(of: revoked) {
         do { try socket.delete([Element(stored.key)], of: set, in: name) } catch {
           // One that has run out meanwhile is gone as well.
@@ -156,15 +112,14 @@ public final class Keeper {
   /// A rule that is gone by now opens nothing, whatever was on its way.
   private func open(_ openings: [FenceOpening]) throws(NetfilterError) {
     guard let rules else { return }
-    var elements: [Bool: [Element]] = [:]
+    var sets: [String: (set: NFSet, elements: [Element])] = [:]
     for opening in openings where rules.marks.contains(opening.mark) {
       for port in opening.ports {
-        let learned = Grants.learned(
-          opening.address, port: port, mark: opening.mark, timeout: .seconds(Int64(opening.lifetime)))
-        elements[opening.address.isV4, default: []].append(learned.element)
+        guard let (set, element) = settings.learned(opening, port: port) else { continue }
+        sets[set.name, default: (set, [])].elements.append(element)
       }
     }
-    for (isV4, elements) in elements { try add(elements, to: isV4 ? Grants.raw4 : Grants.raw6, rules) }
+    for (set, elements) in sets.values { try add(elements, to: set, rules) }
   }
 
   /// An address that another rule has opened is that one's until it runs out;
@@ -187,20 +142,32 @@ public final class Keeper {
     guard let own = tables.first(where: { $0.name == name }) else { return .missing }
     let egress = TableName(.netdev, "exitgate")
     let frames = tables.contains { $0.name == egress } ? try socket.counters(in: egress) : []
-    let learned =
-      try socket.elements(of: Grants.raw4, in: name).count
-      + socket.elements(of: Grants.raw6, in: name).count
+    var learned = 0
+    for set in settings.learnedSets { learned += try socket.elements(of: set, in: name).count }
     let counters = try socket.counters(in: name)
     var state = FenceState(
       isOwned: own.isOwned && own.isPersistent,
-      denied: counters.packets("denied") ?? 0, frames: frames.packets("frames") ?? 0,
+      denied: counters.packets(Common.heldBack) ?? 0, frames: frames.packets(["frames"]) ?? 0,
       learned: UInt32(clamping: learned))
-    state.audited = counters.packets("audited")
+    state.audited = counters.packets(["audited"])
     state.canary = prove()
     return state
   }
 
   // MARK: - Proof
+
+  /// What is done again and again while nobody asks.
+  private func keepUp() {
+    _ = prove()
+    guard let routing else { return }
+    do throws(NetfilterError) {
+      if try routing.ensure() { tell("the routing of what was captured, which was made anew") }
+    } catch { tell("the routing of what was captured, which is NOT made anew: \(error)") }
+  }
+
+  private func tell(_ what: String) {
+    try? channel.send(Numbered(number: 0, content: KeeperReply.changed(what)).bytes)
+  }
 
   /// Sends packets that the table has to deny.
   private func prove() -> CanaryState {
@@ -242,16 +209,7 @@ public final class Keeper {
       try socket.claim(settings.tables(rules), ownership: settings.ownership)
       outcome = "made anew"
     } catch { outcome = "NOT made anew: \(error)" }
-    try channel.send(Numbered(number: 0, content: KeeperReply.changed("\(what); \(outcome)")).bytes)
-  }
-}
-
-extension KeeperSettings {
-  /// The same with the rules that count a canary's packets.
-  fileprivate func proved(by canary: Canary.Mark?) -> KeeperSettings {
-    var settings = self
-    settings.canary = canary
-    return settings
+    tell("the kernel's table: \(what); \(outcome)")
   }
 }
 
@@ -264,9 +222,9 @@ struct NotProved: Error, CustomStringConvertible {
 }
 
 extension [RuleCounter] {
-  /// Of the rules with a comment, the sum; nil where there is none.
-  fileprivate func packets(_ comment: String) -> UInt64? {
-    let counted = filter { $0.comment == comment }
+  /// Of the rules with one of these comments, the sum; nil where there is none.
+  fileprivate func packets(_ comments: Set<String>) -> UInt64? {
+    let counted = filter { comments.contains($0.comment ?? "") }
     return counted.isEmpty ? nil : counted.reduce(0) { $0 + $1.packets }
   }
 }

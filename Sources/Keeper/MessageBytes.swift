@@ -50,7 +50,10 @@ struct MessageWriter {
     put(rules.synthetic6)
     put(rules.marks)
     put(UInt32(rules.grants.count))
-    rules.grants.forEach { put($0) }
+    for grants in rules.grants {
+      put(UInt32(grants.count))
+      grants.forEach { put($0) }
+    }
     put(UInt32(rules.resolvers.count))
     for resolver in rules.resolvers {
       put(resolver.address)
@@ -64,6 +67,7 @@ struct MessageWriter {
     put(opening.ports)
     put(opening.mark)
     put(opening.lifetime)
+    put(opening.agent)
   }
 }
 
@@ -140,7 +144,9 @@ struct MessageReader {
     let four = try prefix(), six = try prefix()
     guard four.address.isV4, !six.address.isV4 else { throw MalformedMessage() }
     let marks = try marks()
-    let grants = try list { reader throws(MalformedMessage) in try reader.grant() }
+    let grants = try list { reader throws(MalformedMessage) in
+      try reader.list { reader throws(MalformedMessage) in try reader.grant() }
+    }
     let resolvers = try list { reader throws(MalformedMessage) in try reader.endpoint() }
     let audit: UInt8 = try number()
     guard audit <= 1 else { throw MalformedMessage() }
@@ -164,7 +170,8 @@ struct MessageReader {
 
   mutating func opening() throws(MalformedMessage) -> FenceOpening {
     let opening = FenceOpening(
-      try address(), ports: try ports(), mark: try mark(), lifetime: try number())
+      try address(), ports: try ports(), mark: try mark(), lifetime: try number(),
+      agent: try number())
     guard opening.ports.count <= FenceOpening.portLimit else {
       throw MalformedMessage()
     }

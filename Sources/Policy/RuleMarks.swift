@@ -48,14 +48,15 @@ public struct RuleMarks: Sendable {
     entries.first { $0.value.mark == mark }?.key
   }
 
-  /// Takes in the rules that are in force: those that let datagrams of `agent`
-  /// pass and have not run out.
+  /// Takes in the rules that are in force: those that let datagrams of any of
+  /// `agents` pass and have not run out.
   ///
   /// - Returns: nil when the numbers are used up, after some four thousand million rules; then
   ///   nothing has changed, and nothing new may be granted.
-  public mutating func adopt(_ policy: Policy, agent: AgentName, at now: Timestamp) -> Change? {
+  public mutating func adopt(_ policy: Policy, agents: [AgentName], at now: Timestamp) -> Change? {
     let rules = policy.rules.filter { rule in
-      rule.traffic == .udp && rule.action == .allow && rule.agents?.contains(agent) ?? true
+      rule.traffic == .udp && rule.action == .allow
+        && rule.agents.map { named in agents.contains { named.contains($0) } } ?? true
         && !rule.hasExpired(at: now)
     }
     let fresh = rules.filter { mark(of: $0) == nil }

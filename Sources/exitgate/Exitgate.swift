@@ -24,8 +24,8 @@ struct Exitgate: ParsableCommand {
       """,
     version: "exitgate \(exitgateVersion)",
     subcommands: [
-      Run.self, Serve.self, Sidecar.self, Check.self, Explain.self, Allowlists.self, Log.self, Status.self,
-      Reload.self,
+      Run.self, Serve.self, Sidecar.self, GatewayCommand.self, Check.self, Explain.self, Allowlists.self,
+      Log.self, Status.self, Reload.self,
       FirewallCommand.self, Doctor.self,
       Completions.self, Man.self,
     ])

@@ -29,6 +29,19 @@ struct UsageTests {
     Case(
       arguments: ["serve", "--policy", "p", "--audit-keep", "0"], says: "1 to 1000000",
       because: "a log that keeps nothing"),
+    Case(arguments: ["gateway", "--policy", "p"], says: "--interface IF", because: "a gateway of nobody"),
+    Case(
+      arguments: ["gateway", "--policy", "p", "--interface", "lo"], says: "IF=AGENT",
+      because: "no agent is behind the loopback"),
+    Case(
+      arguments: ["gateway", "--policy", "p", "--interface", "a0=no agent"], says: "[a-z0-9]",
+      because: "an agent's name is a word"),
+    Case(
+      arguments: ["gateway", "--policy", "p", "--interface", "sixteen-letters-"], says: "IF=AGENT",
+      because: "a device's name has 15 bytes at most"),
+    Case(
+      arguments: ["gateway", "--policy", "p", "--interface", "a0=ci", "--interface", "a0=dev"], says: "once",
+      because: "one link, one agent"),
     Case(arguments: ["serve"], says: "--policy", because: "no policy is no default"),
     Case(arguments: ["check"], says: "files", because: "nothing to check"),
     Case(arguments: ["explain", "api.github.com"], says: "HOST:PORT", because: "a port is missing"),
@@ -72,7 +85,8 @@ struct UsageTests {
   }
 
   static let commands = [
-    ["serve"], ["check"], ["explain"], ["allowlists"], ["log"], ["log", "tail"], ["log", "blocked"],
+    ["serve"], ["sidecar"], ["gateway"], ["check"], ["explain"], ["allowlists"], ["log"], ["log", "tail"],
+    ["log", "blocked"],
     ["log", "stats"],
     ["log", "verify"], ["status"], ["reload"], ["doctor"], ["completions"], ["man"],
   ]

@@ -13,6 +13,7 @@ import Testing
     ("sidecar that is proved", Samples.proved.table),
     ("sidecar that only watches", Samples.audit.table),
     ("gateway", Samples.gateway.table),
+    ("gateway in audit mode", Samples.auditing.table),
     ("closed", ClosedTable(logGroup: 5).table),
     ("command", CommandTable(transparentPort: 15001, dnsPort: 15353, logGroup: 5).table),
     ("egress", EgressTable(devices: ["lo"]).table),

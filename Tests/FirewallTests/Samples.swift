@@ -54,11 +54,23 @@ enum Samples {
     return table
   }()
 
+  /// In audit mode.
+  static let auditing: GatewayTable = {
+    var table = gateway
+    table.grants.isAudit = true
+    return table
+  }()
+
   static let gateway = GatewayTable(
-    interfaces: [
-      .init("a0", addresses: [.v4(0x0a42_0001), .v6(high: 0xfd66_0000_0000_0000, low: 1)]),
-      .init("a1", addresses: [.v4(0x0a43_0001)]),
-    ], transparentPort: 15001, dnsPort: 15353, proxyPort: 3128, grants: grants, logGroup: 5)
+    agents: [
+      .init(
+        [
+          .init("a0", index: 70, addresses: [.v4(0x0a42_0001), .v6(high: 0xfd66_0000_0000_0000, low: 1)]),
+          .init("a1", index: 71),
+        ], udp: udp),
+      .init([.init("a2", index: 72, addresses: [.v4(0x0a43_0001)])], udp: []),
+    ], transparentPort: 15001, dnsPort: 15353, proxyPort: 3128, grants: grants, logGroup: 5,
+    canary: Canary.Mark(uid: 0, sourcePort: 40_000, way: .in))
 }
 
 extension IPPrefix {

@@ -257,3 +257,46 @@ extension Running {
     return readLine()
   }
 }
+
+extension Scripts {
+  /// ADDRESS PORT COUNT: one datagram from each of so many ports; prints how many were sent.
+  static let manyFlows = """
+    import resource, socket, sys
+    address, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
+    made = []
+    for number in range(count):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(('', 20000 + number))
+        made.append(s)
+        try: s.sendto(b'flow', (address, port))
+        except OSError: s.sendto(b'flow', (address, port))
+    print(len(made))
+    """
+
+  /// PORT DEVICE: answers datagrams led here from where they were sent to; prints where that was.
+  static let answer = """
+    import select, socket, struct, sys
+    made = []
+    for family, host, level, transparent, original, where in (
+        (socket.AF_INET, '127.0.0.1', socket.IPPROTO_IP, 19, 20, 8), (socket.AF_INET6, '::1', socket.IPPROTO_IPV6, 75, 74, 50)):
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.setsockopt(level, transparent, 1)
+        s.setsockopt(level, original, 1)
+        s.setsockopt(socket.SOL_SOCKET, 25, sys.argv[2].encode())
+        s.bind((host, int(sys.argv[1])))
+        made.append((s, level, where))
+    print('ready', flush=True)
+    while True:
+        ready, _, _ = select.select([s for s, _, _ in made] + [sys.stdin], [], [])
+        if sys.stdin in ready: break
+        for s, level, where in made:
+            if s not in ready: continue
+            data, extra, _, peer = s.recvmsg(2048, 512)
+            name = next(value for l, kind, value in extra if l == level)
+            if where == 8: info = struct.pack('i', 0) + name[4:8] + b'\\0' * 4
+            else: info = name[8:24] + struct.pack('i', 0)
+            print(name.hex(), flush=True)
+            s.sendmsg([data], [(level, where, info)], 0, peer)
+    """
+}

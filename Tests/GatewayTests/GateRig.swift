@@ -145,9 +145,9 @@ final class GateRig: Sendable {
     configuration.nameCaptures = captured?.names ?? []
     let words = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     guard let captured else { return try Gate.start(configuration, words: words) }
-    return try Gate.start(configuration, words: words) { [configuration] agents throws(ListenError) in
+    return try Gate.start(configuration, words: words) { [configuration] agents, early throws(ListenError) in
       try captured.sandbox.enter {
-        Result { () throws(ListenError) in try BoundListeners(configuration, agents: agents) }
+        Result { () throws(ListenError) in try early.completed(configuration, agents: agents) }
       }.get()
     }
   }

@@ -10,8 +10,11 @@ import Testing
     FenceRules(
       marks: [2, 9],
       grants: [
-        UDPGrant(try #require(IPPrefix("11.11.0.0/16")), ports: 53...60, .deny),
-        UDPGrant(try #require(IPPrefix("2a0e::/32")), ports: 1...65535, .allow(mark: 9), allowsPrivate: true),
+        [
+          UDPGrant(try #require(IPPrefix("11.11.0.0/16")), ports: 53...60, .deny),
+          UDPGrant(
+            try #require(IPPrefix("2a0e::/32")), ports: 1...65535, .allow(mark: 9), allowsPrivate: true),
+        ], [], [UDPGrant(try #require(IPPrefix("11.11.0.0/16")), ports: 53...60, .allow(mark: 2))],
       ],
       synthetic4: try #require(IPPrefix("198.18.0.0/15")), synthetic6: try #require(IPPrefix("fd00:1::/48")))
   }
@@ -31,7 +34,7 @@ import Testing
       .report,
       .open([
         FenceOpening(v4, ports: 123...123, mark: 2, lifetime: 60),
-        FenceOpening(v6, ports: 1...256, mark: .max - 1, lifetime: 3600),
+        FenceOpening(v6, ports: 1...256, mark: .max - 1, lifetime: 3600, agent: 7),
       ]),
     ]
   }
@@ -74,6 +77,23 @@ import Testing
       let bytes = Numbered(number: 2, content: request).bytes
       #expect(throws: MalformedMessage.self) { try Numbered<KeeperRequest>(bytes) }
     }
+  }
+
+  @Test("what is opened to an agent that there is none of goes to nobody")
+  func strangers() throws {
+    let address = try #require(IPAddress("11.11.0.10"))
+    let settings = { (side: FencedSide) in
+      KeeperSettings(
+        side, transparentPort: 1, dnsPort: 2, proxyPort: 3, logGroup: 4, ownership: .ownedPersistent)
+    }
+    let opening = { FenceOpening(address, ports: 123...123, mark: 2, lifetime: 60, agent: $0) }
+    let gateway = settings(.gateway([[.init("a0", index: 5)], [.init("a1", index: 6)]]))
+    #expect(gateway.learned(opening(1), port: 123)?.set.name == "raw4_1")
+    #expect(gateway.learned(opening(2), port: 123) == nil)
+    let sidecar = settings(.sidecar(.init(gateUID: 1, gateGroup: nil, inboundPorts: [], devices: [])))
+    #expect(sidecar.learned(opening(0), port: 123)?.set.name == "raw4")
+    #expect(sidecar.learned(opening(1), port: 123) == nil)
+    #expect(gateway.table(try Self.rules()).chains.map(\.name).contains("udp_grants_1"))
   }
 
   @Test("any bytes are a message or are refused")

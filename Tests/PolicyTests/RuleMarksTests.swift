@@ -7,7 +7,7 @@ import Testing
   private func adopt(_ rules: [Rule], in marks: inout RuleMarks, at time: Timestamp = now) throws
     -> RuleMarks.Change
   {
-    let change = marks.adopt(Policy(rules: rules), agent: .default, at: time)
+    let change = marks.adopt(Policy(rules: rules), agents: [.default], at: time)
     return try #require(change)
   }
 

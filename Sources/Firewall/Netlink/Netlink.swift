@@ -1,7 +1,7 @@
 import CNetfilter
 import Glibc
 
-/// One netlink socket to netfilter and the buffer that its answers are read to.
+/// One netlink socket, to netfilter where nothing else is said, and the buffer that its answers are read to.
 ///
 /// Not thread-safe: it belongs to whoever drives it.
 final class Netlink {
@@ -14,16 +14,17 @@ final class Netlink {
 
   /// Opens and binds the socket, in the network namespace of the calling thread.
   ///
-  /// - Parameter groups: The multicast groups to hear, as a bit mask of their
-  ///   numbers less one; 0 for none.
-  init(groups: UInt32 = 0) throws(NetfilterError) {
-    guard let socket = mnl_socket_open2(NETLINK_NETFILTER, Int32(SOCK_CLOEXEC.rawValue)) else {
-      throw NetfilterError("open a netfilter socket", errno: errno)
+  /// - Parameters:
+  ///   - bus: `NETLINK_*`, whom it speaks to.
+  ///   - groups: The multicast groups to hear, as a bit mask of their numbers less one; 0 for none.
+  init(_ bus: Int32 = NETLINK_NETFILTER, groups: UInt32 = 0) throws(NetfilterError) {
+    guard let socket = mnl_socket_open2(bus, Int32(SOCK_CLOEXEC.rawValue)) else {
+      throw NetfilterError("open a netlink socket", errno: errno)
     }
     guard mnl_socket_bind(socket, groups, 0) == 0 else {
       let code = errno
       mnl_socket_close(socket)
-      throw NetfilterError("bind a netfilter socket", errno: code)
+      throw NetfilterError("bind a netlink socket", errno: code)
     }
     self.socket = socket
     buffer = .allocate(byteCount: Self.bufferSize, alignment: 16)

@@ -17,6 +17,15 @@ struct Request {
     setLength()
   }
 
+  /// A message of another bus than netfilter's.
+  ///
+  /// - Parameter header: What stands before the attributes; a multiple of 4 bytes.
+  init(type: Int, header: [UInt8], flags: Int32, sequence: UInt32) {
+    bytes = hostOrder(0) + hostOrder16(UInt16(type)) + hostOrder16(UInt16(flags | NLM_F_REQUEST))
+    bytes += hostOrder(sequence) + hostOrder(0) + header
+    setLength()
+  }
+
   mutating func put(_ type: Int, _ value: [UInt8], isNested: Bool = false) {
     bytes +=
       hostOrder16(UInt16(value.count + 4)) + hostOrder16(UInt16(type) | (isNested ? 0x8000 : 0)) + value

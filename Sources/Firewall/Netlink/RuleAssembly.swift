@@ -39,6 +39,7 @@ struct RuleAssembly {
     case .direction(let direction):
       expressions += [.ct(NFT_CT_DIRECTION), .compare(NFT_CMP_EQ, [direction.rawValue])]
     case .notSYN: notSYN()
+    case .flowsOver(let count): expressions.append(.connectionLimit(count))
     case .destinationIsLocal:
       expressions += [
         .fib(NFT_FIB_RESULT_ADDRTYPE, word(NFTA_FIB_F_DADDR)), .compare(NFT_CMP_EQ, hostOrder(2)),

@@ -9,6 +9,7 @@ func statement(_ expression: Expression) -> [KernelExpression]? {
   case .log(let group, let snaplen, let prefix): [.log(group, snaplen, prefix)]
   case .setConnectionMark(let mark): [.immediate(hostOrder(mark)), .setConnectionMark]
   case .setMark(let mark): [.immediate(hostOrder(mark)), .setMark]
+  case .setUDPSourcePort(let port): [.immediate(networkOrder(port)), .setUDPSourcePort]
   case .redirect(let port): [.immediate(networkOrder(port)), .redirect]
   case .tproxy(let address, let port):
     [.immediate(address.bytes), .immediate(networkOrder(port), into: .second), .tproxy(isV4: address.isV4)]
@@ -48,6 +49,12 @@ extension KernelExpression {
       (NFTNL_EXPR_FIB_RESULT, .word(result.rawValue)), (NFTNL_EXPR_FIB_FLAGS, .word(flags)))
   }
 
+  /// - Source: `NFT_CONNLIMIT_F_INV` (1) in linux/netfilter/nf_tables.h: it matches above the number.
+  static func connectionLimit(_ count: UInt32) -> KernelExpression {
+    KernelExpression(
+      "connlimit", (NFTNL_EXPR_CONNLIMIT_COUNT, .word(count)), (NFTNL_EXPR_CONNLIMIT_FLAGS, .word(1)))
+  }
+
   static let setConnectionMark = KernelExpression(
     "ct", (NFTNL_EXPR_CT_KEY, .word(NFT_CT_MARK.rawValue)),
     (NFTNL_EXPR_CT_SREG, .word(Register.first.number)))
@@ -55,6 +62,16 @@ extension KernelExpression {
   static let setMark = KernelExpression(
     "meta", (NFTNL_EXPR_META_KEY, .word(NFT_META_MARK.rawValue)),
     (NFTNL_EXPR_META_SREG, .word(Register.first.number)))
+
+  /// The checksum is 6 bytes behind the port and is kept right.
+  ///
+  /// - Source: RFC 768; `NFT_PAYLOAD_CSUM_INET` (1) in linux/netfilter/nf_tables.h.
+  static let setUDPSourcePort = KernelExpression(
+    "payload", (NFTNL_EXPR_PAYLOAD_SREG, .word(Register.first.number)),
+    (NFTNL_EXPR_PAYLOAD_BASE, .word(NFT_PAYLOAD_TRANSPORT_HEADER.rawValue)),
+    (NFTNL_EXPR_PAYLOAD_OFFSET, .word(0)), (NFTNL_EXPR_PAYLOAD_LEN, .word(2)),
+    (NFTNL_EXPR_PAYLOAD_CSUM_TYPE, .word(1)), (NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, .word(6)),
+    (NFTNL_EXPR_PAYLOAD_FLAGS, .word(0)))
 
   /// - Source: `NF_NAT_RANGE_PROTO_SPECIFIED` (2) in linux/netfilter/nf_nat.h.
   static let redirect = KernelExpression(
@@ -97,6 +114,7 @@ extension Field {
     case .skuid: return .meta(NFT_META_SKUID, into: register)
     case .l4proto: return .meta(NFT_META_L4PROTO, into: register)
     case .nfproto: return .meta(NFT_META_NFPROTO, into: register)
+    case .iif: return .meta(NFT_META_IIF, into: register)
     case .iifname: return .meta(NFT_META_IIFNAME, into: register)
     case .oifname: return .meta(NFT_META_OIFNAME, into: register)
     case .protocol: return .meta(NFT_META_PROTOCOL, into: register)

@@ -4,12 +4,13 @@ import Glibc
 
 /// Packets that a table has to deny, sent to see whether it does.
 ///
-/// Their way is that of any packet to a stranger: out by a device that leads
+/// Where the table holds what this host sends, their way is that of any packet to a stranger: out by a device that leads
 /// out, through the whole output chain. Yet none could leave the host even if
 /// no table were there. IPv4: all hosts (224.0.0.1) with a time to live of 0,
 /// which every host is a member of, so the kernel keeps it. IPv6: a group of
 /// the documentation block with interface-local scope, which the kernel never
-/// puts on a link.
+/// puts on a link. Where the table holds what comes in, they go to the
+/// loopback addresses, and so through the whole prerouting hook.
 ///
 /// - Source: RFC 1112 §6.1 (a time to live of 0 stays on the host); RFC 4291
 ///   §2.7 and RFC 6676 §3 (ff01::db8:0:0/96); RFC 863 (port 9, discard).
@@ -20,16 +21,31 @@ public final class Canary {
     public var uid: UInt32
     /// The port that the sockets hold.
     public var sourcePort: UInt16
+    /// Which hook they are sent through.
+    public var way: Way
 
-    public init(uid: UInt32, sourcePort: UInt16) { (self.uid, self.sourcePort) = (uid, sourcePort) }
+    public init(uid: UInt32, sourcePort: UInt16, way: Way = .out) {
+      (self.uid, self.sourcePort, self.way) = (uid, sourcePort, way)
+    }
 
     /// IPv4 and IPv6.
-    static let destinations: [IPAddress] = [
-      .v4(0xe000_0001), .v6(high: 0xff01 << 48, low: 0x0db8_0000_0009),
-    ]
+    var destinations: [IPAddress] {
+      switch way {
+      case .out: [.v4(0xe000_0001), .v6(high: 0xff01 << 48, low: 0x0db8_0000_0009)]
+      case .in: [.v4(0x7f00_0001), .v6(high: 0, low: 1)]
+      }
+    }
     static let port: UInt16 = 9
     /// The comment of the rules that count them.
     static let comment = "canary"
+  }
+
+  /// The hook that a table denies in.
+  public enum Way: Hashable, Sendable {
+    /// Output: what this host sends.
+    case out
+    /// Prerouting: what comes in.
+    case `in`
   }
 
   /// What became of one round.
@@ -49,9 +65,10 @@ public final class Canary {
   /// Opens the sockets, in the network namespace of the calling thread; sending
   /// takes no privilege and no other socket.
   ///
-  /// - Parameter devices: Those that lead out.
-  public init(devices: [String]) throws(NetfilterError) {
-    self.devices = devices.map { if_nametoindex($0) }.filter { $0 != 0 }
+  /// - Parameter devices: Those that lead out; nil where what comes in is to be proved.
+  public init(devices: [String]?) throws(NetfilterError) {
+    self.devices = devices.map { $0.map { if_nametoindex($0) }.filter { $0 != 0 } } ?? [0]
+    let way: Way = devices == nil ? .in : .out
     // Another program may hold the port that the first socket got for the other family.
     for _ in 0..<16 {
       let four = Self.socket(AF_INET, port: 0)
@@ -61,7 +78,7 @@ public final class Canary {
         close(four)
         continue
       }
-      (sockets, mark) = ([four] + (six.map { [$0] } ?? []), Mark(uid: geteuid(), sourcePort: port))
+      (sockets, mark) = ([four] + (six.map { [$0] } ?? []), Mark(uid: geteuid(), sourcePort: port, way: way))
       return
     }
     throw NetfilterError("open a socket that tries the table", errno: errno)
@@ -112,8 +129,8 @@ public final class Canary {
   func send() -> UInt64 {
     var sent: UInt64 = 0
     for device in devices {
-      for (descriptor, destination) in zip(sockets, Mark.destinations) {
-        if destination.isV4, !Self.direct(descriptor, by: device) { continue }
+      for (descriptor, destination) in zip(sockets, mark.destinations) {
+        if mark.way == .out, destination.isV4, !Self.direct(descriptor, by: device) { continue }
         let result = withAddress(destination, Mark.port, device: device) {
           sendto(descriptor, "x", 1, 0, $0, $1)
         }
@@ -135,12 +152,22 @@ public final class Canary {
 extension Canary.Mark {
   /// They are counted and dropped before anything is logged: their number is no agent's.
   var rules: [Rule] {
-    Self.destinations.map { address in
-      Rule(
+    matches.map { Rule($0 + [.counter, .drop], comment: Self.comment) }
+  }
+
+  /// Sends them to the chain that denies; elsewhere they come to it by themselves.
+  var entry: [Rule] { matches.map { Rule($0 + [.goto("deny")]) } }
+
+  /// One list for each family.
+  private var matches: [[Expression]] {
+    destinations.map { address in
+      [
         .compare(address.isV4 ? .ipDestination : .ip6Destination, .address(address)),
         // Nobody else can hold the port.
-        .compare(.udpSourcePort, .port(sourcePort)), .compare(.skuid, .number(uid)), .counter, .drop,
-        comment: Self.comment)
+        .compare(.udpSourcePort, .port(sourcePort)),
+        // A packet that comes in is nobody's any more.
+        way == .out ? .compare(.skuid, .number(uid)) : .compare(.iifname, .interface("lo")),
+      ]
     }
   }
 }
@@ -153,8 +180,15 @@ extension NetfilterSocket {
     let before = try counted(in: table)
     let sent = canary.send()
     guard sent > 0 else { return .unsent }
+    // What comes in is taken up a moment later where the processor is busy.
+    for _ in 0..<(canary.mark.way == .in ? Self.patience : 0) where try counted(in: table) - before < sent {
+      usleep(2000)
+    }
     return try counted(in: table) - before >= sent ? .counted : .missed
   }
+
+  /// In looks, 2 ms apart.
+  private static let patience = 100
 
   private func counted(in table: TableName) throws(NetfilterError) -> Int64 {
     try counters(in: table, chain: "deny").filter { $0.comment == Canary.Mark.comment }

@@ -41,6 +41,9 @@ extension KernelProbe {
       "tproxy", loss: "connections cannot be captured", modes: [.gateway], base: hook(.filter, .prerouting),
       .compare(.nfproto, .ipv4), .compare(.l4proto, .tcp), .tproxy(.v4(0x7f00_0001), port: 1)),
     Feature(
+      "ct count", loss: "one agent could take all of connection tracking", modes: [.gateway],
+      base: hook(.filter, .prerouting), .state([.new]), .flowsOver(1)),
+    Feature(
       "masquerade", loss: "granted udp flows cannot be forwarded", modes: [.gateway],
       base: hook(.nat, .postrouting), .masquerade),
     Feature("meta skuid", loss: "the gate's own traffic cannot be told apart", .compare(.skuid, .number(1))),

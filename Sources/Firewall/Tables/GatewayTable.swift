@@ -4,100 +4,175 @@ import Addressing
 ///
 /// All that comes in by an enrolled interface is judged before routing: TCP
 /// and port 53 go to the gate's listeners by TPROXY, granted UDP is forwarded
-/// under its rule's mark, the rest is refused. Besides the table the host needs
-/// `ip rule add fwmark 0x45670001 lookup T` and `ip route add local default dev
-/// lo table T` (both also with `-6`), which deliver the captured packets.
+/// under its rule's mark, the rest is refused. The interface tells the agent:
+/// it must have the name and the number that it had when the gate started.
+/// Beside the table there is `PolicyRouting`, which delivers what was captured.
 public struct GatewayTable: Hashable, Sendable {
-  /// A link that agents are on.
-  public struct Interface: Hashable, Sendable {
+  /// A link that an agent is on.
+  public struct Link: Hashable, Sendable {
     public var name: String
-    /// The gate's own addresses on it, at which the explicit listeners answer.
+    /// The kernel's number of it; no later device has the same.
+    public var index: UInt32
+    /// The gate's own addresses on it, at which the explicit proxy answers; none where there is no such proxy.
     public var addresses: [IPAddress]
 
-    public init(_ name: String, addresses: [IPAddress]) {
-      self.name = name
-      self.addresses = addresses
+    public init(_ name: String, index: UInt32, addresses: [IPAddress] = []) {
+      (self.name, self.index, self.addresses) = (name, index, addresses)
     }
   }
 
-  /// The packet mark of captured packets, for `ip rule`. It decides where they
-  /// are delivered, and grants nothing: it is set before the input chain reads
-  /// it, on packets from enrolled links only, which arrive without a mark.
+  /// Who is behind some of the links, and what is granted to it. Its number is
+  /// its place in the table's list.
+  public struct Agent: Hashable, Sendable {
+    public var links: [Link]
+    public var udp: [UDPGrant]
+
+    public init(_ links: [Link], udp: [UDPGrant]) { (self.links, self.udp) = (links, udp) }
+  }
+
+  /// The packet mark of captured packets, by which they are routed. It decides
+  /// where they are delivered, and grants nothing: it is set before the input
+  /// chain reads it, on packets from enrolled links only, which arrive without a mark.
   public static let captureMark: UInt32 = 0x4567_0001
 
+  /// How many flows connection tracking holds for one agent at a time; more are refused.
+  public static let flowsPerAgent: UInt32 = 8192
+
   public var name: TableName
-  public var interfaces: [Interface]
-  /// The TPROXY listener of captured TCP, on 127.0.0.1 and ::1 with IP_TRANSPARENT.
+  public var agents: [Agent]
+  /// The TPROXY listeners of captured TCP, on 127.0.0.1 and ::1 with IP_TRANSPARENT, one for each link.
   public var transparentPort: UInt16
-  /// The TPROXY listener of DNS, UDP and TCP, on 127.0.0.1 and ::1 with IP_TRANSPARENT.
+  /// The TPROXY listeners of DNS, UDP and TCP, likewise.
   public var dnsPort: UInt16
-  /// The explicit proxy, on the interfaces' own addresses.
+  /// The explicit proxy, on the links' own addresses.
   public var proxyPort: UInt16
+  /// What holds for all agents: the rules that are granted, and the floor.
   public var grants: Grants
   /// The NFLOG group that denied packets are sampled to.
   public var logGroup: UInt16
+  /// Whose packets prove that the table denies; nil where nobody sends any.
+  public var canary: Canary.Mark?
 
   public init(
-    name: TableName = TableName(.inet, "exitgate"), interfaces: [Interface], transparentPort: UInt16,
-    dnsPort: UInt16, proxyPort: UInt16, grants: Grants, logGroup: UInt16
+    name: TableName = TableName(.inet, "exitgate"), agents: [Agent], transparentPort: UInt16,
+    dnsPort: UInt16, proxyPort: UInt16, grants: Grants, logGroup: UInt16, canary: Canary.Mark? = nil
   ) {
     self.name = name
-    self.interfaces = interfaces
+    self.agents = agents
     self.transparentPort = transparentPort
     self.dnsPort = dnsPort
     self.proxyPort = proxyPort
     self.grants = grants
     self.logGroup = logGroup
+    self.canary = canary
   }
 
   public var table: Table {
-    let agents = NFSet(
-      Self.agents, key: [.interfaceName],
-      elements: Set(interfaces.map(\.name)).sorted().map { Element([.interface($0)]) })
+    let links = agents.flatMap(\.links)
+    let names = NFSet(
+      Self.names, key: [.interfaceName],
+      elements: Set(links.map(\.name)).sorted().map { Element([.interface($0)]) })
+    let numbers = NFSet(
+      Self.numbers, key: [.interfaceIndex],
+      elements: Set(links.map(\.index)).sorted().map { Element([.number($0)]) })
     return Table(
-      name, sets: grants.sets + [agents],
-      chains: [
-        prerouting, fromAgent, grants.udpChain, Common.deny(logGroup: logGroup), input,
-        toGateway, forward,
+      name, sets: grants.sets(agents: Array(agents.indices)) + [names, numbers],
+      chains: [prerouting, stranger, fromAgent] + agents.enumerated().flatMap(chains) + [
+        captured
+      ] + (grants.isAudit ? [Common.audit(logGroup: logGroup, floor: grants.floor)] : []) + [
+        Common.deny(logGroup: logGroup, canary: canary), input, toGateway, answers, forward,
         postrouting,
       ])
   }
 
-  private static let agents = "agents"
-  private static let fromAgents = Expression.lookup([.iifname], set: agents)
+  private static let names = "agents"
+  private static let numbers = "links"
+  private static let fromAgents = Expression.lookup([.iifname], set: names)
   private static let isLive = Expression.lookup([.ctMark], set: Grants.live.name)
+
+  // MARK: - Coming in
 
   /// Behind connection tracking (-200), before routing.
   private var prerouting: Chain {
-    Chain(
+    let dispatch = agents.enumerated().flatMap { number, agent in
+      agent.links.map { link in
+        Rule(
+          .compare(.iif, .number(link.index)), .compare(.iifname, .interface(link.name)),
+          .goto("agent_\(number)"))
+      }
+    }
+    return Chain(
       "prerouting", Chain.Base(.filter, .prerouting, priority: -150, policy: .accept),
       note: "What comes from an enrolled link is judged before it is routed.",
-      rules: [Rule(Self.fromAgents, .jump("from_agent"))])
+      rules: (canary?.entry ?? []) + dispatch + [
+        // A link that was made anew or renamed is nobody's.
+        Rule(Self.fromAgents, .goto("stranger")),
+        Rule(.lookup([.iif], set: Self.numbers), .goto("stranger")),
+      ])
   }
 
+  /// Not refused: whom the answer would go to is not known to be behind the
+  /// link, and it would hold what the packet held.
+  private var stranger: Chain {
+    Chain(
+      "stranger", note: "Dropped without a word: where an answer would go is not known.",
+      rules: [
+        Common.sample(logGroup, LoggedPacket.deniedPrefix), Rule(.counter, comment: Common.denied),
+        Rule(.drop),
+      ])
+  }
+
+  /// It returns for what is to be judged by what the agent is granted.
   private var fromAgent: Chain {
     Chain(
-      "from_agent", note: "To a listener, to where a rule grants it, or refused.",
+      "from_agent", note: "What is the same for all agents.",
       rules: [
         // Before the source check: a duplicate address is looked for from the address `::`.
         Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
         Common.multicastReports,
-        Rule(.sourceRouteMissing, .counter, .drop, comment: "spoofed"),
+        Rule(.sourceRouteMissing, .counter, .drop, comment: Common.spoofed),
       ] + Common.oddities + [
         Rule(.state([.established]), .direction(.original), Self.isLive, .accept)
-      ] + explicitListeners + capture([.tcp, .udp], .port(53), dnsPort) + Grants.newFlowRules
-        + capture([.tcp], nil, transparentPort) + [Rule(.goto("deny"))])
+      ])
+  }
+
+  private func chains(_ number: Int, _ agent: Agent) -> [Chain] {
+    [
+      Chain(
+        "agent_\(number)", note: "To a listener, to where a rule grants it, or refused.",
+        rules: [
+          Rule(.jump("from_agent")),
+          // Above it nothing is tracked for this agent, so that the others' flows have room.
+          Rule(.state([.new]), .flowsOver(Self.flowsPerAgent), .goto("deny")),
+        ] + agent.links.flatMap(explicitListeners) + capture([.tcp, .udp], .port(53), dnsPort)
+          + Grants.newFlowRules(of: number) + [Rule(.goto("captured"))]),
+      grants.udpChain(agent.udp, of: number),
+    ]
+  }
+
+  private var captured: Chain {
+    Chain(
+      "captured", note: "Every other TCP port, for all agents.",
+      rules: capture([.tcp], nil, transparentPort) + (grants.isAudit ? neverAudited : [])
+        + [Rule(.goto(grants.refusal))])
+  }
+
+  /// What no mode lets pass: what is the gate's to carry, should it not be there, and what is this host's own.
+  private var neverAudited: [Rule] {
+    [
+      Rule(.compare(.l4proto, .tcp), .goto("deny")),
+      Rule(.compare(.udpDestinationPort, .port(53)), .goto("deny")),
+      Rule(.destinationIsLocal, .goto("deny")),
+    ]
   }
 
   /// Address and port together, per link: a port alone would open any host's.
-  private var explicitListeners: [Rule] {
-    interfaces.flatMap { interface in
-      interface.addresses.map { address in
-        Rule(
-          .compare(.iifname, .interface(interface.name)),
-          .compare(address.isV4 ? .ipDestination : .ip6Destination, .address(address)),
-          .compare(.tcpDestinationPort, .port(proxyPort)), .accept)
-      }
+  private func explicitListeners(_ link: Link) -> [Rule] {
+    link.addresses.map { address in
+      Rule(
+        .compare(.iifname, .interface(link.name)),
+        .compare(address.isV4 ? .ipDestination : .ip6Destination, .address(address)),
+        .compare(.tcpDestinationPort, .port(proxyPort)), .accept)
     }
   }
 
@@ -113,6 +188,8 @@ public struct GatewayTable: Hashable, Sendable {
       }
     }
   }
+
+  // MARK: - To the gateway itself
 
   /// The gateway's other services are out of the agents' reach.
   private var input: Chain {
@@ -130,15 +207,31 @@ public struct GatewayTable: Hashable, Sendable {
         Rule(.state([.invalid]), .drop),
         Rule(
           .compare(.mark, .named(Self.captureMark, "0x45670001")), .oneOf(.l4proto, [.tcp, .udp]), .accept),
-      ] + explicitListeners + Common.relatedErrors() + [Rule(.goto("deny"))])
+      ] + agents.flatMap(\.links).flatMap(explicitListeners) + Common.relatedErrors()
+        + [Rule(.goto("deny"))])
   }
+
+  /// An answer leaves by the listener's port, and is none to whoever asked at
+  /// port 53. Before connection tracking (-200), which takes it for what it is then.
+  private var answers: Chain {
+    Chain(
+      "answers", Chain.Base(.filter, .output, priority: -300, policy: .accept),
+      note: "Answers to captured questions come from the port that was asked.",
+      rules: [
+        Rule(
+          .lookup([.oifname], set: Self.names), .compare(.udpSourcePort, .port(dnsPort)),
+          .setUDPSourcePort(53))
+      ])
+  }
+
+  // MARK: - Through it
 
   /// Only granted flows pass, and only while their rule lives; nothing goes
   /// between two agents, nor by an interface that nobody enrolled.
   private var forward: Chain {
-    let toOthers = Expression.lookup([.oifname], set: Self.agents, .notEqual)
-    let fromOthers = Expression.lookup([.iifname], set: Self.agents, .notEqual)
-    let toAgents = Expression.lookup([.oifname], set: Self.agents)
+    let toOthers = Expression.lookup([.oifname], set: Self.names, .notEqual)
+    let fromOthers = Expression.lookup([.iifname], set: Self.names, .notEqual)
+    let toAgents = Expression.lookup([.oifname], set: Self.names)
     return Chain(
       "forward", Chain.Base(.filter, .forward, priority: 0, policy: .drop),
       note: "Granted flows only, and only while their rule lives.",
@@ -149,7 +242,7 @@ public struct GatewayTable: Hashable, Sendable {
         ),
         Rule(fromOthers, toAgents, .state([.established]), .direction(.reply), Self.isLive, .accept),
       ] + Common.relatedErrors(fromOthers, toAgents, Self.isLive) + [
-        Rule(.counter, comment: "not forwarded")
+        Rule(.counter, comment: Common.unforwarded)
       ])
   }
 
@@ -161,7 +254,7 @@ public struct GatewayTable: Hashable, Sendable {
       rules: [
         Rule(
           .compare(.ctMark, .number(Grants.ownMark), .notEqual), Self.isLive,
-          .lookup([.oifname], set: Self.agents, .notEqual), .masquerade)
+          .lookup([.oifname], set: Self.names, .notEqual), .masquerade)
       ])
   }
 }

@@ -77,6 +77,15 @@ public struct Grants: Hashable, Sendable {
   public static let raw6 = NFSet(
     "raw6", key: [.ipv6Address, .inetProtocol, .inetService], data: .mark, hasTimeout: true, size: 65536)
 
+  /// Learned addresses of one of several agents, by its number in a `GatewayTable`:
+  /// a set of its own, so that none can fill another's. nil: of the only one.
+  public static func raw(isV4: Bool, agent: Int? = nil) -> NFSet {
+    var set = isV4 ? raw4 : raw6
+    guard let agent else { return set }
+    (set.name, set.size) = ("\(set.name)_\(agent)", 16384)
+    return set
+  }
+
   /// The set and the element by which an address that was learned from a DNS
   /// answer becomes reachable.
   ///
@@ -84,10 +93,11 @@ public struct Grants: Hashable, Sendable {
   ///   - protocol: An IP protocol number; 17 is UDP.
   ///   - timeout: From now on, also for an address that was learned before.
   public static func learned(
-    _ address: IPAddress, protocol: UInt8 = 17, port: UInt16, mark: UInt32, timeout: Duration
+    _ address: IPAddress, protocol: UInt8 = 17, port: UInt16, mark: UInt32, timeout: Duration,
+    agent: Int? = nil
   ) -> (set: NFSet, element: Element) {
     let key: [Datum] = [.address(address), .number(UInt32(`protocol`)), .port(port)]
-    return (address.isV4 ? raw4 : raw6, Element(key, data: .number(mark), timeout: timeout))
+    return (raw(isV4: address.isV4, agent: agent), Element(key, data: .number(mark), timeout: timeout))
   }
 
   /// An element of `live`.
@@ -95,38 +105,48 @@ public struct Grants: Hashable, Sendable {
 }
 
 extension Grants {
-  var sets: [NFSet] {
+  /// - Parameter agents: Whose learned addresses there are, see `raw`.
+  func sets(agents: [Int?] = [nil]) -> [NFSet] {
     var live = Self.live
     let marks = [Self.ownMark] + liveMarks.filter { $0 != Self.ownMark } + (isAudit ? [Self.auditMark] : [])
     live.elements = marks.map(Self.liveElement)
-    return [
-      live, Self.raw4, Self.raw6,
+    return [live] + agents.flatMap { [Self.raw(isV4: true, agent: $0), Self.raw(isV4: false, agent: $0)] } + [
       .blocks("floor4", .ipv4Address, floor.always4), .blocks("floor6", .ipv6Address, floor.always6),
       .blocks("private4", .ipv4Address, floor.private4), .blocks("private6", .ipv6Address, floor.private6),
     ]
   }
 
+  /// Where what the policy denies goes; what is no rule's to open is denied in either mode.
+  var refusal: String { isAudit ? "audit" : "deny" }
+
   static let rawKey4: [Field] = [.ipDestination, .l4proto, .anyDestinationPort]
   static let rawKey6: [Field] = [.ip6Destination, .l4proto, .anyDestinationPort]
 
   /// New flows that a rule grants: they get its mark, all others go on.
-  static let newFlowRules = [
-    Rule(.state([.new]), .mapConnectionMark(rawKey4, map: raw4.name), .accept),
-    Rule(.state([.new]), .mapConnectionMark(rawKey6, map: raw6.name), .accept),
-    Rule(.state([.new]), .compare(.l4proto, .udp), .jump("udp_grants")),
-  ]
+  static func newFlowRules(of agent: Int? = nil) -> [Rule] {
+    [
+      Rule(
+        .state([.new]), .mapConnectionMark(rawKey4, map: raw(isV4: true, agent: agent).name), .accept),
+      Rule(
+        .state([.new]), .mapConnectionMark(rawKey6, map: raw(isV4: false, agent: agent).name), .accept),
+      Rule(.state([.new]), .compare(.l4proto, .udp), .jump(udpChainName(of: agent))),
+    ]
+  }
+
+  private static func udpChainName(of agent: Int?) -> String {
+    agent.map { "udp_grants_\($0)" } ?? "udp_grants"
+  }
 
   /// The static grants. It returns for what none of them names.
-  var udpChain: Chain { udpChain(refusing: "deny") }
-
-  /// The same with the chain that what a rule denies goes to.
-  func udpChain(refusing chain: String) -> Chain {
+  ///
+  /// - Parameter agent: See `raw`.
+  func udpChain(_ udp: [UDPGrant], of agent: Int? = nil) -> Chain {
     Chain(
-      "udp_grants", note: "Blocks of addresses that rules grant; it returns for all else.",
+      Self.udpChainName(of: agent), note: "Blocks of addresses that rules grant; it returns for all else.",
       rules: [
         Rule(.lookup([.ipDestination], set: "floor4"), .return),
         Rule(.lookup([.ip6Destination], set: "floor6"), .return),
-      ] + floor.endpointRules(.return) + udp.map { $0.rule(refusing: chain) })
+      ] + floor.endpointRules(.return) + udp.map { $0.rule(refusing: refusal) })
   }
 }
 
@@ -163,11 +183,17 @@ extension UDPGrant {
 }
 
 /// Chains and rules that both tables share.
-enum Common {
+public enum Common {
   /// The comment of the rule that counts what was denied.
   static let denied = "denied"
   /// The comment of the rule that counts what audit mode let pass.
   static let audited = "audited"
+  /// The comment of the rule that counts what claims to come from elsewhere.
+  static let spoofed = "spoofed"
+  /// The comment of the rule that counts what was to be routed through.
+  static let unforwarded = "not forwarded"
+  /// Those of all rules that count what was held back.
+  public static let heldBack: Set<String> = [denied, spoofed, unforwarded]
 
   /// Logs a sample, counts all, and refuses so that the client knows at once.
   static func deny(logGroup: UInt16, canary: Canary.Mark? = nil) -> Chain {
@@ -197,7 +223,7 @@ enum Common {
         ])
   }
 
-  private static func sample(_ group: UInt16, _ prefix: String) -> Rule {
+  static func sample(_ group: UInt16, _ prefix: String) -> Rule {
     Rule(.limit(perSecond: 20, burst: 50), .log(group: group, snaplen: 128, prefix: prefix))
   }
 

@@ -53,16 +53,13 @@ public struct SidecarTable: Hashable, Sendable {
     let inbound = NFSet(
       "inbound", key: [.inetService], elements: Set(inboundPorts).sorted().map { Element([.port($0)]) })
     return Table(
-      name, sets: grants.sets + [inbound],
+      name, sets: grants.sets() + [inbound],
       chains: [
-        natOutput, output, loopbackOutput, grants.udpChain(refusing: refusal),
+        natOutput, output, loopbackOutput, grants.udpChain(grants.udp),
       ] + (grants.isAudit ? [Common.audit(logGroup: logGroup, floor: grants.floor)] : []) + [
         Common.deny(logGroup: logGroup, canary: canary), input, forward,
       ])
   }
-
-  /// Where what the policy denies goes; what is no rule's to open is denied in either mode.
-  private var refusal: String { grants.isAudit ? "audit" : "deny" }
 
   /// What only the gate's own packets match.
   private var isGate: [Expression] {
@@ -113,7 +110,7 @@ public struct SidecarTable: Hashable, Sendable {
       note: "What leaves: the gate itself, what was captured, what a rule grants.",
       rules: [Rule(isGate + [.setConnectionMark(Grants.ownMark), .accept])] + Common.oddities + redirected
         + link
-        + flows + Grants.newFlowRules + [Rule(.goto(refusal))])
+        + flows + Grants.newFlowRules() + [Rule(.goto(grants.refusal))])
   }
 
   /// What stays in the namespace: the agent's own servers, and the gate's.

@@ -13,6 +13,7 @@ extension Expression {
     case .statusDNAT: "ct status dnat"
     case .direction(let direction): "ct direction \(direction)"
     case .notSYN: "tcp flags & (fin | syn | rst | ack) != syn"
+    case .flowsOver(let count): "ct count over \(count)"
     case .destinationIsLocal: "fib daddr type local"
     case .sourceRouteMissing: "fib saddr . iif oif missing"
     case .socketCgroup(let group): "socket cgroupv2 level \(group.level) \"\(group.path)\""
@@ -30,6 +31,7 @@ extension Expression {
     case .setConnectionMark(let mark): "ct mark set \(mark)"
     case .mapConnectionMark(let fields, let map): "ct mark set \(text(of: fields)) map @\(map)"
     case .setMark(let mark): "meta mark set \(mark)"
+    case .setUDPSourcePort(let port): "udp sport set \(port)"
     case .redirect(let port): "redirect to :\(port)"
     case .tproxy(let address, let port):
       address.isV4 ? "tproxy ip to \(address):\(port)" : "tproxy ip6 to [\(address)]:\(port)"

@@ -16,6 +16,7 @@ public enum DataType: UInt32, Hashable, Sendable {
   case inetService = 13
   case icmpType = 14
   case mark = 19
+  case interfaceIndex = 20
   case realm = 22
   case uid = 24
   case icmpv6Type = 29
@@ -33,6 +34,7 @@ public enum DataType: UInt32, Hashable, Sendable {
     case .inetService: "inet_service"
     case .icmpType: "icmp_type"
     case .mark: "mark"
+    case .interfaceIndex: "iface_index"
     case .realm: "realm"
     case .uid: "uid"
     case .icmpv6Type: "icmpv6_type"
@@ -45,7 +47,7 @@ public enum DataType: UInt32, Hashable, Sendable {
     switch self {
     case .nfproto, .integer, .inetProtocol, .icmpType, .icmpv6Type: 1
     case .etherType, .inetService: 2
-    case .ipv4Address, .mark, .realm, .uid: 4
+    case .ipv4Address, .mark, .interfaceIndex, .realm, .uid: 4
     case .ipv6Address, .interfaceName: 16
     }
   }
@@ -54,7 +56,7 @@ public enum DataType: UInt32, Hashable, Sendable {
   /// read from a packet is in network order.
   var isHostOrder: Bool {
     switch self {
-    case .mark, .realm, .uid, .interfaceName: true
+    case .mark, .interfaceIndex, .realm, .uid, .interfaceName: true
     default: false
     }
   }

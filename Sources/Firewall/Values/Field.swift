@@ -3,6 +3,8 @@ public enum Field: String, Hashable, Sendable, CaseIterable {
   case skuid = "meta skuid"
   case l4proto = "meta l4proto"
   case nfproto = "meta nfproto"
+  /// The device by its number, which no later device of the same name has.
+  case iif = "iif"
   case iifname = "iifname"
   case oifname = "oifname"
   case `protocol` = "meta protocol"
@@ -33,6 +35,7 @@ public enum Field: String, Hashable, Sendable, CaseIterable {
     case .skuid: .uid
     case .l4proto: .inetProtocol
     case .nfproto: .nfproto
+    case .iif: .interfaceIndex
     case .iifname, .oifname: .interfaceName
     case .protocol, .frameType: .etherType
     case .mark, .ctMark: .mark

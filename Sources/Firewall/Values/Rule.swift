@@ -35,6 +35,8 @@ public enum Expression: Hashable, Sendable {
   case direction(Direction)
   /// `tcp flags & (fin | syn | rst | ack) != syn`: no packet that begins a connection.
   case notSYN
+  /// `ct count over N`: more flows than that have come by this rule and are there still.
+  case flowsOver(UInt32)
   /// `fib daddr type local`.
   case destinationIsLocal
   /// `fib saddr . iif oif missing`: nothing routes back to the source through
@@ -56,6 +58,8 @@ public enum Expression: Hashable, Sendable {
   case mapConnectionMark([Field], map: String)
   /// `meta mark set N`.
   case setMark(UInt32)
+  /// `udp sport set N`, in this packet alone.
+  case setUDPSourcePort(UInt16)
   case redirect(port: UInt16)
   /// `tproxy ip to A:P` or `tproxy ip6 to [A]:P`; no match when nothing listens there.
   case tproxy(IPAddress, port: UInt16)

@@ -26,6 +26,8 @@ struct CaptureListenerSet {
     return set
   }
 
+  mutating func add(_ other: CaptureListenerSet) { bound += other.bound }
+
   mutating func closeAll() {
     for entry in bound { entry.listener.close() }
     bound = []

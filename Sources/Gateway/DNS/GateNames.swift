@@ -55,7 +55,7 @@ extension Gate {
         guard let names = shard.names else { return channel.close() }
         names.accept(channel, at: place)
       },
-      notice: { words.warning("\(place.endpoint): \($0)") })
+      notice: { words.warning("\(place): \($0)") })
   }
 }
 

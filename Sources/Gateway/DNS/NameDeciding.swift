@@ -63,7 +63,8 @@ extension NameService {
     if let judge { return judge }
     let made = QuestionJudge(
       policy: shard.snapshot.policy, suffixes: settings.suffixes, hasIPv6: settings.resolver.ipv6,
-      isSynthetic: settings.pool != nil, fencedAgent: settings.fence.map { _ in settings.fencedAgent })
+      isSynthetic: settings.pool != nil, fencedAgents: settings.fence.map { _ in settings.fencedAgents } ?? []
+    )
     judge = made
     return made
   }

@@ -73,7 +73,7 @@ final class NameDesk {
   var status: DNSStatus {
     let counters = service.counters, forwarded = service.forwarder.statistics
     var status = DNSStatus(
-      listeners: entrances.keys.map { "\($0.endpoint)" }.sorted(), queries: counters.queries,
+      listeners: entrances.keys.map(\.description).sorted(), queries: counters.queries,
       allowed: counters.allowed, denied: counters.denied, hits: counters.hits, malformed: counters.malformed,
       limited: counters.limited, dropped: counters.dropped &+ lost, cached: service.memory.answerCount,
       forwarded: forwarded.lookups, underWay: service.forwarder.count, connections: connections.count)

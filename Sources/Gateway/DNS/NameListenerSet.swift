@@ -3,9 +3,12 @@ import EventLoop
 import Policy
 
 /// What tells DNS listeners apart: two may have one endpoint, each on an interface of its own.
-struct NamePlace: Hashable, Sendable {
+struct NamePlace: Hashable, Sendable, CustomStringConvertible {
   var endpoint: Endpoint
   var scope = ListenScope.plain
+
+  /// `127.0.0.1:53`, `127.0.0.1:15353%veth0`.
+  var description: String { "\(endpoint)\(scope.device.map { "%\($0)" } ?? "")" }
 }
 
 /// The DNS listeners that are bound, UDP and TCP on the same port, and the

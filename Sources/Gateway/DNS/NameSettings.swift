@@ -14,7 +14,7 @@ struct NameSettings: Sendable {
   /// Whom to tell of addresses that rules of `protocol: udp` open, before they are given away.
   var fence: (any Fence)?
   /// Whose datagrams it carries.
-  var fencedAgent = AgentName.default
+  var fencedAgents = [AgentName.default]
 }
 
 /// What a name service has done since its start.

@@ -13,19 +13,20 @@ final class QuestionJudge {
   let hasIPv6: Bool
   /// Whether names get addresses of the pool instead of their own.
   let isSynthetic: Bool
-  /// Whose datagrams get through the kernel, to a name's own addresses; nil: nobody's.
-  let fencedAgent: AgentName?
+  /// Whose datagrams get through the kernel, to a name's own addresses.
+  let fencedAgents: [AgentName]
   /// The answers without records; they fit every question.
   private let empty: EmptyAnswers
 
   init(
-    policy: Policy, suffixes: SearchSuffixes, hasIPv6: Bool, isSynthetic: Bool, fencedAgent: AgentName? = nil
+    policy: Policy, suffixes: SearchSuffixes, hasIPv6: Bool, isSynthetic: Bool,
+    fencedAgents: [AgentName] = []
   ) {
     self.policy = policy
     self.suffixes = suffixes
     self.hasIPv6 = hasIPv6
     self.isSynthetic = isSynthetic
-    self.fencedAgent = fencedAgent
+    self.fencedAgents = fencedAgents
     empty = EmptyAnswers(generation: policy.generation)
   }
 
@@ -66,7 +67,7 @@ final class QuestionJudge {
 
   /// Datagrams carry no name, so an address that stands for one is of no use to them.
   private func needsOwnAddresses(_ name: Hostname, _ agent: AgentName, at now: Timestamp) -> Bool {
-    isSynthetic && agent == fencedAgent && policy.opensDatagrams(to: name, agent: agent, at: now)
+    isSynthetic && fencedAgents.contains(agent) && policy.opensDatagrams(to: name, agent: agent, at: now)
   }
 
   /// Judges a question whose name may be resolved, by its type.

@@ -16,10 +16,10 @@ extension StartParts {
   func installFence() throws(StartError) -> RuleMarks {
     var marks = RuleMarks()
     guard let fence = configuration.fence else { return marks }
-    _ = marks.adopt(loaded.policy, agent: configuration.fencedAgent, at: .now())
+    _ = marks.adopt(loaded.policy, agents: configuration.fencedAgents, at: .now())
     guard
       let rules = FenceRules(
-        loaded.policy, marks, pool, configuration.fencedAgent, resolvers: routes.endpoints, at: .now())
+        loaded.policy, marks, pool, configuration.fencedAgents, resolvers: routes.endpoints, at: .now())
     else {
       throw .configuration("a table in the kernel needs synthetic answers. Leave out what turns them off.")
     }
@@ -33,16 +33,18 @@ extension FenceRules {
   ///
   /// - Returns: nil without a pool: then nothing could be captured by name.
   init?(
-    _ policy: Policy, _ marks: RuleMarks, _ pool: SyntheticPool?, _ agent: AgentName,
+    _ policy: Policy, _ marks: RuleMarks, _ pool: SyntheticPool?, _ agents: [AgentName],
     resolvers: Set<Endpoint> = [], at now: Timestamp
   ) {
     guard let pool else { return nil }
-    let grants = policy.datagramGrants(agent: agent, at: now).map { grant in
-      UDPGrant(
-        grant.prefix, ports: grant.ports.lower.number...grant.ports.upper.number,
-        // A rule without a number has just run out.
-        (grant.opens ? marks.mark(of: grant.rule) : nil).map { .allow(mark: $0) } ?? .deny,
-        allowsPrivate: grant.rule.allowPrivate)
+    let grants = agents.map { agent in
+      policy.datagramGrants(agent: agent, at: now).map { grant in
+        UDPGrant(
+          grant.prefix, ports: grant.ports.lower.number...grant.ports.upper.number,
+          // A rule without a number has just run out.
+          (grant.opens ? marks.mark(of: grant.rule) : nil).map { .allow(mark: $0) } ?? .deny,
+          allowsPrivate: grant.rule.allowPrivate)
+      }
     }
     self.init(
       marks: marks.live, grants: grants, synthetic4: pool.v4, synthetic6: pool.v6,
@@ -53,12 +55,12 @@ extension FenceRules {
 
 /// What the kernel would be told of a policy, without telling it.
 public enum KernelPreview {
-  /// The rules of a policy for one agent; the IPv6 block that stands for names is fd00::/48.
-  public static func rules(of policy: Policy, agent: AgentName) -> FenceRules? {
+  /// The rules of a policy for these agents; the IPv6 block that stands for names is fd00::/48.
+  public static func rules(of policy: Policy, agents: [AgentName]) -> FenceRules? {
     var marks = RuleMarks()
-    _ = marks.adopt(policy, agent: agent, at: .now())
+    _ = marks.adopt(policy, agents: agents, at: .now())
     let pool = SyntheticPool(v6: IPPrefix(.v6(high: 0xfd << 56, low: 0), length: 48))
-    return FenceRules(policy, marks, pool, agent, at: .now())
+    return FenceRules(policy, marks, pool, agents, at: .now())
   }
 }
 
@@ -71,7 +73,7 @@ extension Gate {
   func nextMarks(under policy: Policy) throws(ReloadError) -> (RuleMarks, RuleMarks.Change) {
     var marks = snapshot.marks
     guard configuration.fence != nil else { return (marks, RuleMarks.Change()) }
-    guard let change = marks.adopt(policy, agent: configuration.fencedAgent, at: .now()) else {
+    guard let change = marks.adopt(policy, agents: configuration.fencedAgents, at: .now()) else {
       throw ReloadError(problems: ["the numbers of rules are used up. Start the gate anew."])
     }
     return (marks, change)
@@ -85,7 +87,7 @@ extension Gate {
   ) {
     guard let fence = configuration.fence,
       let rules = FenceRules(
-        next.policy, next.marks, nameSettings.pool, configuration.fencedAgent, resolvers: routes.endpoints,
+        next.policy, next.marks, nameSettings.pool, configuration.fencedAgents, resolvers: routes.endpoints,
         at: next.clock.now().rules)
     else { return completion(nil) }
     fence.replace(rules, revoked: revoked) { [self] failure in queue.async { completion(failure) } }
@@ -95,7 +97,7 @@ extension Gate {
   func endExpiredMarks() {
     guard configuration.fence != nil else { return }
     var marks = snapshot.marks
-    guard let change = marks.adopt(snapshot.policy, agent: configuration.fencedAgent, at: fenceTime),
+    guard let change = marks.adopt(snapshot.policy, agents: configuration.fencedAgents, at: fenceTime),
       !change.isEmpty
     else { return }
     let next = snapshot.replacingMarks(marks)
@@ -125,7 +127,8 @@ extension Gate {
     guard configuration.fence != nil else { return nil }
     let state = fenceState ?? .missing
     return FenceStatus(
-      isInForce: state.isInForce, isOwned: state.isOwned, exemption: configuration.exemption.words,
+      mode: configuration.runMode.rawValue, links: linkStatuses, isInForce: state.isInForce,
+      isOwned: state.isOwned, exemption: configuration.exemption.words,
       isWeak: configuration.exemption.isWeak, denied: state.denied, frames: state.frames,
       learned: UInt64(state.learned), audited: state.audited, canary: state.canary.status)
   }
@@ -136,7 +139,7 @@ extension Gate {
       for packet in packets { log.append(.decision(record(of: packet))) }
       _ = log.commit()
     case .lost(let count): lostPackets = (lostPackets ?? 0) + (count ?? 0)
-    case .changed(let what): alarm("somebody else has changed the kernel's table: \(what)")
+    case .changed(let what): alarm("somebody else has changed \(what)")
     case .canary(let state): hear(state)
     case .ended: endWithoutFence()
     }
@@ -156,7 +159,7 @@ extension Gate {
   }
 
   /// What cannot be trusted is said everywhere, and what was learned is learned anew.
-  private func alarm(_ what: String) {
+  func alarm(_ what: String) {
     words.error("\(what)")
     log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: what)))
     _ = log.commit()
@@ -188,7 +191,7 @@ extension Gate {
     let header = packet.header
     lastPacket += 1
     var record = DecisionRecord(
-      time: .now(), flow: lastPacket, agent: configuration.fencedAgent,
+      time: .now(), flow: lastPacket, agent: configuration.agent(behind: packet.inInterface),
       client: header.map(\.client) ?? "", destination: header.flatMap(\.destinationOfRules), layer: .kernel,
       verdict: packet.hasPassed ? .allow : .deny, wouldDeny: packet.hasPassed, reason: .noRule,
       generation: snapshot.generation, address: header?.destination)

@@ -42,7 +42,8 @@ extension NameService {
     _ answered: Answered, _ outcome: InquiryAnswer, _ question: Question, _ agent: AgentName,
     at now: MonotonicTime
   ) -> [FenceOpening] {
-    guard settings.fence != nil, agent == settings.fencedAgent, !answered.verdict.isDenial,
+    guard settings.fence != nil, let place = settings.fencedAgents.firstIndex(of: agent),
+      !answered.verdict.isDenial,
       case .success(.addresses(let found)) = outcome.result
     else { return [] }
     let snapshot = shard.snapshot
@@ -54,7 +55,7 @@ extension NameService {
       guard let mark = snapshot.marks.mark(of: opening.rule) else { return nil }
       return FenceOpening(
         opening.address, ports: opening.ports.lower.number...opening.ports.upper.number, mark: mark,
-        lifetime: lifetime)
+        lifetime: lifetime, agent: UInt16(place))
     }
   }
 }

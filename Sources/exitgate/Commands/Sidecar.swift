@@ -33,88 +33,29 @@ struct Sidecar: Verb {
       log that cannot be written, or no resolver.
       """)
 
-  @OptionGroup var policy: PolicyOption
-  @OptionGroup var fence: FenceOption
-  @OptionGroup var upstream: UpstreamOption
-  @OptionGroup var auditLog: AuditLogOption
-  @OptionGroup var control: ControlOption
-
-  @Option(
-    help: ArgumentHelp(
-      "DNS questions a second, 50 unless given; twice as many in a burst. 0: any number.", valueName: "number"
-    ))
-  var dnsRate = 50
+  @OptionGroup var own: SidecarOption
+  @OptionGroup var service: FencedServiceOption
 
   @Flag(help: "Start although others could be exempt too: those of the gate's user.")
   var acceptWeakerExemption = false
 
   func validate() throws {
-    if !(0...1_000_000).contains(dnsRate) { throw ValidationError("--dns-rate takes 0 to 1000000.") }
+    try own.check(against: service.fence)
   }
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
-    var configuration = GateConfiguration(
-      policyPath: try policy.path(in: here),
-      proxyListeners: fence.agent == .default ? fence.proxyListeners : [],
-      upstreams: upstream.standard, forwards: upstream.dnsForward,
-      upstreamAuthorities: upstream.dnsUpstreamCa, auditLogPath: auditLog.path(in: here),
-      controlPath: control.path(in: here), environment: here.environment,
-      workingDirectory: here.workingDirectory, version: exitgateVersion)
-    configuration.runMode = .sidecar
-    configuration.dnsRate = dnsRate
-    configuration.dnsAnswers = .synthetic
-    configuration.fencedAgent = fence.agent
-    configuration.captures = fence.captures(fence.transparentPort)
-    configuration.nameCaptures = fence.captures(fence.dnsPort)
-    let privileged = PrivilegedStart(
-      fence, acceptWeaker: acceptWeakerExemption,
-      made: (auditLog.auditLog == nil ? [configuration.auditLogPath] : [])
-        + (control.control == nil ? [configuration.controlPath] : []))
-    try privileged.prepare(&configuration, environment: here.environment)
+    var configuration = try service.configuration(.sidecar, in: here)
+    let fence = service.fence
+    if own.agent == .default {
+      configuration.proxyListeners = loopbackEndpoints(fence.proxyPort).map(ListenAddress.tcp)
+    }
+    configuration.fencedAgents = [own.agent]
+    configuration.captures = fence.captures(fence.transparentPort, .redirect, agent: own.agent)
+    configuration.nameCaptures = fence.captures(fence.dnsPort, .redirect, agent: own.agent)
+    let privileged = PrivilegedStart(fence, made: service.made(in: here))
+    try privileged.prepareSidecar(
+      &configuration, inbound: own.inbound, acceptsWeaker: acceptWeakerExemption,
+      environment: here.environment)
     try Service(configuration, environment: here.environment).run()
-  }
-}
-
-/// How an agent's namespace is fenced.
-struct FenceOption: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      "A TCP port on which others may connect to the agent, as probes of its health do. Can be repeated.",
-      valueName: "port"))
-  var inbound: [UInt16] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "The user that the gate runs as, a name or a number; nobody else may be that user. "
-        + "'exitgate' where there is one, else 2001.", valueName: "user"))
-  var user: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "The agent that is fenced in, as the policy calls it. Only the default agent also has the proxy of --proxy-port.",
-      valueName: "name"),
-    transform: Reading.agent)
-  var agent = AgentName.default
-
-  @Option(help: ArgumentHelp("The port of the listener for captured TCP.", valueName: "port"))
-  var transparentPort: UInt16 = 15001
-
-  @Option(help: ArgumentHelp("The port of the listener for captured questions.", valueName: "port"))
-  var dnsPort: UInt16 = 15353
-
-  @Option(help: ArgumentHelp("The port of the proxy for programs with proxy settings.", valueName: "port"))
-  var proxyPort: UInt16 = 3128
-
-  @Option(help: ArgumentHelp("The NFLOG group that denied packets are heard by.", valueName: "number"))
-  var logGroup: UInt16 = 5
-
-  func validate() throws {
-    let ports = [transparentPort, dnsPort, proxyPort]
-    guard Set(ports).count == ports.count, !ports.contains(0) else {
-      throw ValidationError("--transparent-port, --dns-port and --proxy-port take three different ports.")
-    }
-    if inbound.contains(where: { $0 == 0 || ports.contains($0) }) {
-      throw ValidationError("--inbound takes ports of the agent, none of the gate's.")
-    }
   }
 }

@@ -89,8 +89,10 @@ struct StatusPage {
     let owned = fence.isOwned ? "owned by the gate alone" : "watched, for anybody may change it"
     let state = fence.isInForce ? Text("in force", .good) : Text("GONE", .bad)
     let weak = fence.isWeak ? Text(", which others may be too", .bad) : ""
-    return [
-      ["table", "\(state), \(owned); exempt is \(fence.exemption)\(weak)"],
+    let exempt: Text =
+      fence.exemption.isEmpty ? "nothing is exempt" : "exempt is \(fence.exemption)\(weak)"
+    return fence.links.map(link) + [
+      ["table", "\(fence.mode), \(state), \(owned); \(exempt)"],
       [
         "",
         "\(count(fence.denied, "packet")) denied, \(count(fence.frames, "frame")) stopped, learned addresses: \(fence.learned)",
@@ -105,6 +107,11 @@ struct StatusPage {
     return [
       ["", Text("AUDIT MODE: \(count(packets, "packet")) passed that 'mode: enforce' would deny", .bad)]
     ]
+  }
+
+  private static func link(_ link: LinkStatus) -> [Text] {
+    let state = link.isWhole ? Text(link.state) : Text("\(link.state), so nothing is taken from it", .bad)
+    return ["interface", "\(link.interface) of agent \(link.agent), \(state)"]
   }
 
   private static func proof(_ canary: FenceStatus.Canary) -> Text {

@@ -177,7 +177,7 @@ private enum Kind {
 }
 
 /// The numbers in a file beneath /proc/sys; none where it is not there.
-private func setting(_ name: String) -> [Int] {
+func setting(_ name: String) -> [Int] {
   (smallText("/proc/sys/\(name)") ?? "").split { $0.isWhitespace }.compactMap { Int($0) }
 }
 

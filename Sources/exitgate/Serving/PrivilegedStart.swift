@@ -12,26 +12,50 @@ import SystemPackage
 /// What a start with privileges does before the gate gives them up: it looks
 /// what the kernel can, opens what needs a capability, and starts the keeper.
 struct PrivilegedStart {
-  private let options: FenceOption
-  private let acceptsWeaker: Bool
+  let options: FenceOption
   /// Files whose directories are made where they are missing.
   private let made: [String]
 
-  init(_ options: FenceOption, acceptWeaker: Bool, made: [String]) {
-    (self.options, acceptsWeaker, self.made) = (options, acceptWeaker, made)
+  init(_ options: FenceOption, made: [String]) {
+    (self.options, self.made) = (options, made)
+  }
+
+  /// Whom the gate becomes.
+  ///
+  /// - Throws: Where the capability is missing, which all else needs.
+  func identity() throws(Failure) -> Identity {
+    guard Capabilities.ofThisThread.contains(.netAdmin) else {
+      throw Failure(
+        .host, "CAP_NET_ADMIN is missing. Run as root, or give the container the NET_ADMIN capability.")
+    }
+    do { return try options.identity() } catch { throw Failure(.usage, "\(error)") }
+  }
+
+  /// Looks whether the kernel has all that a table needs.
+  ///
+  /// - Returns: How the table can be tied to its keeper.
+  func ownership(_ mode: KernelProbe.Mode) throws(Failure) -> Ownership {
+    let findings: [KernelProbe.Finding]
+    do { findings = try KernelProbe.run(mode) } catch { throw Failure(.host, "\(error)") }
+    let missing = findings.filter { $0.isRequired && !$0.isSupported }
+    guard missing.isEmpty else {
+      let names = missing.map { "\($0.feature) (\($0.loss))" }.joined(separator: "; ")
+      throw Failure(.host, "the kernel lacks \(names). Use one that is built with it.")
+    }
+    return findings.contains { !$0.isSupported && $0.feature.contains("owner") } ? .plain : .ownedPersistent
   }
 
   /// Completes the configuration with the fence and the way to give up what is not needed.
   ///
   /// - Throws: When the host lacks something; nothing has changed then.
-  func prepare(_ configuration: inout GateConfiguration, environment: [String: String]) throws(Failure) {
-    guard Capabilities.ofThisThread.contains(.netAdmin) else {
-      throw Failure(
-        .host, "CAP_NET_ADMIN is missing. Run as root, or give the container the NET_ADMIN capability.")
-    }
-    let identity: Identity
-    do { identity = try options.identity() } catch { throw Failure(.usage, "\(error)") }
-    let settings = try settings(for: identity)
+  func raise(
+    _ side: FencedSide, _ ownership: Ownership, for identity: Identity,
+    _ configuration: inout GateConfiguration, environment: [String: String]
+  ) throws(Failure) {
+    let settings = KeeperSettings(
+      side, transparentPort: options.transparentPort, dnsPort: options.dnsPort, proxyPort: options.proxyPort,
+      logGroup: options.logGroup, ownership: ownership,
+      hasIPv6: localAddresses().contains(.v6(high: 0, low: 1)))
     let packets: PacketLog
     let keeper: KeeperProcess
     do {
@@ -40,61 +64,10 @@ struct PrivilegedStart {
     } catch { throw Failure(.host, "\(error)") }
     configuration.fence = KeeperLink(keeper, packets: packets)
     configuration.onFenceEnd = { exit(70) }
-    configuration.exemption = (
-      "user \(settings.gateUID)" + (settings.gateGroup.map { " in control group /\($0.path)" } ?? ""),
-      settings.gateGroup == nil
-    )
     configuration.processes = { [keeper = keeper.pid] in
       [("gate", getpid()), ("keeper", keeper)].compactMap(ProcessStatus.init)
     }
     configuration.confine = confinement(configuration, identity, environment)
-  }
-
-  private func settings(for identity: Identity) throws(Failure) -> KeeperSettings {
-    guard identity.user != 0 else {
-      throw Failure(
-        .usage, "the gate cannot be exempt as root, which the agent may be too. Name another --user.")
-    }
-    let findings: [KernelProbe.Finding], group: ControlGroup?
-    do throws(NetfilterError) {
-      findings = try KernelProbe.run(.sidecar)
-      group = try exemption()
-    } catch { throw Failure(.host, "\(error)") }
-    let missing = findings.filter { $0.isRequired && !$0.isSupported }
-    guard missing.isEmpty else {
-      let names = missing.map { "\($0.feature) (\($0.loss))" }.joined(separator: "; ")
-      throw Failure(.host, "the kernel lacks \(names). Use one that is built with it.")
-    }
-    guard group != nil || acceptsWeaker else {
-      throw Failure(
-        .host,
-        "the gate has no control group of its own, so whoever becomes user \(identity.user) in the agent's "
-          + "container would be exempt too. Start it in a group of its own, or say --accept-weaker-exemption."
-      )
-    }
-    let owns = !findings.contains { !$0.isSupported && $0.feature.contains("owner") }
-    return KeeperSettings(
-      gateUID: identity.user, gateGroup: group, transparentPort: options.transparentPort,
-      dnsPort: options.dnsPort, proxyPort: options.proxyPort, inboundPorts: options.inbound,
-      logGroup: options.logGroup, devices: Self.devices(), ownership: owns ? .ownedPersistent : .plain)
-  }
-
-  /// The group by which the gate alone is told apart; nil where others stay in it.
-  ///
-  /// A probe of a container's health is in its group too, for a moment: of
-  /// whoever else is there, it is asked again for two seconds.
-  private func exemption() throws(NetfilterError) -> ControlGroup? {
-    for _ in 0..<20 {
-      guard case .matches(let group, let others) = try CgroupProbe.run() else { return nil }
-      if others.isEmpty { return group }
-      usleep(100_000)
-    }
-    return nil
-  }
-
-  /// Every device but the loopback.
-  private static func devices() -> [String] {
-    networkDevices().filter { $0 != "lo" }.sorted()
   }
 
   /// Becomes the user and keeps nothing that a gate does not need.
@@ -135,25 +108,6 @@ extension FenceOption {
     if let user { return try UserTable.system().find(user) }
     return geteuid() == 0 ? .gate() : .current
   }
-
-  /// Loopback addresses of both families, where there are both.
-  private var loopback: [IPAddress] {
-    let all: [IPAddress] = [.v4(0x7f00_0001), .v6(high: 0, low: 1)]
-    let own = localAddresses()
-    return all.filter { $0.isV4 || own.contains($0) }
-  }
-
-  private func endpoints(_ number: UInt16) -> [Endpoint] {
-    Port(number).map { port in loopback.map { Endpoint($0, port) } } ?? []
-  }
-
-  /// Listeners for what the table redirects to `port`.
-  func captures(_ port: UInt16) -> [CaptureSettings] {
-    endpoints(port).map { CaptureSettings($0, .redirect, agent: agent) }
-  }
-
-  /// Where programs with proxy settings find the proxy.
-  var proxyListeners: [ListenAddress] { endpoints(proxyPort).map(ListenAddress.tcp) }
 }
 
 extension ProcessStatus {
