@@ -15,6 +15,7 @@ readonly BENCH_PACKAGES=(
   dnsmasq-base=dnsmasq dnsperf=dnsperf iodine=iodined dns2tcp=dns2tcpd musl-tools=musl-gcc golang-go=go
   openssh-client=ssh openssh-server=sshd postgresql=/usr/lib/postgresql redis-server=redis-server redis-tools=redis-cli iputils-ping=ping
   podman=podman catatonit=catatonit runc=runc strace=strace systemd=systemd-analyze
+  qemu-system-x86=qemu-system-x86_64 busybox-static=/usr/share/doc/busybox-static linux-image-cloud-amd64=/usr/share/doc/linux-image-cloud-amd64
 )
 
 # Installs those of the given packages whose proof is missing. Services that come with them are not started.

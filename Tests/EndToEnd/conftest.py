@@ -9,6 +9,8 @@ from harness.box import Box, ordinary_user
 from harness.client import Agent
 from harness.far import Far
 from harness.gate import A2, BASE, BINARY, SHARED, Gate
+from harness.gateway import POLICY as ROUTED
+from harness.gateway import Behind
 from harness.namespaces import Namespaces
 from harness.naming import POLICY as NAMES
 from harness.naming import Stage
@@ -23,7 +25,7 @@ def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         why = pytest.mark.skip(reason="needs root: the bench is made of network namespaces")
         for item in items:
-            if {"bench", "names", "own_stage", "fenced", "own_fence", "made", "box"} & set(item.fixturenames):
+            if {"bench", "names", "own_stage", "fenced", "own_fence", "behind", "own_behind", "made", "box"} & set(item.fixturenames):
                 item.add_marker(why)
 
 
@@ -204,3 +206,36 @@ def box(boxes):
     yield boxes
     boxes.end()
     assert boxes.seen() == before, "packets reached hosts that no rule names"
+
+
+# -- the gateway
+
+@pytest.fixture(scope="module", params=[True, False], ids=["forwarding", "not forwarding"])
+def routed(binary, request):
+    """One gateway for the module, on a host that routes by itself and on one that does not."""
+    module = request.module
+    running = Behind(getattr(module, "POLICY", ROUTED), forwards=request.param, extra=getattr(module, "FLAGS", ()))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def behind(routed):
+    """The module's gateway; nothing that an agent sends may reach anybody but whom rules name, the other agent included."""
+    before = routed.strays()
+    yield routed
+    assert routed.strays() == before, "packets reached hosts that no rule names"
+
+
+@pytest.fixture
+def own_behind(binary):
+    """Makes gateways of the test's own."""
+    made = []
+
+    def make(policy=ROUTED, **options):
+        made.append(Behind(policy, **options))
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        one.close()

@@ -6,9 +6,8 @@ import pytest
 from harness.far import Accepted, Received
 from harness.gate import eventually
 from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, run
+from harness.packets import FLOOD, UDP
 from harness.sidecar import POLICY as ENFORCE
-from test_nft import FLOOD
-from test_sidecar import UDP
 
 POLICY = ENFORCE.replace("version: 1\n", "version: 1\nmode: audit\n") + (
     '  - { id: no-time, action: deny, to: [11.66.0.67/32], protocol: udp, ports: [123] }\n')

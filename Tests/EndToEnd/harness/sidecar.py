@@ -47,13 +47,15 @@ def route(bench, counters=COUNTERS):
     run(*bench.command("out", "nft", "-f", "-"), input=counters)
 
 
-def seen(bench, counter, table="seen"):
+def seen(bench, counter, table="seen", role="out"):
     """Packets that reached the far side."""
-    listed = json.loads(run(*bench.command("out", "nft", "-j", "list", "counter", "inet", table, counter)))
+    listed = json.loads(run(*bench.command(role, "nft", "-j", "list", "counter", "inet", table, counter)))
     return next(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry)
 
 
 class Fenced:
+    VERB, ROLE = "sidecar", "agent"  # the command, and whose namespace the gate is in
+
     def __init__(self, policy=POLICY, *, extra=(), grouped=True, start=True, ports=PORTS):
         self.extra, self.grouped = extra, grouped
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="exitgate-fence"))  # the gate's user comes so far
@@ -65,10 +67,10 @@ class Fenced:
         self.log = AuditLog(self.home / "audit.jsonl")
         self.policy.write_text(policy)
         self.bench = Namespaces()
-        self.group = GROUPS / self.bench.names["agent"] if GROUPS else None
+        self.group = GROUPS / self.bench.names[self.ROLE] if GROUPS else None
         self.said, self.process, self._heard = [], None, threading.Condition()
         try:
-            route(self.bench)
+            self.lay()
             self.far = Far(self.bench, ports)
             self.far.reset_zone()
             for name in ("web.test", "raw.test", "stun.test"):
@@ -79,14 +81,18 @@ class Fenced:
             self.close()
             raise
 
+    def lay(self):
+        """Makes the network."""
+        route(self.bench)
+
     # -- the gate
 
     def enter(self, *command):
-        """In the agent's network, with the file systems of the host: where its control group can be seen."""
-        return ["nsenter", f"--net=/run/netns/{self.bench.names['agent']}", *map(str, command)]
+        """In the gate's network, with the file systems of the host: where its control group can be seen."""
+        return ["nsenter", f"--net=/run/netns/{self.bench.names[self.ROLE]}", *map(str, command)]
 
     def command(self):
-        return self.enter(BINARY, "sidecar", "--policy", self.policy, "--audit-log", self.log.path, "--control",
+        return self.enter(BINARY, self.VERB, "--policy", self.policy, "--audit-log", self.log.path, "--control",
                           self.control, "--dns-upstream", RESOLVER, *self.extra)
 
     def start(self, wait=True):
