@@ -4,7 +4,7 @@ import json, os, pathlib, signal, subprocess, sys, time
 from harness.gate import eventually
 from harness.gateway import POLICY, join, passes
 from harness.namespaces import EVIL, EVIL6, GOOD, run
-from harness.packets import FLOOD, PROBE, UDP
+from harness.packets import FLOOD, FORGED, PROBE, UDP
 
 
 def closed(fence):
@@ -136,6 +136,11 @@ def test_OPS_04_a_sandbox_that_is_made_anew_is_nobodys_until_it_is_enrolled(own_
     before = fence.seen("ntp")
     fence.python(UDP, GOOD, "123")
     assert fence.seen("ntp") == before, "nor does it get what its rules grant to the agent that was there before"
+    # A refusal would hold what was sent, and go to whoever the sender says it is: out by the uplink.
+    good = fence.seen("good")
+    assert "sent" in fence.python(FORGED, GOOD, EVIL, "--", EVIL, "11.11.0.1")
+    time.sleep(0.1)
+    assert fence.seen("good") == good and fence.strays() == (0, 0)
     assert "made anew, so nothing is taken from it" in fence.tell("status").stdout
     assert "is made anew" in fence.log.path.read_text()
     assert fence.other("curl", "-sS", "-m", "5", "http://web.test/").stdout.startswith("origin "), "the other agent goes on"

@@ -92,7 +92,7 @@ def test_NFT_08_a_forged_mark_opens_nothing(fenced):
                 "--reuid", "65534", "--clear-groups")
     mark = fenced.far.mark()
     for prefix in (only_raw, ()):
-        assert fenced.python(MARKED, EVIL, EVIL6, prefix=prefix).split() == ["marked"]
+        assert fenced.python(MARKED, EVIL, EVIL6, "0.5", prefix=prefix).split() == ["marked"]
     assert fenced.far.since(mark, Accepted) == []
     passes(fenced)
 
