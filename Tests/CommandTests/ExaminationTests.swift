@@ -141,6 +141,10 @@ struct ExaminationTests {
       testDescription: "nothing is forwarded", change: { $0.forwards = false },
       verdicts: [.runs, .runs, .runs, .weaker], finding: "ip-forward", remedy: "net.ipv4.ip_forward=1"),
     Case(
+      testDescription: "sources are looked up under the packet's mark",
+      change: { $0.looksUpMarkedSources = true },
+      verdicts: [.runs, .runs, .runs, .cannot], finding: "src-valid-mark", remedy: "src_valid_mark=0"),
+    Case(
       testDescription: "transparent sockets are refused", change: { $0.transparent = .refused("no") },
       verdicts: [.runs, .runs, .runs, .cannot], finding: "transparent", remedy: "CAP_NET_ADMIN"),
     Case(

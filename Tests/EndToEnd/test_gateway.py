@@ -213,4 +213,4 @@ def test_doctor_says_what_a_gateway_lacks(own_behind):
     report = subprocess.run(fence.enter(BINARY, "doctor", "--for", "gateway", "--json"), capture_output=True, text=True)
     findings = {finding["id"]: finding for finding in json.loads(report.stdout)["findings"]}
     assert findings["ip-forward"]["state"] == "absent" and "ip_forward=1" in json.dumps(findings["ip-forward"])
-    assert "ct count" in report.stdout
+    assert findings["src-valid-mark"]["state"] == "present" and "ct count" in report.stdout

@@ -25,6 +25,8 @@ struct HostFacts: Hashable, Sendable {
   var ipv6 = IPv6.absent
   /// net.ipv4.ip_forward.
   var forwards: Bool?
+  /// net.ipv4.conf.all.src_valid_mark.
+  var looksUpMarkedSources = false
   /// Whether IP_TRANSPARENT can be set; an error in words where not.
   var transparent = Attempt.done
   /// net.netfilter.nf_conntrack_tcp_loose.

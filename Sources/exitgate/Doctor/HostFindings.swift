@@ -12,7 +12,8 @@ extension HostFacts {
         kernelFinding, identityFinding, netAdmin, gateUserFinding, namespaces, landlockFinding,
         seccomp, group, transparentFinding,
       ]
-        + table + [ports, addresses, forwarding, looseness, pings, uring] + families.map(\.finding))
+        + table + [ports, addresses, forwarding, markedSources, looseness, pings, uring]
+        + families.map(\.finding))
   }
 
   // MARK: - Privileges
@@ -304,6 +305,19 @@ extension HostFacts {
           modes: [.gateway], severity: .weakens, loss: "what rules of 'protocol: udp' grant is not forwarded",
           remedy: "Set net.ipv4.ip_forward=1 (sysctl) in the gateway's network namespace.",
           isMet: forwards == true)
+      ])
+  }
+
+  /// With it the source of a captured packet is looked up under its mark, and found to be this host's own.
+  private var markedSources: Finding {
+    Finding(
+      id: "src-valid-mark", title: "src_valid_mark", state: looksUpMarkedSources ? .limited : .present,
+      detail: "net.ipv4.conf.all.src_valid_mark is \(looksUpMarkedSources ? "1" : "0")",
+      needs: [
+        Need(
+          modes: [.gateway], severity: .required, loss: "the kernel drops what was captured",
+          remedy: "Set net.ipv4.conf.all.src_valid_mark=0 (sysctl) in the gateway's network namespace.",
+          isMet: !looksUpMarkedSources)
       ])
   }
 
