@@ -87,6 +87,26 @@ def test_udp_passes_by_name_once_its_addresses_were_asked_for(own_fence):
     assert fence.agent("curl", "-sS", "-m", "5", f"http://{GOOD}/").stdout.startswith('{"error":"denied"')
 
 
+def test_udp_passes_by_a_name_of_the_hosts_file(own_fence):
+    fence = own_fence(start=False)
+    hosts = fence.directory / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost\n{EVIL} stun.test\n{EVIL6} stun.test\n10.99.0.1 raw.test\n")
+    hosts.chmod(0o644)
+    whole = fence.command
+    fence.command = lambda: [*whole()[:2], "unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts), *whole()[2:]]
+    fence.start()
+    assert "sent" not in fence.python(UDP, EVIL, "3478", EVIL6, "3478")
+    mark = fence.far.mark()
+    assert fence.agent("dig", "+short", "stun.test", "A").stdout.split() == [EVIL], "the address that the host's own file gives"
+    assert fence.agent("dig", "+short", "stun.test", "AAAA").stdout.split() == [EVIL6]
+    assert fence.far.since(mark, Asked) == []
+    assert fence.python(UDP, EVIL, "3478", EVIL6, "3478").split() == ["sent", "sent"]
+    eventually(lambda: fence.seen("stun") == 2)
+    # The answer opens what its rule names, and the file opens nothing by itself.
+    assert "sent" not in fence.python(UDP, EVIL, "3477", EVIL, "443", GOOD, "3478", "10.99.0.1", "3478")
+    assert fence.seen("stray") == 2, "those two alone"
+
+
 def test_others_reach_the_ports_that_are_open_to_them(fenced):
     server = subprocess.Popen(fenced.bench.command("agent", "python3", "-m", "http.server", "8080"), stderr=subprocess.DEVNULL)
     shut = subprocess.Popen(fenced.bench.command("agent", "python3", "-m", "http.server", "8081"), stderr=subprocess.DEVNULL)
@@ -109,13 +129,13 @@ def test_status_says_what_is_enforced_and_what_each_process_may_do(fenced):
     assert status["enforcing"] and status["fence"]["in_force"] and status["fence"]["owned"] and not status["fence"]["weak"]
     gate, keeper = status["processes"]
     assert gate == {"role": "gate", "pid": fenced.process.pid, "user": USER, "capabilities": "none",
-                    "no_new_privs": True, "seccomp": True}
-    assert keeper["role"] == "keeper" and keeper["capabilities"] == "net_admin" and keeper["seccomp"] and keeper["no_new_privs"]
+                    "no_new_privs": True, "seccomp": True, "writes": [str(fenced.home)]}
+    assert keeper["role"] == "keeper" and keeper["capabilities"] == "net_admin" and keeper["seccomp"] and keeper["no_new_privs"] and keeper["writes"] == []
     before = status["fence"]["denied_packets"]
     fenced.python(UDP, EVIL, "9")
     assert fenced.status()["fence"]["denied_packets"] == before + 1
     page = fenced.tell("status").stdout
-    assert "in force, owned by the gate alone" in page and "capabilities none" in page
+    assert "in force, owned by the gate alone" in page and "capabilities none" in page and "no files" in page
 
 
 def test_every_thread_of_the_gate_is_confined(fenced):

@@ -14,6 +14,8 @@ extension NameService {
   /// What follows from a question right now.
   private enum Step {
     case answer(Answered)
+    /// It is answered from the hosts file, once the kernel lets its addresses pass.
+    case open(Answered, InquiryAnswer)
     /// It is refused for what it is, or for what the gate lacks; nothing is decided about its name.
     case refuse(DNSAnswer)
     case forward(Decision, QuestionVerdict)
@@ -40,6 +42,12 @@ extension NameService {
       deny(key, question, answered, asked.agent, from: path(), at: now)
       return .response(
         write(answered, asked.query, asked.message, now, asked.transport, into: response))
+    case .open(let answered, let outcome):
+      let key = key(), waiting = asked.waiting(key, path())
+      passFence(answered, outcome, question, agents[Int(asked.agent)], at: now) { [self] given, now in
+        record(key, question, given, [waiting], at: now)
+      }
+      return .later
     case .refuse(let answer):
       return .response(
         write(answer, asked.query, asked.message, lifetime: 0, asked.transport, into: response))
@@ -79,7 +87,8 @@ extension NameService {
     case .forward(let decision, let verdict):
       guard shard.log.isAvailable else { return .refuse(Self.unrecordable) }
       if let local = shard.resolver.localAnswer(to: question.name, question.type) {
-        return .answer(assembly(question, name, decision, verdict).conclude(local, at: wall, now))
+        let answered = assembly(question, name, decision, verdict).conclude(local, at: wall, now)
+        return answered.verdict.isDenial ? .answer(answered) : .open(answered, local)
       }
       guard isRecursive else { return .refuse(DNSAnswer(.refused, .notAuthoritative("not in the cache"))) }
       guard let spent = shard.spendLabels(of: question.name, as: name, under: decision, layer: .dns) else {
