@@ -9,12 +9,14 @@ extension ConfinementProfile {
   /// - Parameters:
   ///   - readable: Files and directories that may be read; nil: all.
   ///   - writable: Directories in which files and sockets are made and removed:
-  ///     those of the log, the control socket and Unix listeners.
+  ///     those of the log and the control socket.
+  ///   - sockets: Directories in which sockets are made and removed. Where all
+  ///     may be read, sockets may be made anywhere, but removed in these alone.
   ///   - capabilities: What is kept of those the process has.
   ///   - reachesAbstractSockets: Whether it may speak to abstract Unix sockets
   ///     of other processes, as a NOTIFY_SOCKET with `@` wants.
   public static func gate(
-    readable: [String]? = nil, writable: [String], capabilities: Capabilities = [],
+    readable: [String]? = nil, writable: [String], sockets: [String] = [], capabilities: Capabilities = [],
     identity: Identity? = nil, reachesAbstractSockets: Bool = false
   ) -> ConfinementProfile {
     var files = LandlockRuleset()
@@ -25,16 +27,16 @@ extension ConfinementProfile {
       files.allow([.read, .makeSocket], beneath: "/")
     }
     for path in writable { files.allow([.read, .write], beneath: path) }
+    for path in sockets { files.allow([.read, .makeSocket, .removeFile], beneath: path) }
     if reachesAbstractSockets { files.scopes.remove(.abstractSockets) }
     return ConfinementProfile(
       role: "gate", identity: identity, capabilities: capabilities, landlock: files, filter: .gate())
   }
 
-  /// What a gate that becomes nobody else keeps: files of other users that root
-  /// could read before, ports below 1024 that a reload may add.
-  public static let gateOfSameUser: Capabilities = [
-    .dacOverride, .dacReadSearch, .fowner, .netBindService,
-  ]
+  /// What a gate that becomes nobody else keeps of what it has, which is nothing
+  /// for most: files of other users that a reload may include, and ports below
+  /// 1024 that it may add.
+  public static let gateOfSameUser: Capabilities = [.dacReadSearch, .netBindService]
 }
 
 extension SeccompFilter {

@@ -78,13 +78,18 @@ public struct ProcessStatus: Hashable, Sendable {
   public var hasNoNewPrivileges: Bool
   /// Whether its system calls are filtered.
   public var isFiltered: Bool
+  /// The directories in which it may make, change and remove files; nil where
+  /// that is not limited.
+  public var writes: [String]?
 
   /// Makes a status.
   public init(
-    role: String, pid: Int32, user: UInt32, capabilities: String, hasNoNewPrivileges: Bool, isFiltered: Bool
+    role: String, pid: Int32, user: UInt32, capabilities: String, hasNoNewPrivileges: Bool, isFiltered: Bool,
+    writes: [String]? = nil
   ) {
     (self.role, self.pid, self.user, self.capabilities) = (role, pid, user, capabilities)
     (self.hasNoNewPrivileges, self.isFiltered) = (hasNoNewPrivileges, isFiltered)
+    self.writes = writes
   }
 }
 
@@ -134,7 +139,7 @@ extension ProcessStatus {
     .object([
       .init("role", text(role)), .init("pid", .integer(Int64(pid))), .init("user", .integer(Int64(user))),
       .init("capabilities", text(capabilities)), .init("no_new_privs", .bool(hasNoNewPrivileges)),
-      .init("seccomp", .bool(isFiltered)),
+      .init("seccomp", .bool(isFiltered)), .init("writes", writes.map { .array($0.map(text)) } ?? .null),
     ])
   }
 
@@ -142,6 +147,6 @@ extension ProcessStatus {
     self.init(
       role: try fields.text("role"), pid: try fields.number("pid"), user: try fields.number("user"),
       capabilities: try fields.text("capabilities"), hasNoNewPrivileges: try fields.flag("no_new_privs"),
-      isFiltered: try fields.flag("seccomp"))
+      isFiltered: try fields.flag("seccomp"), writes: try fields.texts(ifPresent: "writes"))
   }
 }

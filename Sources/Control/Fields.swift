@@ -33,6 +33,14 @@ struct Fields {
     return texts
   }
 
+  /// Texts that may be missing or null.
+  func texts(ifPresent name: String) throws(ControlError) -> [String]? {
+    switch object[name] {
+    case nil, .null?: nil
+    default: try texts(name)
+    }
+  }
+
   func flag(_ name: String) throws(ControlError) -> Bool {
     guard let flag = object[name]?.bool else { throw .field(name) }
     return flag

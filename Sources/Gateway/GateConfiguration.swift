@@ -61,8 +61,9 @@ public struct GateConfiguration: Sendable {
   /// Called when the kernel's table can no longer be changed.
   public var onFenceEnd: @Sendable () -> Void = {}
   /// Gives up what is not needed any more: called once everything was read that
-  /// needs it, before the first byte comes in and before the first thread.
-  public var confine: (@Sendable () throws(StartError) -> Void)?
+  /// needs it, before the first byte comes in and before the first thread, with
+  /// the directories of Unix listeners. Returns what the host cannot hold to.
+  public var confine: (@Sendable (_ listenerDirectories: [String]) throws(StartError) -> [String])?
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.

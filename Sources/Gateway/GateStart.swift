@@ -38,6 +38,17 @@ struct StartParts {
 
   var loopCount: Int { configuration.loopCount }
 
+  /// Where Unix listeners are made, and taken away at the end.
+  var listenerDirectories: [String] {
+    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents)
+    let directories = wanted.compactMap { address -> String? in
+      guard case .unix(let path) = address else { return nil }
+      guard let slash = path.lastIndex(of: "/") else { return "." }
+      return String(path[...slash])
+    }
+    return Set(directories).sorted()
+  }
+
   var resolver: ResolverConfiguration {
     let addresses = localAddresses()
     return ResolverConfiguration(
@@ -135,7 +146,7 @@ extension Gate {
     var bound: BoundListeners
     do { bound = try BoundListeners.privileged(configuration) } catch { throw .configuration("\(error)") }
     do throws(StartError) {
-      try configuration.confine?()
+      for gap in try configuration.confine?(parts.listenerDirectories) ?? [] { words.warning("\(gap)") }
       // Before anybody is listened to: what is captured from now on meets a gate, or nothing.
       let marks = try parts.installFence()
       do { bound = try bind(parts.loaded.policy.agents, bound) } catch { throw .configuration("\(error)") }

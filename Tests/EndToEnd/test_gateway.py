@@ -183,7 +183,8 @@ def test_status_says_who_is_behind_what_and_what_each_process_may_do(behind):
     assert fence["interfaces"] == [{"interface": name, "agent": agent, "state": "up", "whole": True}
                                    for name, agent in (("f0", "ci"), ("f2", "dev"))]
     gate, keeper = status["processes"]
-    assert gate == {"role": "gate", "pid": behind.process.pid, "user": USER, "capabilities": "none", "no_new_privs": True, "seccomp": True}
+    assert gate == {"role": "gate", "pid": behind.process.pid, "user": USER, "capabilities": "none", "no_new_privs": True, "seccomp": True,
+                    "writes": [str(behind.home)]}
     assert keeper["role"] == "keeper" and keeper["capabilities"] == "net_admin" and keeper["seccomp"] and keeper["no_new_privs"]
     behind.python(UDP, EVIL, "9")
     eventually(lambda: behind.status()["fence"]["denied_packets"] > fence["denied_packets"])

@@ -1,6 +1,9 @@
 import Addressing
 import ArgumentParser
+import Confinement
+import Control
 import Gateway
+import Glibc
 import Policy
 
 /// `exitgate serve`
@@ -24,6 +27,11 @@ struct Serve: Verb {
       SIGHUP reads the policy anew; SIGTERM and SIGINT stop accepting, give open connections 10 s, and end; \
       a second one ends at once. To see what an agent needs, start with a policy of 'mode: audit' and no \
       rules, then read 'exitgate log blocked'.
+
+      Before it listens the gate gives up what it does not need: it stays the user who started it, without \
+      capabilities (as root it may still read any file and bind any port), makes no system call beyond its \
+      own, and writes nowhere but in the directories of the log, the control socket and its Unix listeners. \
+      'exitgate status' says what the kernel holds it to.
 
       Exit status: 65 for a wrong policy, 69 when the host lacks something, 78 for an address in use, a log \
       that cannot be written, or no resolver. Nothing is left half-started then.
@@ -101,9 +109,17 @@ struct Serve: Verb {
     configuration.dnsListeners = dnsListen
     configuration.dnsRate = dnsRate
     configuration.dnsAnswers = dnsAnswers
-    // Only the default places are made: a directory that somebody named and that is missing is a slip.
-    if auditLog.auditLog == nil { makeDirectories(above: configuration.auditLogPath) }
-    if control.control == nil { makeDirectories(above: configuration.controlPath) }
+    // A confined gate can make none. Of a socket's path that somebody named, more than one that is missing is a slip.
+    makeDirectories(above: configuration.auditLogPath)
+    if control.control == nil {
+      makeDirectories(above: configuration.controlPath)
+    } else {
+      _ = mkdir(directory(of: configuration.controlPath), 0o700)
+    }
+    let writes = Landlock.abi.map { _ in GateConfinement.writable(configuration) }
+    configuration.processes = { [ProcessStatus("gate", getpid(), writes: writes)].compactMap(\.self) }
+    GateConfinement(capabilities: ConfinementProfile.gateOfSameUser)
+      .apply(to: &configuration, environment: here.environment)
     try Service(configuration, environment: here.environment).run()
   }
 }

@@ -126,6 +126,10 @@ struct StatusPage {
   private static func process(_ process: ProcessStatus) -> [Text] {
     let bounds =
       (process.hasNoNewPrivileges ? ", no new privileges" : "") + (process.isFiltered ? ", seccomp" : "")
+      + (process.writes.map {
+        $0.isEmpty ? ", no files" : ", writes in \($0.joined(separator: " and ")) alone"
+      }
+        ?? "")
     return [
       "process",
       "\(process.role) \(process.pid): user \(process.user), capabilities \(process.capabilities)\(bounds)",

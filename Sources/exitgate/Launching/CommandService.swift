@@ -77,14 +77,14 @@ struct CommandService {
 
   private func confinement(
     _ configuration: GateConfiguration
-  ) -> @Sendable () throws(StartError) -> Void {
+  ) -> @Sendable ([String]) throws(StartError) -> [String] {
     let directories = [configuration.auditLogPath, configuration.controlPath].map(directory)
     let weaker = plan.weaker
-    return { () throws(StartError) in
+    return { (sockets) throws(StartError) in
       do throws(ConfinementError) {
         let outcome = try Confinement.apply(
           .gate(
-            writable: directories,
+            writable: directories, sockets: sockets,
             capabilities: geteuid() == 0 ? ConfinementProfile.gateOfSameUser : []))
         guard outcome.isFiltered else {
           throw ConfinementError.refused(step: "filter system calls", .noFunction)
@@ -92,6 +92,7 @@ struct CommandService {
         guard outcome.landlock?.abi != nil || weaker.contains(.landlock) else {
           throw ConfinementError.refused(step: "limit files by Landlock", .noFunction)
         }
+        return outcome.warnings
       } catch { throw StartError(exitStatus: 69, problems: ["the gate cannot be confined: \(error)"]) }
     }
   }

@@ -7,7 +7,6 @@ import Gateway
 import Glibc
 import Keeper
 import Policy
-import SystemPackage
 
 /// What a start with privileges does before the gate gives them up: it looks
 /// what the kernel can, opens what needs a capability, and starts the keeper.
@@ -64,33 +63,15 @@ struct PrivilegedStart {
     } catch { throw Failure(.host, "\(error)") }
     configuration.fence = KeeperLink(keeper, packets: packets)
     configuration.onFenceEnd = { exit(70) }
+    let writes = Landlock.abi.map { _ in GateConfinement.writable(configuration) }
     configuration.processes = { [keeper = keeper.pid] in
-      [("gate", getpid()), ("keeper", keeper)].compactMap(ProcessStatus.init)
+      [
+        ProcessStatus("gate", getpid(), writes: writes),
+        ProcessStatus("keeper", keeper, writes: writes.map { _ in [] }),
+      ].compactMap(\.self)
     }
-    configuration.confine = confinement(configuration, identity, environment)
-  }
-
-  /// Becomes the user and keeps nothing that a gate does not need.
-  private func confinement(
-    _ configuration: GateConfiguration, _ identity: Identity, _ environment: [String: String]
-  ) -> @Sendable () throws(StartError) -> Void {
-    let directories = [configuration.auditLogPath, configuration.controlPath].map(directory)
-    let reaches = environment["NOTIFY_SOCKET"]?.hasPrefix("@") ?? false
-    let notice = environment["NOTIFY_SOCKET"].map { [directory(of: $0)] } ?? []
-    let made = made
-    return { () throws(StartError) in
-      for path in made { makeDirectories(above: path) }
-      for path in made where geteuid() == 0 { _ = chown(directory(of: path), identity.user, identity.group) }
-      do throws(ConfinementError) {
-        let profile = ConfinementProfile.gate(
-          writable: directories + notice, identity: identity == .current ? nil : identity,
-          reachesAbstractSockets: reaches)
-        let outcome = try Confinement.apply(profile)
-        guard outcome.isFiltered else {
-          throw ConfinementError.refused(step: "filter system calls", .noFunction)
-        }
-      } catch { throw StartError(exitStatus: 69, problems: ["the gate cannot be confined: \(error)"]) }
-    }
+    GateConfinement(identity: identity, made: made, needsFilter: true)
+      .apply(to: &configuration, environment: environment)
   }
 }
 
@@ -107,16 +88,5 @@ extension FenceOption {
   func identity() throws(ConfinementError) -> Identity {
     if let user { return try UserTable.system().find(user) }
     return geteuid() == 0 ? .gate() : .current
-  }
-}
-
-extension ProcessStatus {
-  /// What the kernel says of all threads of a process; nil when it is gone.
-  fileprivate init?(_ role: String, _ pid: Int32) {
-    guard let report = ProcessReport.weakest(of: pid) else { return nil }
-    self.init(
-      role: role, pid: pid, user: report.identity.user,
-      capabilities: report.capabilities.permitted.description,
-      hasNoNewPrivileges: report.hasNoNewPrivileges, isFiltered: report.isFiltered)
   }
 }

@@ -38,9 +38,9 @@ private func absolute(_ path: String?) -> String? {
 /// - Returns: Whether the directory is there.
 @discardableResult
 func makeDirectories(above path: String) -> Bool {
-  var made = ""
+  var made = path.hasPrefix("/") ? "/" : ""
   for part in path.split(separator: "/").dropLast() {
-    made += "/\(part)"
+    made += "\(part)/"
     guard mkdir(made, 0o700) == 0 || errno == EEXIST else { return false }
   }
   return true
