@@ -22,7 +22,7 @@ public final class CommandFence: Fence, @unchecked Sendable {
   }
 
   public func install(_ rules: FenceRules) throws(FenceError) {
-    guard rules.grants.isEmpty else {
+    guard rules.grants.allSatisfy(\.isEmpty) else {
       throw FenceError("datagrams cannot leave a command's own network, and a rule grants some. Remove it.")
     }
   }
