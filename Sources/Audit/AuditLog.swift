@@ -87,6 +87,11 @@ public final class AuditLog: Sendable {
   /// - Returns: A mark for `commit(since:)`.
   @discardableResult
   public func append(_ record: Record) -> AppendMark {
+    if let tell = options.onDenial, case .decision(let decision) = record,
+      decision.verdict == .deny || decision.wouldDeny
+    {
+      tell(decision)
+    }
     if case .decision(let decision) = record, decision.verdict == .deny, decision.layer != .dns,
       !chatter.withLock({ $0.admit(decision, at: clock.monotonic()) })
     {

@@ -13,6 +13,9 @@ public struct AuditOptions: Sendable {
   /// The signing key; the public key stands beside it with `.pub` behind the name.
   public var keyPath: String
 
+  /// Told of each decision against a connection or a question, also of those that are counted and not written.
+  public var onDenial: (@Sendable (DecisionRecord) -> Void)?
+
   /// Takes the defaults: 64 MiB segments, all of them kept, the key beside the log as `PATH.key`.
   public init(path: String, rotateAt: Int64 = 64 << 20, keep: Int? = nil, keyPath: String? = nil) {
     self.path = path

@@ -83,6 +83,8 @@ static int limit(int resource, uint64_t value)
 
 int linux_limit_processes(uint64_t count) { return limit(RLIMIT_NPROC, count); }
 
+int linux_limit_memory(uint64_t bytes) { return limit(RLIMIT_DATA, bytes); }
+
 int linux_limit_core(uint64_t bytes) { return limit(RLIMIT_CORE, bytes); }
 
 int linux_limit_descriptors(uint64_t soft)

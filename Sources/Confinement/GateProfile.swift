@@ -13,11 +13,12 @@ extension ConfinementProfile {
   ///   - sockets: Directories in which sockets are made and removed. Where all
   ///     may be read, sockets may be made anywhere, but removed in these alone.
   ///   - capabilities: What is kept of those the process has.
+  ///   - drivesTerminal: Whether it passes a terminal on, and sets it.
   ///   - reachesAbstractSockets: Whether it may speak to abstract Unix sockets
   ///     of other processes, as a NOTIFY_SOCKET with `@` wants.
   public static func gate(
     readable: [String]? = nil, writable: [String], sockets: [String] = [], capabilities: Capabilities = [],
-    identity: Identity? = nil, reachesAbstractSockets: Bool = false
+    identity: Identity? = nil, drivesTerminal: Bool = false, reachesAbstractSockets: Bool = false
   ) -> ConfinementProfile {
     var files = LandlockRuleset()
     if let readable {
@@ -30,7 +31,8 @@ extension ConfinementProfile {
     for path in sockets { files.allow([.read, .makeSocket, .removeFile], beneath: path) }
     if reachesAbstractSockets { files.scopes.remove(.abstractSockets) }
     return ConfinementProfile(
-      role: "gate", identity: identity, capabilities: capabilities, landlock: files, filter: .gate())
+      role: "gate", identity: identity, capabilities: capabilities, landlock: files,
+      filter: .gate(drivesTerminal: drivesTerminal))
   }
 
   /// What a gate that becomes nobody else keeps of what it has, which is nothing
@@ -41,7 +43,7 @@ extension ConfinementProfile {
 
 extension SeccompFilter {
   /// The gate's system calls.
-  static func gate(pid: Int32 = getpid()) -> SeccompFilter {
+  static func gate(pid: Int32 = getpid(), drivesTerminal: Bool = false) -> SeccompFilter {
     var filter = SeccompFilter()
     filter.allowMemoryAndEnd(pid: pid)
     filter.allowThreads()
@@ -51,6 +53,9 @@ extension SeccompFilter {
     filter.allowSockets()
     // isatty(3) and window sizes; how much a socket holds, and has not sent yet.
     for request in [terminalAttributes, windowSize, unreadBytes, unsentBytes] {
+      filter.allow(.ioctl, when: .bits(1, 0xffff_ffff, are: request))
+    }
+    for request in drivesTerminal ? terminalSettings : [] {
       filter.allow(.ioctl, when: .bits(1, 0xffff_ffff, are: request))
     }
     return filter
@@ -114,3 +119,5 @@ private let terminalAttributes: UInt64 = 0x5401
 private let windowSize: UInt64 = 0x5413
 private let unreadBytes: UInt64 = 0x541B
 private let unsentBytes: UInt64 = 0x5411
+/// TCSETS, TCSETSW, TCSETSF, TIOCSWINSZ.
+private let terminalSettings: [UInt64] = [0x5402, 0x5403, 0x5404, 0x5414]

@@ -1,4 +1,5 @@
 import Addressing
+import Audit
 import Control
 import Keeper
 import Policy
@@ -18,10 +19,14 @@ public struct GateConfiguration: Sendable {
   public var policyPath: String
   /// What is in force instead of the policy's own mode; nil: that.
   public var mode: Mode?
+  /// Told of each decision against a connection or a question.
+  public var onDenial: (@Sendable (DecisionRecord) -> Void)?
   /// What the log is to say about the start, beside what it says anyway.
   public var startNotes: [String] = []
   /// The policy itself, where it is no file; `policyPath` is then what it is called.
   public var policyText: String?
+  /// The policy as it was read already; nil: it is read at the start.
+  public var firstPolicy: LoadedPolicy?
   /// Shared proxy listeners; those of agents come from the policy.
   public var proxyListeners: [ListenAddress]
   /// Upstream resolvers; nil takes those of `/etc/resolv.conf`.

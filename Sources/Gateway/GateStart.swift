@@ -21,7 +21,13 @@ struct StartParts {
   /// Reads the policy and the resolvers; touches nothing.
   init(_ configuration: GateConfiguration) throws(StartError) {
     self.configuration = configuration
-    do { loaded = try configuration.loadPolicy(generation: 1) } catch { throw .policy(error) }
+    do throws(PolicyFileError) {
+      if let first = configuration.firstPolicy {
+        loaded = first
+      } else {
+        loaded = try configuration.loadPolicy(generation: 1)
+      }
+    } catch { throw .policy(error) }
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
     secure = try configuration.tlsSettings(for: routes)
     // The name service looks names up as one more loop does.
@@ -80,7 +86,7 @@ extension GateConfiguration {
   func listeningAgents(of policy: Policy) -> [Agent] { handedSockets == nil ? policy.agents : [] }
 
   /// Reads the policy file as generation `generation`.
-  func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
+  public func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
     let loader = PolicyLoader(
       runMode: runMode, environment: environment, workingDirectory: workingDirectory, now: .now(),
       hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty)
@@ -221,6 +227,7 @@ extension GateConfiguration {
     var options = AuditOptions(path: auditLogPath)
     if let rotateAt { options.rotateAt = rotateAt }
     options.keep = keepSegments
+    options.onDenial = onDenial
     return options
   }
 }

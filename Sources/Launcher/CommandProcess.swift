@@ -11,11 +11,18 @@ struct CommandProcess {
 
   /// Gives up everything and becomes the program.
   ///
-  /// - Parameter report: Gets the errno of what failed; closed by the start of the program.
-  func become(reporting report: Int32) -> Never {
+  /// - Parameters:
+  ///   - terminal: What becomes its session's terminal, in place of the streams that the plan names.
+  ///   - report: Gets the errno of what failed; closed by the start of the program.
+  func become(at terminal: Int32?, reporting report: Int32) -> Never {
     setsid()
+    if let terminal {
+      guard linux_take_terminal(terminal) == 0 else { fail(errno, report) }
+      for stream in plan.terminal { dup2(terminal, stream) }
+    }
     _ = linux_limit_core(0)
     if let soft = plan.command.descriptors { _ = linux_limit_descriptors(soft) }
+    guard limit() else { fail(errno, report) }
     guard chdir(plan.command.directory) == 0 else { fail(errno, report) }
     do throws(ConfinementError) {
       let files = plan.weaker.contains(.landlock) && Landlock.abi == nil ? nil : plan.view.landlock
@@ -28,6 +35,13 @@ struct CommandProcess {
     KeeperProcess.closeDescriptors(except: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, report])
     linux_reset_signals()
     fail(execute(), report)
+  }
+
+  /// In a user namespace of its own, only the sandbox's processes count (user_namespaces(7)).
+  private func limit() -> Bool {
+    if let count = plan.limits.processes, linux_limit_processes(UInt64(count)) != 0 { return false }
+    if let bytes = plan.limits.memory, linux_limit_memory(bytes) != 0 { return false }
+    return true
   }
 
   /// Replaces this process by the program.

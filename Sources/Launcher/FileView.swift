@@ -50,6 +50,11 @@ public struct FileView: Hashable, Sendable {
     }
   }
 
+  /// Says what is at a path, as a person means it: what is to be read within what may be changed stays where it is.
+  public mutating func give(_ access: Access, at path: String) {
+    if access == .read, self.access(to: path) == .write { pin(path) } else { set(access, at: path) }
+  }
+
   /// What somebody said about this path itself.
   public subscript(path: String) -> Access? { accesses[path] }
 

@@ -16,6 +16,8 @@ public final class Sandbox: @unchecked Sendable {
     case unstartable(Errno)
     /// It ended: its exit status, or 128 and the signal that killed it.
     case ended(Int32)
+    /// Its time is over; it is told to end, and ended if it does not.
+    case overtime
     /// The sandbox and all processes in it are gone.
     case gone
   }
@@ -111,6 +113,7 @@ public final class Sandbox: @unchecked Sendable {
       switch SandboxMessage(bytes) {
       case .started: return .started
       case .unstartable(let number): return .unstartable(Errno(rawValue: number))
+      case .overtime: return .overtime
       case .ended(let status): return .ended(status)
       default: continue
       }

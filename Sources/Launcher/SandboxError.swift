@@ -41,7 +41,7 @@ public enum SandboxPart: String, Hashable, Sendable, CaseIterable {
     case .landlock: "Start the kernel with lsm=landlock,…, or say --allow-weaker landlock"
     case .seccomp: "Use a kernel with CONFIG_SECCOMP_FILTER"
     case .limits:
-      "Start it in a delegated control group (systemd-run --user --scope -p Delegate=yes), or say --allow-weaker limits"
+      "Run the command as an ordinary user, or say --allow-weaker limits"
     }
   }
 }

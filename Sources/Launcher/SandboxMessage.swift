@@ -16,6 +16,8 @@ enum SandboxMessage: Hashable, Sendable {
   case unstartable(Int32)
   /// It has ended: its exit status, or 128 and the signal that killed it.
   case ended(Int32)
+  /// Its time is over.
+  case overtime
   /// A signal for the command.
   case signal(Int32)
 
@@ -31,6 +33,7 @@ enum SandboxMessage: Hashable, Sendable {
     case .started: [UInt8(ascii: "s")]
     case .unstartable(let number): [UInt8(ascii: "f")] + Self.word(number)
     case .ended(let number): [UInt8(ascii: "e")] + Self.word(number)
+    case .overtime: [UInt8(ascii: "o")]
     case .signal(let number): [UInt8(ascii: "k")] + Self.word(number)
     }
   }
@@ -44,6 +47,7 @@ enum SandboxMessage: Hashable, Sendable {
     case (UInt8(ascii: "m"), 0): self = .mapped
     case (UInt8(ascii: "y"), 0): self = .ready(hasIPv6: true)
     case (UInt8(ascii: "n"), 0): self = .ready(hasIPv6: false)
+    case (UInt8(ascii: "o"), 0): self = .overtime
     case (UInt8(ascii: "g"), 0): self = .go
     case (UInt8(ascii: "s"), 0): self = .started
     case (UInt8(ascii: "f"), 4): self = .unstartable(Self.number(rest))

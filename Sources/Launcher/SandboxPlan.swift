@@ -7,9 +7,30 @@ public struct SandboxPlan: Hashable, Sendable {
   /// What a person agreed to do without where the host lacks it.
   public var weaker: Set<SandboxPart>
 
+  /// Which of the three streams are the sandbox's own terminal instead of the host's.
+  public var terminal: Set<Int32> = []
+
+  /// What its processes may have.
+  public var limits = ProcessLimits()
+
   /// Makes a plan.
   public init(view: FileView, command: CommandPlan, weaker: Set<SandboxPart> = []) {
     (self.view, self.command, self.weaker) = (view, command, weaker)
+  }
+}
+
+/// What the processes of a sandbox may have at most; nil: what the host lets them.
+public struct ProcessLimits: Hashable, Sendable {
+  /// How many of them there may be, threads counted.
+  public var processes: Int?
+  /// What each may have of memory of its own, in bytes.
+  public var memory: UInt64?
+  /// How long the command may run.
+  public var time: Duration?
+
+  /// Makes limits.
+  public init(processes: Int? = nil, memory: UInt64? = nil, time: Duration? = nil) {
+    (self.processes, self.memory, self.time) = (processes, memory, time)
   }
 }
 

@@ -51,6 +51,7 @@ struct Document {
   var hold: Duration?
   var agents: [Agent] = []
   var rules: [RuleDraft] = []
+  var sandbox = SandboxSettings()
   var about: String?
   var expectations: [Expectation] = []
 }

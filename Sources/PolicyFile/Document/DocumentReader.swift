@@ -3,7 +3,10 @@ import Policy
 
 /// Reads one policy file's tree.
 struct DocumentReader {
-  static let keys = ["version", "mode", "include", "defaults", "agents", "rules", "about", "expect"]
+  static let keys = [
+    "version", "mode", "include", "defaults", "agents", "rules", "files", "process", "about",
+    "expect",
+  ]
 
   let scope: Scope
   let origin: DocumentOrigin
@@ -23,6 +26,8 @@ struct DocumentReader {
     (document.defaultAction, document.hold) = defaults(fields)
     document.agents = AgentsReader(scope: scope, enforcement: enforcement).read(fields["agents"])
     document.rules = rules(fields, enforcement.given(document.agents))
+    document.sandbox = SandboxReader(scope: scope).read(fields)
+    enforcement.checkSandbox(fields, origin)
     document.about = fields.text("about", example: "a sentence about the list")
     document.expectations = ExpectationReader(scope: scope).read(fields["expect"])
     return document

@@ -99,6 +99,16 @@ struct Enforcement: Sendable {
     }
   }
 
+  /// What a sandbox finds is a matter of `run`; nobody else has one.
+  func checkSandbox(_ fields: Fields, _ origin: DocumentOrigin) {
+    guard runMode != .run, hasDNSListener != nil, !origin.isBuiltin else { return }
+    for key in ["files", "process"] where fields.has(key) {
+      fields.scope.warn(
+        fields.mark(of: key), "'\(key)' takes effect only in run, and this is \(runMode.rawValue)",
+        "Start the agent with 'exitgate run', or limit it by other means")
+    }
+  }
+
   /// Row 5: loopback is opened for what is named in full, or for a block. A
   /// rule of wildcards alone would open nothing; beside such names, wildcards
   /// are still worth a word.

@@ -18,7 +18,10 @@ extension LoadRun {
     let policy = Policy(
       mode: main?.mode ?? .enforce, defaultAction: main?.defaultAction ?? .deny,
       hold: main?.hold ?? Policy.defaultHold, agents: main?.agents ?? [], rules: rules)
-    return LoadedPolicy(policy: policy, warnings: sink.warnings.sorted(), sources: sources)
+    var sandbox = SandboxSettings()
+    for document in documents { sandbox.merge(document.sandbox) }
+    return LoadedPolicy(
+      policy: policy, warnings: sink.warnings.sorted(), sources: sources, sandbox: sandbox)
   }
 
   private func checkIDs(_ drafts: [RuleDraft]) {

@@ -8,6 +8,8 @@ public struct LoadedPolicy: Sendable {
   public var warnings: [Diagnostic]
   /// Every document, in the order in which they were read.
   public var sources: [PolicySource]
+  /// What all of them say about the sandbox of a command.
+  public var sandbox: SandboxSettings
 }
 
 /// One document that a policy was made from.

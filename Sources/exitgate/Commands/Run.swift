@@ -21,7 +21,8 @@ struct Run: Verb {
         exitgate run --mode audit -- make            let pass what would be denied, and record it
 
       What was blocked is said as it happens, with the rule that would allow it, and is in the log: \
-      'exitgate log blocked'. Without a policy the starter's lists count: 'exitgate allowlists starter'.
+      'exitgate log blocked'. Without a policy the profile 'generic' counts: 'exitgate allowlists profile-generic'. A policy says what the \
+      command finds in 'files' (read, write, hide) and 'process' (env, max-processes, memory, time).
 
       No privilege is needed, no daemon, no container. Where the host forbids a part, the start is refused with \
       the remedy; --allow-weaker names what you agree to do without.
@@ -32,10 +33,16 @@ struct Run: Verb {
 
   @Option(
     help: ArgumentHelp(
-      "The policy; /etc/exitgate/policy.yaml, or under $XDG_CONFIG_HOME, else 'builtin:starter', unless given.",
+      "The policy; /etc/exitgate/policy.yaml, or under $XDG_CONFIG_HOME, else the profile 'generic', unless given.",
       valueName: "file"),
     completion: .file(extensions: ["yaml", "yml"]))
   var policy: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A ready policy for a sandbox, instead of a file: generic, claude-code, codex, gemini-cli or aider.",
+      valueName: "name"))
+  var profile: String?
 
   @Option(help: ArgumentHelp("In force instead of the policy's own: enforce or audit.", valueName: "mode"))
   var mode: Mode?
@@ -45,23 +52,57 @@ struct Run: Verb {
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
 
+  @Flag(help: "Do not say on the terminal what was blocked.")
+  var quiet = false
+
   @Argument(
     parsing: .postTerminator,
     help: ArgumentHelp("The command, behind '--'.", valueName: "command"))
   var command: [String] = []
 
   func validate() throws {
+    if let profile {
+      if policy != nil {
+        throw ValidationError(
+          "--profile and --policy exclude each other. In a policy write 'include: [builtin:profile-\(profile)]'."
+        )
+      }
+      if BuiltinAllowlists.text(named: "profile-\(profile)") == nil {
+        let names = BuiltinAllowlists.names.filter { $0.utf8.starts(with: "profile-".utf8) }
+        throw ValidationError(
+          "There is no profile '\(profile)'. Name \(names.map { String($0.dropFirst(8)) }.joined(separator: ", "))."
+        )
+      }
+    }
     if command.isEmpty { throw ValidationError("Name a command behind '--': exitgate run -- CMD.") }
   }
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let names = RunNames(auditLog: auditLog.auditLog, control: control.control, in: here)
     var configuration = gate(names, in: here)
-    let view = try sandbox.view(of: configuration, in: here)
+    let loaded = try policy(of: &configuration)
+    try sandbox.checkLimits(loaded.sandbox)
+    for part in sandbox.allowWeaker {
+      here.console.say("exitgate: WEAKER: as you agreed, the sandbox may be without \(part.rawValue)")
+    }
+    let view = try sandbox.view(of: configuration, loaded, in: here)
     try sandbox.protect(configuration, in: view)
-    let plan = sandbox.plan(view, command: command, in: here)
-    configuration.startNotes = sandbox.notes(command: command)
+    var plan = sandbox.plan(view, loaded.sandbox, command: command, in: here)
+    plan.terminal = Set([STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO].filter { isatty($0) == 1 })
+    if !quiet { configuration.onDenial = DenialLines(isRaw: plan.terminal.contains(STDIN_FILENO)).tell }
+    configuration.startNotes = sandbox.notes(loaded.sandbox, command: command)
     try CommandService(configuration, plan, begun: names.endTurn).run()
+  }
+
+  /// Reads the policy, which the gate then begins with.
+  private func policy(of configuration: inout GateConfiguration) throws(Failure) -> LoadedPolicy {
+    do throws(PolicyFileError) {
+      let loaded = try configuration.loadPolicy(generation: 1)
+      configuration.firstPolicy = loaded
+      return loaded
+    } catch {
+      throw Failure(.policy, error.diagnostics.map(\.description).joined(separator: "\nexitgate: "))
+    }
   }
 
   private func gate(_ names: RunNames, in here: Surroundings) -> GateConfiguration {
@@ -81,8 +122,9 @@ struct Run: Verb {
 
   private func chosenPolicy(in here: Surroundings) -> (path: String, text: String?) {
     if let policy { return (policy, nil) }
-    if access(here.paths.policy, F_OK) == 0 { return (here.paths.policy, nil) }
-    return ("builtin:starter", "version: 1\ninclude: [builtin:starter]\n")
+    if profile == nil, access(here.paths.policy, F_OK) == 0 { return (here.paths.policy, nil) }
+    let list = "builtin:profile-\(profile ?? "generic")"
+    return (list, "version: 1\ninclude: [\(list)]\n")
   }
 }
 

@@ -32,11 +32,19 @@ struct CommandService {
   func run() throws(Failure) -> Never {
     var words = Logger(label: "exitgate", factory: { _ in WordsHandler() })
     words.logLevel = .warning
-    let (sandbox, gate) = try start(words)
+    let isForeground = tcgetpgrp(STDIN_FILENO) == getpgrp()
+    var leader: Int32?
+    let (sandbox, gate) = try start(words, &leader)
     begun()
-    let run = CommandRun(sandbox, gate, plan.command.arguments[0])
+    let terminal = leader.map { TerminalRelay(plan.terminal, leader: $0, isForeground: isForeground) }
+    let run = CommandRun(sandbox, gate, terminal, plan.command.arguments[0])
     let watch = SignalWatch.on(
-      Self.signals, queue: .main, handler: { sandbox.signal($0) }, ready: { sandbox.go() })
+      Self.signals + (terminal == nil ? [] : [SIGWINCH]), queue: .main,
+      handler: { if $0 == SIGWINCH { terminal?.resize() } else { sandbox.signal($0) } },
+      ready: {
+        terminal?.begin()
+        sandbox.go()
+      })
     let source = DispatchSource.makeReadSource(fileDescriptor: sandbox.descriptor, queue: .main)
     source.setEventHandler { run.hear(within: Self.grace) }
     source.activate()
@@ -44,12 +52,14 @@ struct CommandService {
   }
 
   /// The sandbox first, while there is one thread; then the gate, confined.
-  private func start(_ words: Logger) throws(Failure) -> (Sandbox, Gate) {
+  private func start(_ words: Logger, _ leader: inout Int32?) throws(Failure) -> (Sandbox, Gate) {
     let sandbox: Sandbox
     var configuration = configuration
     do {
       sandbox = try makeSandbox()
-      try take(sandbox.awaitReady(), into: &configuration)
+      var handed = try sandbox.awaitReady()
+      if !plan.terminal.isEmpty { leader = handed.descriptors.popLast() }
+      try take(handed, into: &configuration)
     } catch { throw Failure(.host, "no sandbox: \(error)") }
     configuration.confine = confinement(configuration)
     ignoreSIGPIPE()
@@ -79,13 +89,14 @@ struct CommandService {
     _ configuration: GateConfiguration
   ) -> @Sendable ([String]) throws(StartError) -> [String] {
     let directories = [configuration.auditLogPath, configuration.controlPath].map(directory)
-    let weaker = plan.weaker
+    let weaker = plan.weaker, drivesTerminal = !plan.terminal.isEmpty
     return { (sockets) throws(StartError) in
       do throws(ConfinementError) {
         let outcome = try Confinement.apply(
           .gate(
             writable: directories, sockets: sockets,
-            capabilities: geteuid() == 0 ? ConfinementProfile.gateOfSameUser : []))
+            capabilities: geteuid() == 0 ? ConfinementProfile.gateOfSameUser : [],
+            drivesTerminal: drivesTerminal))
         guard outcome.isFiltered else {
           throw ConfinementError.refused(step: "filter system calls", .noFunction)
         }
@@ -104,12 +115,13 @@ struct CommandService {
 private final class CommandRun: @unchecked Sendable {
   private let sandbox: Sandbox
   private let gate: Gate
+  private let terminal: TerminalRelay?
   private let program: String
   private var status: Int32?
   private var isGone = false
 
-  init(_ sandbox: Sandbox, _ gate: Gate, _ program: String) {
-    (self.sandbox, self.gate, self.program) = (sandbox, gate, program)
+  init(_ sandbox: Sandbox, _ gate: Gate, _ terminal: TerminalRelay?, _ program: String) {
+    (self.sandbox, self.gate, self.terminal, self.program) = (sandbox, gate, terminal, program)
   }
 
   func hear(within grace: Duration) {
@@ -126,12 +138,19 @@ private final class CommandRun: @unchecked Sendable {
           ? "'\(program)' is not in the sandbox. Show its directory with --read."
           : "'\(program)' cannot be run in the sandbox: \(error).")
       status = error == .noSuchFileOrDirectory ? 127 : 126
-    case .ended(let status): self.status = status
+    case .overtime:
+      say("'\(program)' has used up its time, and is ended.")
+      // As timeout(1) does.
+      status = 124
+    case .ended(let status): self.status = self.status ?? status
     case .gone:
       isGone = true
       // Whoever killed the sandbox did it by SIGKILL.
       let status = status ?? 128 + SIGKILL
-      gate.drain(within: grace) { exit(status) }
+      gate.drain(within: grace) { [terminal] in
+        terminal?.end()
+        exit(status)
+      }
     }
   }
 

@@ -2,6 +2,8 @@ import ArgumentParser
 import Gateway
 import Glibc
 import Launcher
+import Policy
+import PolicyFile
 
 /// What a command sees of the host.
 struct SandboxOption: ParsableArguments {
@@ -41,7 +43,9 @@ struct SandboxOption: ParsableArguments {
   /// The files of the command.
   ///
   /// - Throws: For a path that is not there, and a working directory that would open too much.
-  func view(of gate: GateConfiguration, in here: Surroundings) throws(Failure) -> FileView {
+  func view(
+    of gate: GateConfiguration, _ policy: LoadedPolicy, in here: Surroundings
+  ) throws(Failure) -> FileView {
     let home = here.environment["HOME"].flatMap(realPath)
     guard let directory = realPath(here.workingDirectory) else {
       throw Failure(.usage, "the working directory is gone. Change to another one.")
@@ -54,18 +58,44 @@ struct SandboxOption: ParsableArguments {
       )
     }
     view.set(.write, at: directory)
+    show(policy.sandbox, home: home, in: &view)
     for (paths, access) in [(read, FileView.Access.read), (write, .write)] {
       for path in paths {
         guard let real = realPath(path) else {
           throw Failure(.usage, "there is no '\(path)' to show to the command.")
         }
-        view.set(access, at: real)
+        view.give(access, at: real)
       }
     }
-    if gate.policyText == nil, let policy = realPath(gate.policyPath), view.access(to: policy) == .write {
-      view.pin(policy)
+    // What decides may be read where it lies in reach, and not be changed.
+    for source in policy.sources where source.name.utf8.starts(with: "file:".utf8) {
+      guard let file = realPath(String(source.name.dropFirst(5))), view.access(to: file) == .write else {
+        continue
+      }
+      view.pin(file)
     }
     return view
+  }
+
+  /// What the policy shows and hides. It may speak of what another machine has, so nothing need be there.
+  private func show(_ settings: SandboxSettings, home: String?, in view: inout FileView) {
+    for (paths, access) in [
+      (settings.read, FileView.Access.read), (settings.write, .write), (settings.hide, .hidden),
+    ] {
+      for path in paths {
+        let full = path.utf8.first == UInt8(ascii: "~") ? "\(home ?? "")\(path.dropFirst())" : path
+        if let real = realPath(full) { view.give(access, at: real) }
+      }
+    }
+  }
+
+  /// The kernel counts no processes of root (getrlimit(2), RLIMIT_NPROC), in whatever namespace.
+  func checkLimits(_ settings: SandboxSettings) throws(Failure) {
+    guard settings.maxProcesses != nil, geteuid() == 0, !allowWeaker.contains(.limits) else { return }
+    throw Failure(
+      .host,
+      "'max-processes' does not bind root's processes. Run the command as an ordinary user, or say --allow-weaker limits."
+    )
   }
 
   /// What the gate writes must be out of the command's reach.
@@ -81,21 +111,28 @@ struct SandboxOption: ParsableArguments {
   }
 
   /// All that is started.
-  func plan(_ view: FileView, command: [String], in here: Surroundings) -> SandboxPlan {
+  func plan(
+    _ view: FileView, _ settings: SandboxSettings, command: [String], in here: Surroundings
+  ) -> SandboxPlan {
     var plan = CommandPlan(
       arguments: command,
       environment: EnvironmentFilter.environment(
-        from: here.environment, naming: Set(env), proxy: "http://127.0.0.1:\(CommandNetwork.proxyPort)"),
+        from: here.environment, naming: Set(env + settings.environment),
+        proxy: "http://127.0.0.1:\(CommandNetwork.proxyPort)"),
       directory: realPath(here.workingDirectory) ?? "/")
     plan.environment["PWD"] = plan.directory
-    return SandboxPlan(view: view, command: plan, weaker: Set(allowWeaker))
+    var whole = SandboxPlan(view: view, command: plan, weaker: Set(allowWeaker))
+    whole.limits = ProcessLimits(
+      processes: settings.maxProcesses, memory: settings.memory, time: settings.time)
+    return whole
   }
 
   /// What the log says of what was let in: by name, never by value.
-  func notes(command: [String]) -> [String] {
+  func notes(_ settings: SandboxSettings, command: [String]) -> [String] {
     var notes = ["run: \(command.first ?? "")"]
     for (words, values) in [
-      ("readable", read), ("writable", write), ("variables", env),
+      ("readable", read + settings.read), ("writable", write + settings.write),
+      ("variables", env + settings.environment),
       ("WEAKER without", allowWeaker.map(\.rawValue)),
     ] where !values.isEmpty { notes.append("run: \(words): \(values.joined(separator: ", "))") }
     return notes

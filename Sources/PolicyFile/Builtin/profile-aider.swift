@@ -1,0 +1,59 @@
+// Written by scripts/embed-allowlists. Change allowlists/profile-aider.yaml instead.
+
+extension BuiltinAllowlists {
+  static let profileAider =
+    #"""
+    version: 1
+    about: exitgate run's sandbox for aider. The APIs of the models it speaks to, and its settings to read.
+    include:
+      - builtin:anthropic
+      - builtin:openai
+      - builtin:google-ai
+      - builtin:github
+      - builtin:gitlab
+      - builtin:npm
+      - builtin:crates
+      - builtin:go-modules
+      - builtin:maven
+      - builtin:rubygems
+      - builtin:telemetry
+      - system:apt
+      - system:pip
+    files:
+      read:
+        - ~/.gitconfig
+        - ~/.config/git
+        # What git runs for you outside later is not the agent's to write.
+        - .git/hooks
+        - ~/.aider.conf.yml
+        - ~/.aider.model.settings.yml
+        # The agent itself and its runtime, where a person installed them.
+        - ~/.local/bin
+        - ~/.local/share
+        - ~/.npm-global
+        - ~/.nvm
+        - ~/.pyenv
+        - ~/.cargo
+        - ~/.rustup
+        - ~/.bun
+        - ~/.volta
+      write:
+        - ~/.aider
+    process:
+      env:
+        - GIT_AUTHOR_NAME
+        - GIT_AUTHOR_EMAIL
+        - GIT_COMMITTER_NAME
+        - GIT_COMMITTER_EMAIL
+        - OPENAI_API_KEY
+        - ANTHROPIC_API_KEY
+        - GEMINI_API_KEY
+    expect:
+      - { to: "api.anthropic.com:443", protocol: https, answer: allow }
+      - { to: "api.openai.com:443", protocol: https, answer: allow }
+      - { to: "github.com:443", protocol: https, answer: allow }
+      - { to: "statsig.anthropic.com:443", protocol: https, answer: deny }
+      - { to: "example.com:443", protocol: https, answer: deny }
+
+    """#
+}

@@ -1,0 +1,94 @@
+import CLinux
+import Dispatch
+import Glibc
+
+/// Passes what a person types on to a command's own terminal, and what the
+/// command writes back. The two are different terminals: what the command does
+/// to its own, or types into it, ends there.
+///
+/// `@unchecked Sendable`: everything that changes is touched on `queue` alone.
+final class TerminalRelay: @unchecked Sendable {
+  private let queue = DispatchQueue(label: "exitgate.terminal")
+  private let leader: Int32
+  /// The person's terminal to read from; nil where the command reads something else.
+  private let input: Int32?
+  /// The person's terminal to write to.
+  private let output: Int32
+  private var before: termios?
+  private var sources: [any DispatchSourceRead] = []
+
+  /// - Parameters:
+  ///   - streams: The streams that are the person's terminal.
+  ///   - leader: The master side of the command's.
+  ///   - isForeground: Whether this process is; in the background nothing is
+  ///     read, for the kernel would stop whoever does.
+  init(_ streams: Set<Int32>, leader: Int32, isForeground: Bool) {
+    self.leader = leader
+    input = streams.contains(STDIN_FILENO) && isForeground ? STDIN_FILENO : nil
+    output = [STDOUT_FILENO, STDERR_FILENO, STDIN_FILENO].first(where: streams.contains) ?? STDERR_FILENO
+    // This side waits for nobody: a command that does not read loses what does not fit.
+    _ = fcntl(leader, F_SETFL, fcntl(leader, F_GETFL) | O_NONBLOCK)
+  }
+
+  /// Begins; from now on keys mean to the command what they mean there.
+  func begin() {
+    queue.sync {
+      _ = linux_copy_window_size(output, leader)
+      if let input {
+        makeRaw(input)
+        listen(to: input) { [unowned self] in typed() }
+      }
+      listen(to: leader) { [unowned self] in _ = written() }
+    }
+  }
+
+  /// Tells the command's terminal how large the person's is now.
+  func resize() { queue.async { [self] in _ = linux_copy_window_size(output, leader) } }
+
+  /// Passes the rest on and leaves the person's terminal as it was.
+  func end() {
+    queue.sync {
+      while written() {}
+      sources.forEach { $0.cancel() }
+      if let input, var before { tcsetattr(input, TCSADRAIN, &before) }
+    }
+  }
+
+  private func listen(to descriptor: Int32, _ handler: @escaping @Sendable () -> Void) {
+    let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
+    source.setEventHandler(handler: handler)
+    source.activate()
+    sources.append(source)
+  }
+
+  /// - Source: cfmakeraw(3).
+  private func makeRaw(_ descriptor: Int32) {
+    var settings = termios()
+    guard tcgetattr(descriptor, &settings) == 0 else { return }
+    before = settings
+    cfmakeraw(&settings)
+    tcsetattr(descriptor, TCSADRAIN, &settings)
+  }
+
+  private func typed() {
+    guard let input, let bytes = Self.some(of: input) else { return }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { write(leader, $0.baseAddress, $0.count) }
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
+  }
+
+  /// - Returns: Whether there was anything.
+  private func written() -> Bool {
+    guard let bytes = Self.some(of: leader) else { return false }
+    return writeAll(bytes, to: output)
+  }
+
+  private static func some(of descriptor: Int32) -> [UInt8]? {
+    var buffer = [UInt8](repeating: 0, count: 16_384)
+    let count = read(descriptor, &buffer, buffer.count)
+    return count > 0 ? Array(buffer[..<count]) : nil
+  }
+}
