@@ -86,11 +86,3 @@ int linux_limit_processes(uint64_t count) { return limit(RLIMIT_NPROC, count); }
 int linux_limit_memory(uint64_t bytes) { return limit(RLIMIT_DATA, bytes); }
 
 int linux_limit_core(uint64_t bytes) { return limit(RLIMIT_CORE, bytes); }
-
-int linux_limit_descriptors(uint64_t soft)
-{
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
-  if (soft < limit.rlim_max) limit.rlim_cur = soft;
-  return setrlimit(RLIMIT_NOFILE, &limit);
-}

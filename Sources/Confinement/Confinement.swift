@@ -54,7 +54,8 @@ public enum Confinement {
   /// - Throws: When other threads run, or the kernel refuses a step it knows.
   public static func apply(_ profile: ConfinementProfile) throws(ConfinementError) -> ConfinementOutcome {
     let threads = ThreadCount.threads(of: getpid()).count
-    guard threads == 1 else { throw .hasThreads(threads) }
+    // Where there is no /proc to count in, the kernel says whether there is another: unshare(2), CLONE_THREAD.
+    guard threads == 1 || threads == 0 && linux_unshare(0x10000) == 0 else { throw .hasThreads(threads) }
     // Paths are opened while there are rights to open them.
     let landlock = try (profile.landlock ?? LandlockRuleset()).prepare(
       abi: profile.landlock == nil ? nil : Landlock.abi)

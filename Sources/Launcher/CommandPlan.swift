@@ -6,8 +6,6 @@ public struct CommandPlan: Hashable, Sendable {
   public var environment: [String: String]
   /// Where it starts.
   public var directory: String
-  /// How many open files it may have before it asks for more; nil: as many as the gate.
-  public var descriptors: UInt64?
 
   /// Makes a plan.
   public init(arguments: [String], environment: [String: String], directory: String) {

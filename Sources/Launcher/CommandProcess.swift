@@ -20,13 +20,12 @@ struct CommandProcess {
       guard linux_take_terminal(terminal) == 0 else { fail(errno, report) }
       for stream in plan.terminal { dup2(terminal, stream) }
     }
+    // What takes cores on the host is none of the sandbox's.
     _ = linux_limit_core(0)
-    if let soft = plan.command.descriptors { _ = linux_limit_descriptors(soft) }
     guard limit() else { fail(errno, report) }
     guard chdir(plan.command.directory) == 0 else { fail(errno, report) }
     do throws(ConfinementError) {
-      let files = plan.weaker.contains(.landlock) && Landlock.abi == nil ? nil : plan.view.landlock
-      let outcome = try Confinement.apply(.command(files: files))
+      let outcome = try Confinement.apply(.command(files: plan.view.landlock))
       guard outcome.isFiltered else { fail(ENOSYS, report) }
     } catch {
       if case .refused(_, let number) = error { fail(number.rawValue, report) }

@@ -40,9 +40,8 @@ int linux_open_terminal(const char *multiplexer, int *leader, int *follower);
 /// ioctl(2) TIOCGWINSZ of one terminal and TIOCSWINSZ of another.
 int linux_copy_window_size(int from, int to);
 
-/// setrlimit(2) of both limits: RLIMIT_NPROC, RLIMIT_DATA, RLIMIT_CORE; of RLIMIT_NOFILE the soft one.
+/// setrlimit(2) of both limits: RLIMIT_NPROC, RLIMIT_DATA, RLIMIT_CORE.
 int linux_limit_processes(uint64_t count);
 int linux_limit_memory(uint64_t bytes);
 int linux_limit_core(uint64_t bytes);
-int linux_limit_descriptors(uint64_t soft);
 #endif
