@@ -10,6 +10,7 @@ public final class CommandFence: Fence, @unchecked Sendable {
   private let packets: PacketLog
   private let isOwned: Bool
   private var source: (any DispatchSourceRead)?
+  private var notice: (@Sendable (FenceNotice) -> Void)?
   private var denied: UInt64 = 0
 
   /// Makes a fence of a table that is in force.
@@ -30,14 +31,8 @@ public final class CommandFence: Fence, @unchecked Sendable {
   public func start(_ notice: @escaping @Sendable (FenceNotice) -> Void) {
     queue.sync {
       let source = DispatchSource.makeReadSource(fileDescriptor: packets.descriptor, queue: queue)
-      source.setEventHandler { [unowned self] in
-        let delivery = packets.receive()
-        denied += UInt64(delivery.packets.count) + delivery.lost
-        if !delivery.packets.isEmpty { notice(.denied(delivery.packets)) }
-        if delivery.lost > 0 || delivery.isOverrun {
-          notice(.lost(delivery.isOverrun ? nil : delivery.lost))
-        }
-      }
+      self.notice = notice
+      source.setEventHandler { [unowned self] in hear() }
       source.activate()
       self.source = source
     }
@@ -60,9 +55,17 @@ public final class CommandFence: Fence, @unchecked Sendable {
   /// What keeps the table ends with the command.
   public func end() {}
 
-  /// The packets it counts are those that were heard of.
+  private func hear() {
+    let delivery = packets.receive()
+    denied += UInt64(delivery.packets.count) + delivery.lost
+    if !delivery.packets.isEmpty { notice?(.denied(delivery.packets)) }
+    if delivery.lost > 0 || delivery.isOverrun { notice?(.lost(delivery.isOverrun ? nil : delivery.lost)) }
+  }
+
+  /// The packets it counts are those that were heard of, also just now.
   public func report(completion: @escaping @Sendable (FenceState?) -> Void) {
     queue.async { [self] in
+      hear()
       var state = FenceState(isOwned: isOwned, denied: denied, frames: 0, learned: 0)
       state.canary = .unsent
       completion(state)

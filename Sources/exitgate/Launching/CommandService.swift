@@ -147,9 +147,12 @@ private final class CommandRun: @unchecked Sendable {
       isGone = true
       // Whoever killed the sandbox did it by SIGKILL.
       let status = status ?? 128 + SIGKILL
-      gate.drain(within: grace) { [terminal] in
-        terminal?.end()
-        exit(status)
+      // What the table denied last may not have been heard of.
+      gate.status { [gate, terminal] _ in
+        gate.drain(within: grace) {
+          terminal?.end()
+          exit(status)
+        }
       }
     }
   }
