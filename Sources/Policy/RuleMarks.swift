@@ -29,10 +29,13 @@ public struct RuleMarks: Sendable {
   }
 
   private var entries: [RuleID: (rule: Rule, mark: UInt32)] = [:]
-  private var last = own
+  private var last: UInt32
 
   /// Makes an empty table.
-  public init() {}
+  ///
+  /// - Parameter number: The numbers begin behind it. A gate draws it anew at each start, so that no flow
+  ///   of the one before, which the kernel still knows, passes as one of its own rules'.
+  public init(after number: UInt32 = own) { last = max(number, Self.own) }
 
   /// Every number that is granted now.
   public var live: Set<UInt32> { Set(entries.values.map(\.mark)) }
@@ -51,7 +54,7 @@ public struct RuleMarks: Sendable {
   /// Takes in the rules that are in force: those that let datagrams of any of
   /// `agents` pass and have not run out.
   ///
-  /// - Returns: nil when the numbers are used up, after some four thousand million rules; then
+  /// - Returns: nil when the numbers are used up, after some two thousand million rules; then
   ///   nothing has changed, and nothing new may be granted.
   public mutating func adopt(_ policy: Policy, agents: [AgentName], at now: Timestamp) -> Change? {
     let rules = policy.rules.filter { rule in

@@ -32,6 +32,17 @@ import Testing
     #expect(marks.rule(of: RuleMarks.own) == nil)
   }
 
+  @Test("NFT-14 a gate that starts behind another number gives none that the one before gave")
+  func startedAnew() throws {
+    var before = RuleMarks(after: 10), after = RuleMarks(after: 1000)
+    _ = try adopt([try ntp()], in: &before)
+    _ = try adopt([try ntp()], in: &after)
+    #expect(before.live == [11] && after.live == [1001])
+    var lowest = RuleMarks(after: 0)
+    _ = try adopt([try ntp()], in: &lowest)
+    #expect(!lowest.live.contains(RuleMarks.own))
+  }
+
   @Test("NFT-14 a rule keeps its number while it says the same, and a changed one gets another")
   func changes() throws {
     var marks = RuleMarks()

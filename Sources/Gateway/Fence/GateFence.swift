@@ -14,7 +14,7 @@ extension StartParts {
   ///
   /// - Returns: The numbers of the rules in it.
   func installFence() throws(StartError) -> RuleMarks {
-    var marks = RuleMarks()
+    var marks = RuleMarks(after: .random(in: RuleMarks.own...UInt32.max / 2))
     guard let fence = configuration.fence else { return marks }
     _ = marks.adopt(loaded.policy, agents: configuration.fencedAgents, at: .now())
     guard
