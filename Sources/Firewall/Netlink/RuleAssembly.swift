@@ -44,6 +44,10 @@ struct RuleAssembly {
       expressions += [
         .fib(NFT_FIB_RESULT_ADDRTYPE, word(NFTA_FIB_F_DADDR)), .compare(NFT_CMP_EQ, hostOrder(2)),
       ]
+    case .sourceIsForeign:
+      expressions += [
+        .fib(NFT_FIB_RESULT_ADDRTYPE, word(NFTA_FIB_F_SADDR)), .compare(NFT_CMP_NEQ, hostOrder(2)),
+      ]
     case .sourceRouteMissing:
       let flags = word(NFTA_FIB_F_SADDR) | word(NFTA_FIB_F_IIF) | word(NFTA_FIB_F_PRESENT)
       expressions += [.fib(NFT_FIB_RESULT_OIF, flags), .compare(NFT_CMP_EQ, hostOrder(0))]

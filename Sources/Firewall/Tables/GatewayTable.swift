@@ -88,6 +88,12 @@ public struct GatewayTable: Hashable, Sendable {
   private static let names = "agents"
   private static let numbers = "links"
   private static let fromAgents = Expression.lookup([.iifname], set: names)
+  /// The kernel's look for a route lets these sources pass.
+  private static let fromNowhere = AddressClass.unspecified.blocks(isV4: true).map { block in
+    Rule(.compare(.ipSource, .prefix(block)), .counter, .drop, comment: Common.spoofed)
+  }
+  /// TCP is captured and never passes by itself, whatever mark another table gave it.
+  private static let isDatagram = Expression.compare(.l4proto, .tcp, .notEqual)
   private static let isLive = Expression.lookup([.ctMark], set: Grants.live.name)
 
   // MARK: - Coming in
@@ -131,8 +137,8 @@ public struct GatewayTable: Hashable, Sendable {
         Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
         Common.multicastReports,
         Rule(.sourceRouteMissing, .counter, .drop, comment: Common.spoofed),
-      ] + Common.oddities + [
-        Rule(.state([.established]), .direction(.original), Self.isLive, .accept)
+      ] + Self.fromNowhere + Common.oddities + [
+        Rule(.state([.established]), .direction(.original), Self.isDatagram, Self.isLive, .accept)
       ])
   }
 
@@ -238,9 +244,12 @@ public struct GatewayTable: Hashable, Sendable {
       rules: [
         Rule(.state([.invalid]), .drop),
         Rule(
-          Self.fromAgents, toOthers, .state([.new, .established]), .direction(.original), Self.isLive, .accept
+          Self.fromAgents, toOthers, .state([.new, .established]), .direction(.original), Self.isDatagram,
+          Self.isLive, .accept
         ),
-        Rule(fromOthers, toAgents, .state([.established]), .direction(.reply), Self.isLive, .accept),
+        Rule(
+          fromOthers, toAgents, .state([.established]), .direction(.reply), Self.isDatagram, Self.isLive,
+          .accept),
       ] + Common.relatedErrors(fromOthers, toAgents, Self.isLive) + [
         Rule(.counter, comment: Common.unforwarded)
       ])

@@ -66,6 +66,9 @@ public struct SidecarTable: Hashable, Sendable {
     [.compare(.skuid, .number(gateUID))] + (gateGroup.map { [.socketCgroup($0)] } ?? [])
   }
 
+  /// Whether a program's socket sends it: the kernel's own packets, resets and neighbour discovery, have none.
+  private static let hasOwner = Expression.compare(.skuid, .number(.max), .notEqual)
+
   /// Before the chains of Docker and of iptables, which stand at -100.
   private var natOutput: Chain {
     Chain(
@@ -96,10 +99,16 @@ public struct SidecarTable: Hashable, Sendable {
     ]
     let link = [
       Rule(.compare(.oifname, .interface("lo")), .jump("lo_out")),
+      // Those of a program's own carry what it likes, and routers forward them: only the kernel's are believed.
+      Rule(
+        .oneOf(.icmpv6Type, [Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
+        Self.hasOwner, .goto(grants.refusal)),
       Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
       Common.multicastReports,
     ]
     let flows = [
+      // A flow of the gate outlives its socket, and whoever takes its port is not the gate.
+      Rule(.compare(.ctMark, .number(Grants.ownMark)), Self.hasOwner, .goto("deny")),
       Rule(.state([.established]), .lookup([.ctMark], set: Grants.live.name), .accept),
       Rule(
         .state([.established]), .direction(.reply), .compare(.ctMark, .number(0)),
@@ -108,8 +117,12 @@ public struct SidecarTable: Hashable, Sendable {
     return Chain(
       "out", Chain.Base(.filter, .output, priority: 0, policy: .drop),
       note: "What leaves: the gate itself, what was captured, what a rule grants.",
-      rules: [Rule(isGate + [.setConnectionMark(Grants.ownMark), .accept])] + Common.oddities + redirected
-        + link
+      rules: [
+        Rule(isGate + [.setConnectionMark(Grants.ownMark), .accept]),
+        // Without an ICMP error, which would go where the packet says it came from.
+        Rule(
+          .oneOf(.l4proto, [.tcp, .udp]), .sourceIsForeign, .counter, .drop, comment: Common.spoofed),
+      ] + Common.oddities + redirected + link
         + flows + Grants.newFlowRules() + [Rule(.goto(grants.refusal))])
   }
 

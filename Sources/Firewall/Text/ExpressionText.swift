@@ -15,6 +15,7 @@ extension Expression {
     case .notSYN: "tcp flags & (fin | syn | rst | ack) != syn"
     case .flowsOver(let count): "ct count over \(count)"
     case .destinationIsLocal: "fib daddr type local"
+    case .sourceIsForeign: "fib saddr type != local"
     case .sourceRouteMissing: "fib saddr . iif oif missing"
     case .socketCgroup(let group): "socket cgroupv2 level \(group.level) \"\(group.path)\""
     case .hasRoutingHeader: "exthdr rt exists"

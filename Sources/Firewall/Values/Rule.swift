@@ -39,6 +39,8 @@ public enum Expression: Hashable, Sendable {
   case flowsOver(UInt32)
   /// `fib daddr type local`.
   case destinationIsLocal
+  /// `fib saddr type != local`: it says it comes from elsewhere.
+  case sourceIsForeign
   /// `fib saddr . iif oif missing`: nothing routes back to the source through
   /// the device that the packet came in by.
   case sourceRouteMissing
