@@ -3,7 +3,7 @@ public enum Field: String, Hashable, Sendable, CaseIterable {
   case skuid = "meta skuid"
   case l4proto = "meta l4proto"
   case nfproto = "meta nfproto"
-  /// The device by its number, which no later device of the same name has.
+  /// The device by its number, which a later one may get once the device is gone.
   case iif = "iif"
   case iifname = "iifname"
   case oifname = "oifname"
