@@ -47,6 +47,8 @@ public enum FenceNotice: Sendable {
   case changed(String)
   /// The packets that prove the table fare otherwise than before.
   case canary(CanaryState)
+  /// The link of this kernel's number is nobody's any more, in the table too, until the gate is started anew.
+  case linkLost(UInt32, LinkLoss)
   /// The keeper is gone. The table stays, and nothing can be changed in it.
   case ended
 }

@@ -8,20 +8,31 @@ import Glibc
 public final class Keeper {
   /// Between two proofs of the table, in milliseconds.
   static let proofInterval: Int64 = 10_000
+  /// Until a change that the kernel refused is tried again, in milliseconds.
+  static let retryInterval: Int64 = 500
 
   private let channel: MessageChannel
-  private let settings: KeeperSettings
-  private let socket: NetfilterSocket
+  var settings: KeeperSettings
+  let socket: NetfilterSocket
   private let flows: ConntrackSocket
   private let watch: TableWatch
   private let canary: Canary?
   private let routing: PolicyRouting?
-  private var rules: FenceRules?
+  /// Tells of the links that agents are behind; nil where there are none.
+  let links: LinkWatch?
+  /// Links that were closed, and the gate does not know yet.
+  var untold: [LostLink] = []
+  /// Whether the kernel's table still holds what was taken from a link.
+  var isStale = false
+  private(set) var rules: FenceRules?
   /// How the table fared at the last proof; nil before the first.
   private var proof: CanaryState?
 
   /// Opens what it needs, in the network namespace of the calling thread.
-  init(_ channel: MessageChannel, _ settings: KeeperSettings) throws(NetfilterError) {
+  init(
+    _ channel: MessageChannel, _ settings: KeeperSettings, links: LinkWatch? = nil
+  ) throws(NetfilterError) {
+    self.links = links
     canary = try settings.makeCanary(as: geteuid())
     routing = try settings.makeRouting()
     self.channel = channel
@@ -34,10 +45,13 @@ public final class Keeper {
 
   /// Runs until the gate ends.
   ///
+  /// - Parameter links: What tells of the links that agents are behind, opened before they were looked for.
   /// - Returns: The exit status.
-  public static func run(_ channel: MessageChannel, _ settings: KeeperSettings) -> Int32 {
+  public static func run(
+    _ channel: MessageChannel, _ settings: KeeperSettings, links: LinkWatch? = nil
+  ) -> Int32 {
     do {
-      let keeper = try Keeper(channel, settings)
+      let keeper = try Keeper(channel, settings, links: links)
       _ = try Confinement.apply(.keeper())
       try keeper.serve()
       return 0
@@ -56,13 +70,16 @@ public final class Keeper {
         next = now() + Self.proofInterval
         if rules != nil { keepUp() }
       }
-      var ready = [
-        pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: watch.descriptor, events: Int16(POLLIN), revents: 0),
-      ]
-      let count = poll(&ready, 2, Int32(clamping: max(0, next - now())))
+      followLinks()
+      // poll(2) passes over a negative descriptor: before there is a table, nothing has to be closed in it.
+      var ready = [channel.descriptor, watch.descriptor, rules == nil ? -1 : links?.descriptor ?? -1].map {
+        pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+      }
+      let wait = min(next - now(), isStale ? Self.retryInterval : .max)
+      let count = poll(&ready, nfds_t(ready.count), Int32(clamping: max(0, wait)))
       guard count >= 0 || errno == EINTR else { return }
       guard count > 0 else { continue }
+      if ready[2].revents != 0 { followLinks() }
       if ready[1].revents != 0 { try look() }
       guard ready[0].revents != 0 else { continue }
       guard case .message(let bytes, let descriptors) = try channel.receive() else { return }
@@ -85,9 +102,10 @@ public final class Keeper {
   }
 
   private func install(_ rules: FenceRules) throws {
+    hearOfLinks()
     try socket.claim(settings.tables(rules), ownership: settings.ownership)
     _ = try routing?.ensure()
-    self.rules = rules
+    (self.rules, isStale) = (rules, false)
     if prove() == .missed { throw NotProved() }
   }
 
@@ -105,7 +123,7 @@ public final class Keeper {
     }
     try socket.refill(settings.table(rules))
     let ended = revoked.union(self.rules?.isAudit == true && !rules.isAudit ? [Grants.auditMark] : [])
-    self.rules = rules
+    (self.rules, isStale) = (rules, false)
     for mark in ended { _ = try flows.delete(mark: mark) }
   }
 
@@ -165,9 +183,10 @@ public final class Keeper {
     } catch { tell("the routing of what was captured, which is NOT made anew: \(error)") }
   }
 
-  private func tell(_ what: String) {
-    try? channel.send(Numbered(number: 0, content: KeeperReply.changed(what)).bytes)
-  }
+  func tell(_ what: String) { say(.changed(what)) }
+
+  /// Says something unasked.
+  func say(_ what: KeeperReply) { try? channel.send(Numbered(number: 0, content: what).bytes) }
 
   /// Sends packets that the table has to deny.
   private func prove() -> CanaryState {
@@ -184,7 +203,7 @@ public final class Keeper {
     }
     defer { proof = state }
     if let proof, proof != state {
-      try? channel.send(Numbered(number: 0, content: KeeperReply.canary(state)).bytes)
+      say(.canary(state))
     }
     return state
   }

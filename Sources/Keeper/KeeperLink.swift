@@ -117,6 +117,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
         switch reply.content {
         case .changed(let what): notice?(.changed(what))
         case .canary(let state): notice?(.canary(state))
+        case .lost(let index, let loss): notice?(.linkLost(index, loss))
         case .done, .refused, .state: break
         }
         waiting.removeValue(forKey: reply.number)?(reply.content)

@@ -23,6 +23,8 @@ enum KeeperReply: Hashable {
   case changed(String)
   /// By itself, with the number 0: what became of the canary has changed.
   case canary(CanaryState)
+  /// By itself, with the number 0: the link of this kernel's number is nobody's any more, and why.
+  case lost(UInt32, LinkLoss)
 }
 
 /// A request or reply with the number that joins them.
@@ -96,6 +98,10 @@ extension Numbered where Content == KeeperReply {
     case .canary(let state):
       out.put(5 as UInt8)
       out.put(state.rawValue)
+    case .lost(let index, let loss):
+      out.put(6 as UInt8)
+      out.put(index)
+      out.put(loss.rawValue)
     }
     return out.bytes
   }
@@ -118,6 +124,7 @@ extension Numbered where Content == KeeperReply {
       content = .state(state)
     case 4: content = .changed(try reader.text())
     case 5: content = .canary(try reader.canary())
+    case 6: content = .lost(try reader.number(), try reader.loss())
     default: throw MalformedMessage()
     }
     try reader.end()

@@ -183,6 +183,11 @@ struct MessageReader {
     return state
   }
 
+  mutating func loss() throws(MalformedMessage) -> LinkLoss {
+    guard let loss = LinkLoss(rawValue: try number()) else { throw MalformedMessage() }
+    return loss
+  }
+
   func end() throws(MalformedMessage) {
     guard rest.isEmpty else { throw MalformedMessage() }
   }

@@ -130,7 +130,6 @@ def test_OPS_04_a_sandbox_that_is_made_anew_is_nobodys_until_it_is_enrolled(own_
     assert link == {"interface": "f0", "agent": "ci", "state": "gone", "whole": False}
     assert "f0 of agent ci is gone" in fence.status()["warning"]
     come_back()
-    fence.wait_to_say("the interface f0 of agent ci is made anew")
     closed(fence)
     assert fence.agent("dig", "+short", "+tries=1", "+time=1", "@10.66.0.1", "web.test").stdout.strip()[:3] != "198"
     before = fence.seen("ntp")
@@ -141,8 +140,8 @@ def test_OPS_04_a_sandbox_that_is_made_anew_is_nobodys_until_it_is_enrolled(own_
     assert "sent" in fence.python(FORGED, GOOD, EVIL, "--", EVIL, "11.11.0.1")
     time.sleep(0.1)
     assert fence.seen("good") == good and fence.strays() == (0, 0)
-    assert "made anew, so nothing is taken from it" in fence.tell("status").stdout
-    assert "is made anew" in fence.log.path.read_text()
+    assert "gone, so nothing is taken from it" in fence.tell("status").stdout
+    assert "is gone" in fence.log.path.read_text()
     assert fence.other("curl", "-sS", "-m", "5", "http://web.test/").stdout.startswith("origin "), "the other agent goes on"
     fence.stop()
     closed(fence)

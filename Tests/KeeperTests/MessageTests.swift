@@ -54,8 +54,9 @@ import Testing
     var watching = state
     watching.audited = 7
     let proofs = CanaryState.allCases.map(KeeperReply.canary)
+    let losses = LinkLoss.allCases.map { KeeperReply.lost(.max - 3, $0) }
     for reply in [.done, .refused("no"), .state(state), .state(watching), .state(.missing), .changed("x")]
-      + proofs
+      + proofs + losses
     {
       #expect(try Numbered<KeeperReply>(Numbered(number: 0, content: reply).bytes).content == reply)
     }

@@ -6,15 +6,19 @@ import Addressing
 /// and port 53 go to the gate's listeners by TPROXY, granted UDP is forwarded
 /// under its rule's mark, the rest is refused. The interface tells the agent:
 /// it must have the name and the number that it had when the gate started.
+/// Both may come back with another device: whoever keeps the table has to watch
+/// (`LinkWatch`) and close the link as soon as its device is gone.
 /// Beside the table there is `PolicyRouting`, which delivers what was captured.
 public struct GatewayTable: Hashable, Sendable {
   /// A link that an agent is on.
   public struct Link: Hashable, Sendable {
     public var name: String
-    /// The kernel's number of it; no later device has the same.
+    /// The kernel's number of it, as long as it is there.
     public var index: UInt32
     /// The gate's own addresses on it, at which the explicit proxy answers; none where there is no such proxy.
     public var addresses: [IPAddress]
+    /// Whether it is nobody's any more: nothing that comes by it is taken, and nothing is forwarded to it.
+    public var isClosed = false
 
     public init(_ name: String, index: UInt32, addresses: [IPAddress] = []) {
       (self.name, self.index, self.addresses) = (name, index, addresses)
@@ -101,7 +105,7 @@ public struct GatewayTable: Hashable, Sendable {
   /// Behind connection tracking (-200), before routing.
   private var prerouting: Chain {
     let dispatch = agents.enumerated().flatMap { number, agent in
-      agent.links.map { link in
+      agent.links.filter { !$0.isClosed }.map { link in
         Rule(
           .compare(.iif, .number(link.index)), .compare(.iifname, .interface(link.name)),
           .goto("agent_\(number)"))
@@ -111,7 +115,7 @@ public struct GatewayTable: Hashable, Sendable {
       "prerouting", Chain.Base(.filter, .prerouting, priority: -150, policy: .accept),
       note: "What comes from an enrolled link is judged before it is routed.",
       rules: (canary?.entry ?? []) + dispatch + [
-        // A link that was made anew or renamed is nobody's.
+        // A link that was closed, made anew or renamed is nobody's.
         Rule(Self.fromAgents, .goto("stranger")),
         Rule(.lookup([.iif], set: Self.numbers), .goto("stranger")),
       ])
@@ -172,9 +176,16 @@ public struct GatewayTable: Hashable, Sendable {
     ]
   }
 
+  /// What was on its way to an agent whose link was closed is not for whoever is behind it now.
+  private var closedLinks: [Rule] {
+    agents.flatMap(\.links).filter(\.isClosed).map { link in
+      Rule(.compare(.oifname, .interface(link.name)), .counter, .drop, comment: Common.unforwarded)
+    }
+  }
+
   /// Address and port together, per link: a port alone would open any host's.
   private func explicitListeners(_ link: Link) -> [Rule] {
-    link.addresses.map { address in
+    (link.isClosed ? [] : link.addresses).map { address in
       Rule(
         .compare(.iifname, .interface(link.name)),
         .compare(address.isV4 ? .ipDestination : .ip6Destination, .address(address)),
@@ -223,7 +234,7 @@ public struct GatewayTable: Hashable, Sendable {
     Chain(
       "answers", Chain.Base(.filter, .output, priority: -300, policy: .accept),
       note: "Answers to captured questions come from the port that was asked.",
-      rules: [
+      rules: closedLinks + [
         Rule(
           .lookup([.oifname], set: Self.names), .compare(.udpSourcePort, .port(dnsPort)),
           .setUDPSourcePort(53))
@@ -241,7 +252,7 @@ public struct GatewayTable: Hashable, Sendable {
     return Chain(
       "forward", Chain.Base(.filter, .forward, priority: 0, policy: .drop),
       note: "Granted flows only, and only while their rule lives.",
-      rules: [
+      rules: closedLinks + [
         Rule(.state([.invalid]), .drop),
         Rule(
           Self.fromAgents, toOthers, .state([.new, .established]), .direction(.original), Self.isDatagram,

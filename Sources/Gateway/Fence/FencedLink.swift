@@ -8,7 +8,7 @@ import Policy
 public struct FencedLink: Hashable, Sendable {
   /// The interface's name.
   public var name: String
-  /// The kernel's number of it: one that is made anew under its name has another.
+  /// The kernel's number of it, as long as it is there; another may get both later.
   public var index: UInt32
   /// Who is behind it.
   public var agent: AgentName
@@ -18,31 +18,33 @@ public struct FencedLink: Hashable, Sendable {
     (self.name, self.index, self.agent) = (name, index, agent)
   }
 
-  /// What became of a link; all but `up` and `down` are for as long as the gate runs.
+  /// What became of a link.
   enum State: Hashable {
-    case up, down, gone, remade
+    case up, down
     case renamed(String)
+    /// For as long as the gate runs, whatever comes under its name and number.
+    case lost(LinkLoss)
 
     /// Whether what comes by it is the agent's.
     var isWhole: Bool { self == .up || self == .down }
+
+    var isFinal: Bool { if case .lost = self { true } else { false } }
 
     var words: String {
       switch self {
       case .up: "up"
       case .down: "down"
-      case .gone: "gone"
-      case .remade: "made anew"
       case .renamed(let name): "renamed to \(name)"
+      case .lost(let loss): loss.words
       }
     }
   }
 
   /// Finds the link among those that are there.
   func state(among links: [NetworkLink]) -> State {
-    if let own = links.first(where: { $0.index == index }) {
-      return own.name == name ? (own.isUp ? .up : .down) : .renamed(own.name)
-    }
-    return links.contains { $0.name == name } ? .remade : .gone
+    guard let own = links.first(where: { $0.index == index }) else { return .lost(.gone) }
+    guard own.master == nil else { return .lost(.enslaved) }
+    return own.name == name ? (own.isUp ? .up : .down) : .renamed(own.name)
   }
 }
 
@@ -63,16 +65,23 @@ extension Gate {
     }
   }
 
-  /// Looks whether the links are still those that were enrolled; called each
-  /// second. The table takes nothing from any other, so this only has to be said.
+  /// Looks how the links fare; called each second. What is lost the keeper closes
+  /// and tells at once, so this only has to be said.
   func lookAtLinks() {
     guard !configuration.fencedLinks.isEmpty, let links = try? NetworkLink.all() else { return }
-    for link in configuration.fencedLinks {
-      let state = link.state(among: links)
-      defer { linkStates[link] = state }
-      guard state != linkStates[link] ?? .up else { continue }
-      tell(of: link, state)
-    }
+    for link in configuration.fencedLinks { note(link, link.state(among: links)) }
+  }
+
+  /// Hears of a link that the table takes nothing from any more.
+  func lose(_ index: UInt32, _ loss: LinkLoss) {
+    for link in configuration.fencedLinks where link.index == index { note(link, .lost(loss)) }
+  }
+
+  private func note(_ link: FencedLink, _ state: FencedLink.State) {
+    let last = linkStates[link] ?? .up
+    guard state != last, !last.isFinal else { return }
+    linkStates[link] = state
+    tell(of: link, state)
   }
 
   private func tell(of link: FencedLink, _ state: FencedLink.State) {

@@ -141,6 +141,7 @@ extension Gate {
     case .lost(let count): lostPackets = (lostPackets ?? 0) + (count ?? 0)
     case .changed(let what): alarm("somebody else has changed \(what)")
     case .canary(let state): hear(state)
+    case .linkLost(let index, let loss): lose(index, loss)
     case .ended: endWithoutFence()
     }
   }

@@ -20,6 +20,9 @@ extension PrivilegedStart {
         .usage, "the gate reads what agents send, and does not do so as root. Name another --user.")
     }
     let ownership = try ownership(.gateway)
+    // Before they are looked for: whatever becomes of one from then on is heard of.
+    let watch: LinkWatch
+    do { watch = try LinkWatch() } catch { throw Failure(.host, "\(error)") }
     let links = try enrolled(option.interface)
     try checkSettings(of: links)
     enrol(links, &configuration)
@@ -29,7 +32,8 @@ extension PrivilegedStart {
       }
     }
     configuration.fencedAgents = option.agents
-    try raise(.gateway(side), ownership, for: identity, &configuration, environment: environment)
+    try raise(
+      .gateway(side), ownership, for: identity, &configuration, environment: environment, links: watch)
   }
 
   /// Finds the interfaces, each of which is to be one that an agent's packets come by.

@@ -46,10 +46,11 @@ struct PrivilegedStart {
 
   /// Completes the configuration with the fence and the way to give up what is not needed.
   ///
+  /// - Parameter links: What tells the keeper of the links that agents are behind.
   /// - Throws: When the host lacks something; nothing has changed then.
   func raise(
     _ side: FencedSide, _ ownership: Ownership, for identity: Identity,
-    _ configuration: inout GateConfiguration, environment: [String: String]
+    _ configuration: inout GateConfiguration, environment: [String: String], links: LinkWatch? = nil
   ) throws(Failure) {
     let settings = KeeperSettings(
       side, transparentPort: options.transparentPort, dnsPort: options.dnsPort, proxyPort: options.proxyPort,
@@ -59,7 +60,9 @@ struct PrivilegedStart {
     let keeper: KeeperProcess
     do {
       packets = try PacketLog(group: options.logGroup)
-      keeper = try KeeperProcess.start { channel in Keeper.run(channel, settings) }
+      keeper = try KeeperProcess.start(keeping: links?.descriptors ?? []) { channel in
+        Keeper.run(channel, settings, links: links)
+      }
     } catch { throw Failure(.host, "\(error)") }
     configuration.fence = KeeperLink(keeper, packets: packets)
     configuration.onFenceEnd = { exit(70) }
