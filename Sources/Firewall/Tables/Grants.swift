@@ -230,9 +230,14 @@ public enum Common {
   /// Packets that are no flow's, and those that would begin one in the middle.
   static let oddities = [
     Rule(.state([.invalid]), .drop),
-    Rule(.hasRoutingHeader, .drop),
+    routingHeader,
     Rule(.state([.new]), .notSYN, .drop),
   ]
+
+  /// Packets that would go on to somewhere else from where they are sent to.
+  ///
+  /// - Source: RFC 8200 §4.4.
+  static let routingHeader = Rule(.hasRoutingHeader, .drop)
 
   static let neighborSolicit = Datum.named(135, "nd-neighbor-solicit")
   static let neighborAdvert = Datum.named(136, "nd-neighbor-advert")

@@ -118,6 +118,11 @@ public struct SidecarTable: Hashable, Sendable {
       "out", Chain.Base(.filter, .output, priority: 0, policy: .drop),
       note: "What leaves: the gate itself, what was captured, what a rule grants.",
       rules: [
+        Common.routingHeader,
+        // First, since most packets are theirs: flows of rules that still stand. The gate's own are asked who sends.
+        Rule(
+          .state([.established]), .compare(.ctMark, .number(Grants.ownMark), .notEqual),
+          .lookup([.ctMark], set: Grants.live.name), .accept),
         Rule(isGate + [.setConnectionMark(Grants.ownMark), .accept]),
         // Without an ICMP error, which would go where the packet says it came from.
         Rule(
@@ -147,9 +152,10 @@ public struct SidecarTable: Hashable, Sendable {
       "in", Chain.Base(.filter, .input, priority: 0, policy: .drop),
       note: "What comes in: answers, and what is open to others.",
       rules: [
-        Rule(.compare(.iifname, .interface("lo")), .accept)
-      ] + Common.oddities + [
+        Rule(.compare(.iifname, .interface("lo")), .accept),
+        Common.routingHeader,
         Rule(.state([.established]), .lookup([.ctMark], set: Grants.live.name), .accept),
+      ] + Common.oddities + [
         Rule(
           .state([.established]), .direction(.original), .lookup([.tcpDestinationPort], set: "inbound"),
           .accept),
