@@ -47,7 +47,7 @@ extension Reason {
     case .helloTooLarge: "The TLS handshake is too large"
     case .malformed: "The request is malformed"
     case .hostMismatch: "The Host field names another host than the request target"
-    case .upgrade: "The rule does not cover this upgrade"
+    case .upgrade: "No rule covers this upgrade; only WebSockets are relayed, never h2c: ask in HTTP/1.1"
     case .method: "The gate does not carry this method"
     case .unknownAgent: "The agent is not known, or its token is missing or wrong"
     case .headTimeout: "The request head did not come in time"

@@ -9,7 +9,7 @@ from .far import PORTS, Far
 from .namespaces import GOOD, GOOD6, RESOLVER, Namespaces, run
 from .sidecar import route, seen
 
-USER = "exitgate-test"  # made for the run, gone after it
+USER = f"exitgate-test{os.getpid()}"  # made for the run, gone after it
 PYTHON = "/usr/bin/python3"  # a sandbox sees no other
 POLICY = """version: 1
 rules:
@@ -46,7 +46,7 @@ def ordinary_user():
 
 
 class Box:
-    def __init__(self, account, binary):
+    def __init__(self, account, binary, ports=PORTS):
         self.account, self.binary = account, binary
         self.home = pathlib.Path(account.pw_dir)
         # Beside the home, as a checkout on another disk is; what a test puts into the home stays out of sight.
@@ -64,7 +64,7 @@ class Box:
         self.bench = Namespaces()
         try:
             route(self.bench)
-            self.far = Far(self.bench, PORTS)
+            self.far = Far(self.bench, ports)
             self.far.reset_zone()
             for name in ("web.test", "raw.test"):
                 self.far.answers(name, GOOD, GOOD6)

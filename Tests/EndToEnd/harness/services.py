@@ -66,7 +66,7 @@ class Services(Servers):
                               capture_output=True, text=True, cwd="/")
         assert made.returncode == 0, made.stderr
         with (data / "pg_hba.conf").open("a") as file:
-            file.write("host all all 10.66.0.0/24 trust\n")
+            file.write("host all all 10.66.0.0/24 trust\nhost all all 11.11.0.0/24 trust\n")
         self._spawn(*become, POSTGRES / "postgres", "-D", data, "-c", f"listen_addresses={GOOD}", "-c", "unix_socket_directories=", "-F")
         self._wait(5432, "postgres")
 
