@@ -77,7 +77,7 @@ def test_a_wrong_section_is_refused_with_its_place(box):
 def test_the_ready_profiles_start(box):
     for profile in ("generic", "claude-code", "codex", "gemini-cli", "aider"):
         printed = exitgate("allowlists", f"profile-{profile}")
-        assert printed.returncode == 0 and "process:" in printed.stdout, printed
+        assert printed.returncode == 0 and "builtin:development" in printed.stdout, printed
         config = box.home / ".claude"
         config.mkdir(exist_ok=True)
         os.chown(config, box.account.pw_uid, box.account.pw_gid)

@@ -5,6 +5,7 @@ extension BuiltinAllowlists {
     "alpine": alpine,
     "anthropic": anthropic,
     "crates": crates,
+    "development": development,
     "docker-hub": dockerHub,
     "ghcr": ghcr,
     "github": github,

@@ -9,42 +9,15 @@ extension BuiltinAllowlists {
       - builtin:anthropic
       - builtin:openai
       - builtin:google-ai
-      - builtin:github
-      - builtin:gitlab
-      - builtin:npm
-      - builtin:crates
-      - builtin:go-modules
-      - builtin:maven
-      - builtin:rubygems
-      - builtin:telemetry
-      - system:apt
-      - system:pip
+      - builtin:development
     files:
       read:
-        - ~/.gitconfig
-        - ~/.config/git
-        # What git runs for you outside later is not the agent's to write.
-        - .git/hooks
         - ~/.aider.conf.yml
         - ~/.aider.model.settings.yml
-        # The agent itself and its runtime, where a person installed them.
-        - ~/.local/bin
-        - ~/.local/share
-        - ~/.npm-global
-        - ~/.nvm
-        - ~/.pyenv
-        - ~/.cargo
-        - ~/.rustup
-        - ~/.bun
-        - ~/.volta
       write:
         - ~/.aider
     process:
       env:
-        - GIT_AUTHOR_NAME
-        - GIT_AUTHOR_EMAIL
-        - GIT_COMMITTER_NAME
-        - GIT_COMMITTER_EMAIL
         - OPENAI_API_KEY
         - ANTHROPIC_API_KEY
         - GEMINI_API_KEY

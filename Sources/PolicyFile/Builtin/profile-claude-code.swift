@@ -7,37 +7,14 @@ extension BuiltinAllowlists {
     about: exitgate run's sandbox for Claude Code. Its API and sign-in, its own directory to write, its settings and hooks to read.
     include:
       - builtin:anthropic
-      - builtin:github
-      - builtin:gitlab
-      - builtin:npm
-      - builtin:crates
-      - builtin:go-modules
-      - builtin:maven
-      - builtin:rubygems
-      - builtin:telemetry
-      - system:apt
-      - system:pip
+      - builtin:development
     files:
       read:
-        - ~/.gitconfig
-        - ~/.config/git
-        # What git runs for you outside later is not the agent's to write.
-        - .git/hooks
         - ~/.claude/settings.json
         - ~/.claude/hooks
         - ~/.claude/commands
         - ~/.claude/agents
         - ~/.claude/CLAUDE.md
-        # The agent itself and its runtime, where a person installed them.
-        - ~/.local/bin
-        - ~/.local/share
-        - ~/.npm-global
-        - ~/.nvm
-        - ~/.pyenv
-        - ~/.cargo
-        - ~/.rustup
-        - ~/.bun
-        - ~/.volta
       write:
         - ~/.claude
         - ~/.claude.json
@@ -45,10 +22,6 @@ extension BuiltinAllowlists {
         - ~/.claude/.credentials.json
     process:
       env:
-        - GIT_AUTHOR_NAME
-        - GIT_AUTHOR_EMAIL
-        - GIT_COMMITTER_NAME
-        - GIT_COMMITTER_EMAIL
         - ANTHROPIC_API_KEY
         - ANTHROPIC_MODEL
         - CLAUDE_CODE_OAUTH_TOKEN

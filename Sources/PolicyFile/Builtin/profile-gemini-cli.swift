@@ -7,42 +7,15 @@ extension BuiltinAllowlists {
     about: exitgate run's sandbox for Gemini CLI. Its API, its own directory to write, its settings to read.
     include:
       - builtin:google-ai
-      - builtin:github
-      - builtin:gitlab
-      - builtin:npm
-      - builtin:crates
-      - builtin:go-modules
-      - builtin:maven
-      - builtin:rubygems
-      - builtin:telemetry
-      - system:apt
-      - system:pip
+      - builtin:development
     files:
       read:
-        - ~/.gitconfig
-        - ~/.config/git
-        # What git runs for you outside later is not the agent's to write.
-        - .git/hooks
         - ~/.gemini/settings.json
         - ~/.gemini/GEMINI.md
-        # The agent itself and its runtime, where a person installed them.
-        - ~/.local/bin
-        - ~/.local/share
-        - ~/.npm-global
-        - ~/.nvm
-        - ~/.pyenv
-        - ~/.cargo
-        - ~/.rustup
-        - ~/.bun
-        - ~/.volta
       write:
         - ~/.gemini
     process:
       env:
-        - GIT_AUTHOR_NAME
-        - GIT_AUTHOR_EMAIL
-        - GIT_COMMITTER_NAME
-        - GIT_COMMITTER_EMAIL
         - GEMINI_API_KEY
         - GOOGLE_API_KEY
         - GOOGLE_CLOUD_PROJECT
