@@ -67,6 +67,10 @@ public struct LifecycleRecord: Hashable, Sendable {
   public var event: Event
   /// What else there is to say.
   public var detail: String
+  /// Whom it is about; nil where it is about no one agent.
+  public var agent: AgentName?
+  /// What kind of thing was counted, a word of the gate's own.
+  public var reason: String?
   /// Numbers with names that need no escapes.
   public var counts: [Count]
 
@@ -79,10 +83,15 @@ public struct LifecycleRecord: Hashable, Sendable {
   }
 
   /// Makes a record.
-  public init(time: Timestamp, event: Event, detail: String = "", counts: [(String, UInt64)] = []) {
+  public init(
+    time: Timestamp, event: Event, detail: String = "", agent: AgentName? = nil, reason: String? = nil,
+    counts: [(String, UInt64)] = []
+  ) {
     self.time = time
     self.event = event
     self.detail = detail
+    self.agent = agent
+    self.reason = reason
     self.counts = counts.map { Count(name: $0.0, value: $0.1) }
   }
 }

@@ -152,6 +152,8 @@ extension LifecycleRecord {
     json.object("unmapped") { json in
       json.field("event", event.rawValue)
       if !detail.isEmpty { json.field("detail", detail) }
+      if let agent { json.field("agent", agent.description) }
+      if let reason { json.field("reason", reason) }
       for count in counts.prefix(16) {
         json.key(dynamic: count.name)
         json.integer(count.value)

@@ -37,7 +37,9 @@ public final class Gate: @unchecked Sendable {
   var fenceState: FenceState?
   /// What became of the links that agents are behind, where it is known.
   var linkStates: [FencedLink: FencedLink.State] = [:]
-  /// Samples of denied packets that were lost since that was recorded; 0 stands for some.
+  /// What the kernel's table held back, against what was heard of it.
+  var losses = PacketLosses()
+  /// Samples that were lost since that was recorded, where nothing is counted; 0 stands for some.
   var lostPackets: UInt64?
   /// The number of the last packet that was recorded; no connection gets so far.
   var lastPacket: UInt64 = 1 << 62
@@ -153,7 +155,7 @@ extension Gate {
 
   private func tick() {
     log.tick(.now())
-    tellLostPackets()
+    tellLosses()
     lookAtLinks()
     _ = log.commit()
     if snapshot.policy.rules.contains(where: { $0.expires != nil }) {

@@ -279,8 +279,10 @@ extension Gate {
     } then: { [self] in
       ticker?.cancel()
       controlSocket?.close()
-      log.close()
-      completion()
+      countLastLosses { [self] in
+        log.close()
+        completion()
+      }
     }
   }
 }

@@ -52,6 +52,9 @@ public final class CommandFence: Fence, @unchecked Sendable {
     completion(openings.isEmpty)
   }
 
+  /// The counters are out of reach, in the command's own namespace.
+  public func count(completion: @escaping @Sendable ([Heldback: UInt64]?) -> Void) { completion(nil) }
+
   /// What keeps the table ends with the command.
   public func end() {}
 

@@ -24,6 +24,11 @@ public protocol Fence: AnyObject, Sendable {
   /// How the table is doing; nil when nobody can say.
   func report(completion: @escaping @Sendable (FenceState?) -> Void)
 
+  /// How many packets were held back since the table was made; nil when nobody
+  /// can say. Packets that were sampled before `completion` was called for the
+  /// count before this one have been told to `notice` by then.
+  func count(completion: @escaping @Sendable ([Heldback: UInt64]?) -> Void)
+
   /// Ends what keeps the table and waits until it is gone, so that whoever
   /// starts next finds nobody in the way. The table stays. The last call.
   func end()
@@ -41,7 +46,7 @@ public struct FenceError: Error, Hashable, Sendable, CustomStringConvertible {
 public enum FenceNotice: Sendable {
   /// Packets were denied; a sample.
   case denied([LoggedPacket])
-  /// So many of the sample were lost; nil: some.
+  /// So many of the sample were lost; nil: some. Only where nothing can be counted.
   case lost(UInt64?)
   /// Somebody else has touched the tables: what, and what became of it.
   case changed(String)

@@ -87,7 +87,7 @@ public struct FenceState: Hashable, Sendable {
   public var frames: UInt64
   /// Addresses that were learned and not forgotten.
   public var learned: UInt32
-  /// Packets that passed since the last change of rules though no rule grants them; nil where none may.
+  /// Packets that passed since the table was made though no rule grants them; nil where none may now.
   public var audited: UInt64?
   /// Whether a packet that the table has to deny was counted by it, just now.
   public var canary = CanaryState.missed

@@ -25,6 +25,8 @@ public final class Keeper {
   /// Whether the kernel's table still holds what was taken from a link.
   var isStale = false
   private(set) var rules: FenceRules?
+  /// What was held back: by the tables that are there, as far as is known, and by those before them.
+  private var counted: [Heldback: UInt64] = [:], countedBefore: [Heldback: UInt64] = [:]
   /// How the table fared at the last proof; nil before the first.
   private var proof: CanaryState?
 
@@ -96,6 +98,7 @@ public final class Keeper {
       case .refill(let rules, let revoked): try refill(rules, revoked)
       case .open(let openings): try open(openings)
       case .report: return .state(try report())
+      case .count: return .counted(try count())
       }
       return .done
     } catch { return .refused("\(error)") }
@@ -158,18 +161,33 @@ public final class Keeper {
   private func report() throws(NetfilterError) -> FenceState {
     let tables = try socket.tables(prefix: "exitgate"), name = TableName(.inet, "exitgate")
     guard let own = tables.first(where: { $0.name == name }) else { return .missing }
-    let egress = TableName(.netdev, "exitgate")
-    let frames = tables.contains { $0.name == egress } ? try socket.counters(in: egress) : []
     var learned = 0
     for set in settings.learnedSets { learned += try socket.elements(of: set, in: name).count }
-    let counters = try socket.counters(in: name)
+    let counts = try count()
     var state = FenceState(
       isOwned: own.isOwned && own.isPersistent,
-      denied: counters.packets(Common.heldBack) ?? 0, frames: frames.packets(["frames"]) ?? 0,
+      denied: counts.packets { $0 != .audited && $0 != .frame }, frames: counts.packets { $0 == .frame },
       learned: UInt32(clamping: learned))
-    state.audited = counters.packets(["audited"])
+    state.audited = rules?.isAudit == true ? counts.packets { $0 == .audited } : nil
     state.canary = prove()
     return state
+  }
+
+  /// Packets that were held back since the first table was made.
+  private func count() throws(NetfilterError) -> [Heldback: UInt64] {
+    var now: [Heldback: UInt64] = [:]
+    for table in settings.tableNames {
+      for (name, packets) in try socket.counts(in: table) { Heldback(named: name).map { now[$0] = packets } }
+    }
+    counted = now
+    return now.merging(countedBefore) { $0 &+ $1 }
+  }
+
+  /// Notes what the tables have counted, which are about to be made anew; of one that is gone, what was last known.
+  func keepCount() {
+    _ = try? count()
+    countedBefore.merge(counted) { $0 &+ $1 }
+    counted = [:]
   }
 
   // MARK: - Proof
@@ -224,6 +242,7 @@ public final class Keeper {
         "\($0.isDeletion ? "deletion" : "change") of a \($0.object.rawValue) by process \($0.portID)"
       } ?? "an unknown change"
     let outcome: String
+    keepCount()
     do {
       try socket.claim(settings.tables(rules), ownership: settings.ownership)
       outcome = "made anew"
@@ -240,11 +259,9 @@ struct NotProved: Error, CustomStringConvertible {
   }
 }
 
-extension [RuleCounter] {
-  /// Of the rules with one of these comments, the sum; nil where there is none.
-  fileprivate func packets(_ comments: Set<String>) -> UInt64? {
-    let counted = filter { comments.contains($0.comment ?? "") }
-    return counted.isEmpty ? nil : counted.reduce(0) { $0 + $1.packets }
+extension [Heldback: UInt64] {
+  fileprivate func packets(_ isMeant: (Heldback.Cause) -> Bool) -> UInt64 {
+    reduce(0) { isMeant($1.key.cause) ? $0 &+ $1.value : $0 }
   }
 }
 

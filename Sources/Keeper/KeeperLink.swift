@@ -83,6 +83,14 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     }
   }
 
+  public func count(completion: @escaping @Sendable ([Heldback: UInt64]?) -> Void) {
+    ask(.count) { [self] reply in
+      // What the kernel has handed over by now is heard of before the count that is compared with it.
+      hear()
+      if case .counted(let counts) = reply { completion(counts) } else { completion(nil) }
+    }
+  }
+
   private func ask(_ request: KeeperRequest, then completion: @escaping @Sendable (KeeperReply) -> Void) {
     queue.async { [self] in
       guard !hasEnded else { return completion(.refused("the keeper of the table is gone")) }
@@ -118,7 +126,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
         case .changed(let what): notice?(.changed(what))
         case .canary(let state): notice?(.canary(state))
         case .lost(let index, let loss): notice?(.linkLost(index, loss))
-        case .done, .refused, .state: break
+        case .done, .refused, .state, .counted: break
         }
         waiting.removeValue(forKey: reply.number)?(reply.content)
       }
@@ -145,9 +153,12 @@ public final class KeeperLink: Fence, @unchecked Sendable {
 
   private func hear() {
     guard let packets else { return }
-    let delivery = packets.receive()
-    if !delivery.packets.isEmpty { notice?(.denied(delivery.packets)) }
-    if delivery.lost > 0 { notice?(.lost(delivery.lost)) } else if delivery.isOverrun { notice?(.lost(nil)) }
+    // What the kernel could not hand over, as after an overrun, the counters tell.
+    for _ in 0..<64 {
+      let delivery = packets.receive()
+      if !delivery.packets.isEmpty { notice?(.denied(delivery.packets)) }
+      if delivery.isEmpty { return }
+    }
   }
 }
 

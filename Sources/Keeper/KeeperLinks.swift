@@ -63,6 +63,7 @@ extension Keeper {
       isStale = false
     } catch {
       // It is made anew where somebody took it away.
+      keepCount()
       do {
         try socket.claim(settings.tables(rules), ownership: settings.ownership)
         isStale = false

@@ -12,6 +12,8 @@ enum KeeperRequest: Hashable {
   case open([FenceOpening])
   /// Say how the table is doing.
   case report
+  /// Say how many packets were held back.
+  case count
 }
 
 /// What the keeper says.
@@ -19,6 +21,8 @@ enum KeeperReply: Hashable {
   case done
   case refused(String)
   case state(FenceState)
+  /// Packets since the tables were made first.
+  case counted([Heldback: UInt64])
   /// By itself, with the number 0: somebody else changed the tables; what was learned may be gone.
   case changed(String)
   /// By itself, with the number 0: what became of the canary has changed.
@@ -54,6 +58,7 @@ extension Numbered where Content == KeeperRequest {
       out.put(UInt32(openings.count))
       openings.forEach { out.put($0) }
     case .report: out.put(4 as UInt8)
+    case .count: out.put(5 as UInt8)
     }
     return out.bytes
   }
@@ -66,6 +71,7 @@ extension Numbered where Content == KeeperRequest {
     case 2: content = .refill(try reader.rules(), revoked: try reader.marks())
     case 3: content = .open(try reader.list { r throws(MalformedMessage) in try r.opening() })
     case 4: content = .report
+    case 5: content = .count
     default: throw MalformedMessage()
     }
     try reader.end()
@@ -102,6 +108,9 @@ extension Numbered where Content == KeeperReply {
       out.put(6 as UInt8)
       out.put(index)
       out.put(loss.rawValue)
+    case .counted(let counts):
+      out.put(7 as UInt8)
+      out.put(counts)
     }
     return out.bytes
   }
@@ -125,6 +134,7 @@ extension Numbered where Content == KeeperReply {
     case 4: content = .changed(try reader.text())
     case 5: content = .canary(try reader.canary())
     case 6: content = .lost(try reader.number(), try reader.loss())
+    case 7: content = .counted(try reader.counts())
     default: throw MalformedMessage()
     }
     try reader.end()

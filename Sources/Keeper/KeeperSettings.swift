@@ -78,6 +78,11 @@ public struct KeeperSettings: Hashable, Sendable {
     [table(rules)] + (uplinks.map { $0.isEmpty ? [] : [EgressTable(devices: $0).table] } ?? [])
   }
 
+  /// The names of all tables.
+  var tableNames: [TableName] {
+    [TableName(.inet, "exitgate")] + (uplinks ?? []).prefix(1).map { _ in TableName(.netdev, "exitgate") }
+  }
+
   /// The sets of learned addresses.
   var learnedSets: [NFSet] {
     let agents: [Int?] =

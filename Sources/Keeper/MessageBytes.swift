@@ -62,6 +62,14 @@ struct MessageWriter {
     put(rules.isAudit ? 1 : 0 as UInt8)
   }
 
+  mutating func put(_ counts: [Heldback: UInt64]) {
+    put(UInt32(counts.count))
+    for (kind, packets) in counts {
+      put(kind.name)
+      put(packets)
+    }
+  }
+
   mutating func put(_ opening: FenceOpening) {
     put(opening.address)
     put(opening.ports)
@@ -176,6 +184,14 @@ struct MessageReader {
       throw MalformedMessage()
     }
     return opening
+  }
+
+  mutating func counts() throws(MalformedMessage) -> [Heldback: UInt64] {
+    let pairs = try list { reader throws(MalformedMessage) -> (Heldback, UInt64) in
+      guard let kind = Heldback(named: try reader.text()) else { throw MalformedMessage() }
+      return (kind, try reader.number())
+    }
+    return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
   }
 
   mutating func canary() throws(MalformedMessage) -> CanaryState {

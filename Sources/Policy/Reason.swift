@@ -54,6 +54,14 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case syntheticUnnamed = "synthetic-unnamed"
   /// The kernel's table did not take the addresses that an answer holds.
   case fenceUnavailable = "fence-unavailable"
+  /// A packet that is no flow's, begins one in the middle, or holds a routing header.
+  case oddPacket = "odd-packet"
+  /// A packet that claims to come from elsewhere.
+  case spoofedSource = "spoofed-source"
+  /// A packet that was to be routed where nothing is.
+  case notForwarded = "not-forwarded"
+  /// A packet by a link that was made anew or renamed.
+  case strangeLink = "strange-link"
   /// Too many connections under the rule.
   case connectionLimit = "connection-limit"
   /// The rule's budget of bytes to upstream is spent.

@@ -20,7 +20,7 @@ extension Reason {
     case .badUpstream: "http_protocol_error"
     case .denyRule, .askRule, .noRule, .sniMismatch, .sniMissing, .encryptedHello, .upgrade, .unknownAgent,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .revoked, .expired:
+      .noApprover, .revoked, .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       "http_request_denied"
     }
   }
@@ -44,7 +44,7 @@ extension Reason {
       .syntheticUnnamed, .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge,
       .upgrade,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .revoked, .expired:
+      .noApprover, .revoked, .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       403
     }
   }

@@ -7,7 +7,8 @@ extension Reason {
     case .askRule: "A person has to approve it first"
     case .noRule: "No rule allows it"
     default:
-      addressExplanation ?? questionExplanation ?? handshakeExplanation ?? limitExplanation
+      addressExplanation ?? packetExplanation ?? questionExplanation ?? handshakeExplanation
+        ?? limitExplanation
         ?? failureExplanation
     }
   }
@@ -21,6 +22,16 @@ extension Reason {
     case .syntheticUnnamed: "The address stood for a name, or might for one; the name must be asked for again"
     case .cnameDenied: "The name is an alias of a name that a rule denies"
     case .rebinding: "The name resolves only to addresses that are never reached under this rule"
+    default: nil
+    }
+  }
+
+  private var packetExplanation: String? {
+    switch self {
+    case .oddPacket: "The packet belongs to no flow, begins one in the middle, or holds a routing header"
+    case .spoofedSource: "The packet claims to come from an address that its sender does not have"
+    case .notForwarded: "The packet was to be routed where nothing is"
+    case .strangeLink: "The packet came by a link that was made anew or renamed since the gate started"
     default: nil
     }
   }

@@ -38,7 +38,10 @@ import Testing
   }
 
   private func count(_ comment: String, _ socket: Box<NetfilterSocket>) throws -> [UInt64] {
-    try agent.enter { try socket.value.counters(in: Self.name) }.filter { $0.comment == comment }
+    if comment == "denied" {
+      return try agent.enter { try socket.value.counts(in: Self.name) }["denied"].map { [$0] } ?? []
+    }
+    return try agent.enter { try socket.value.counters(in: Self.name) }.filter { $0.comment == comment }
       .map(\.packets)
   }
 

@@ -111,14 +111,28 @@ import Testing
   func message() {
     var request = Request(subsystem: 4, message: 0, family: 2, flags: 0, resource: 5, sequence: 0)
     request.put(1, [8, 0, 3, 0])
-    request.put(10, "exitgate:deny")
+    request.put(10, "exitgate:denied_3")
     request.put(5, UInt32(7))
     request.put(11, UInt32(65534))
     request.put(12, UInt32(41))
     request.put(9, Self.v4(17, Self.ports))
     let packet = NetlinkMessage(request.bytes[...]).map { LoggedPacket($0.attributes) }
-    #expect(packet?.prefix == "exitgate:deny" && packet?.hook == 3 && packet?.outInterface == 7)
+    #expect(packet?.heldback == Heldback(.denied, of: 3) && packet?.hook == 3 && packet?.outInterface == 7)
     #expect(packet?.uid == 65534 && packet?.sequence == 41 && packet?.inInterface == nil)
     #expect(packet?.header == Self.header(true, 17, ports: (0x1234, 53)))
+  }
+
+  @Test("the name of what is counted together is read in one way only")
+  func names() {
+    for cause in Heldback.Cause.allCases {
+      for agent in [nil, 0, 17] {
+        let kind = Heldback(cause, of: agent)
+        #expect(Heldback(named: kind.name) == kind && Heldback(prefix: "exitgate:\(kind.name)") == kind)
+      }
+    }
+    for text in ["", "denied_", "denied_x", "denied_1_2", "other", "_1", "exitgate:denied"] {
+      #expect(Heldback(named: text) == nil, "\(text)")
+    }
+    #expect(Heldback(prefix: "denied") == nil)
   }
 }

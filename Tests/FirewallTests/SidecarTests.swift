@@ -102,8 +102,21 @@ import Testing
     let owner = try claim(try Self.sidecar().table)
     let seen = try arrivals(everything)
     #expect(seen.granted == 4 && seen.blocked == 0, "\(seen)")
-    let denied = try agent.enter { try owner.value.counters(in: TableName(.inet, "exitgate")) }
-    #expect(denied.first { $0.comment == "denied" }.map { $0.packets > 10 } == true)
+    let counts = try agent.enter { try owner.value.counts(in: TableName(.inet, "exitgate")) }
+    #expect((counts["denied"] ?? 0) > 10 && (counts["odd"] ?? 0) > 0, "\(counts)")
+  }
+
+  @Test("counters outlive the rules that count with them")
+  func counting() throws {
+    let owner = try claim(try Self.sidecar().table), name = TableName(.inet, "exitgate")
+    try send([("11.66.0.66", 9001, false)])
+    try agent.enter { try owner.value.refill(try Self.sidecar(live: [3], inbound: [80]).table) }
+    try send([("11.66.0.66", 9001, false), ("2001:470:66::66", 9001, false)])
+    let counts = try agent.enter { try owner.value.counts(in: name) }
+    #expect(counts == ["denied": 3, "audited": 0, "odd": 0, "spoofed": 0])
+    try agent.enter { try owner.value.claim([try Self.sidecar().table]) }
+    let anew = try agent.enter { try owner.value.counts(in: name) }
+    #expect(anew["denied"] == 0)
   }
 
   @Test("NFT-08: the gate's user is exempt; its mark on another's socket is not")

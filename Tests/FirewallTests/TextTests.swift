@@ -10,11 +10,13 @@ import Testing
     #expect(
       EgressTable(devices: ["eth0"]).table.text == """
         table netdev exitgate {
+          counter frame { }
+
           chain egress_0 {
             type filter hook egress device "eth0" priority filter; policy drop;
             meta protocol { ip, ip6 } meta rtclassid != 4294967295 accept
             @ll,96,16 0x0806 meta protocol arp accept
-            counter comment "frames"
+            counter name "frame"
           }
         }
 
@@ -34,15 +36,15 @@ import Testing
     "meta l4proto { tcp, udp } th dport 53 redirect to :15353",
     "ip6 daddr fd23:6f70:656e::/48 meta l4proto tcp redirect to :15001",
     "ct status dnat tcp dport 15001 accept",
-    "ct state new tcp flags & (fin | syn | rst | ack) != syn drop",
+    "ct state new tcp flags & (fin | syn | rst | ack) != syn goto odd",
     "ct state established ct direction reply ct mark 0 tcp sport @inbound accept",
     "ct state new ct mark set ip daddr . meta l4proto . th dport map @raw4 accept",
     "ip daddr 11.0.0.0/24 udp dport 123 goto deny",
     "ip daddr 11.0.0.0/8 udp dport 123 ip daddr != @private4 ct mark set 3 accept",
     "ip daddr 10.20.0.0/15 udp dport 1000-2000 ct mark set 4 accept",
     "meta nfproto ipv6 udp dport 9000-9001 ip6 daddr != @private6 ct mark set 5 accept",
-    "limit rate 20/second burst 50 packets log group 5 snaplen 128 prefix \"exitgate:deny\"",
-    "counter comment \"denied\"",
+    "meta l4proto udp limit rate 20/second burst 50 packets log group 5 snaplen 128 prefix \"exitgate:denied\"",
+    "counter name \"denied\"", "counter denied { }",
   ]
 
   @Test("the sidecar's table reads like one that was written by hand", arguments: lines)

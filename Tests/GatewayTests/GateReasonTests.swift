@@ -105,10 +105,11 @@ extension GateTests {
       let seen = Set(try Self.approaches() + Self.tunnels() + Self.exchanges() + Self.clients())
       // A full gate is in Refusals, a head that takes its ten seconds in the end-to-end tests; a defect is
       // what stands before the policy was asked, and never leaves; the DNS listener gives what a question
-      // is refused for; addresses that stand for names are given where there are some.
+      // is refused for; addresses that stand for names are given where there are some; a packet is held back by the kernel.
       let elsewhere: Set<Reason> = [
         .overload, .headTimeout, .internalError, .rebinding, .dnsBudget, .searchSuffix, .recordType,
-        .syntheticExhausted, .syntheticUnnamed, .fenceUnavailable,
+        .syntheticExhausted, .syntheticUnnamed, .fenceUnavailable, .oddPacket, .spoofedSource, .notForwarded,
+        .strangeLink,
       ]
       let missing = Set(Reason.allCases).subtracting(seen).subtracting(elsewhere)
       #expect(missing.isEmpty, "\(missing.map(\.rawValue).sorted())")

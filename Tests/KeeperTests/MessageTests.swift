@@ -31,7 +31,7 @@ import Testing
     let v4 = try #require(IPAddress("11.11.0.10")), v6 = try #require(IPAddress("2a0e::10"))
     return [
       .install(try rules()), .refill(try rules(), revoked: [3, 4]), .refill(try auditRules(), revoked: []),
-      .report,
+      .report, .count,
       .open([
         FenceOpening(v4, ports: 123...123, mark: 2, lifetime: 60),
         FenceOpening(v6, ports: 1...256, mark: .max - 1, lifetime: 3600, agent: 7),
@@ -53,7 +53,10 @@ import Testing
     state.canary = .unsent
     var watching = state
     watching.audited = 7
-    let proofs = CanaryState.allCases.map(KeeperReply.canary)
+    let proofs =
+      CanaryState.allCases.map(KeeperReply.canary) + [
+        .counted([:]), .counted([Heldback(.denied, of: 3): .max, Heldback(.frame): 1]),
+      ]
     let losses = LinkLoss.allCases.map { KeeperReply.lost(.max - 3, $0) }
     for reply in [.done, .refused("no"), .state(state), .state(watching), .state(.missing), .changed("x")]
       + proofs + losses

@@ -61,7 +61,7 @@ public final class NetfilterSocket {
       batch.addTable(table.name, flags: takingOver.flags)
       batch.deleteTable(table.name)
       batch.addTable(table.name, flags: ownership.flags)
-      try batch.fill(table)
+      try batch.fill(table, counters: table.counters)
     }
     try netlink.commit(batch)
   }
@@ -84,7 +84,7 @@ public final class NetfilterSocket {
     }
     for chain in oldChains { batch.deleteChain(chain.name, of: table.name) }
     for set in oldSets { batch.deleteSet(set.name, of: table.name) }
-    try batch.fill(table)
+    try batch.fill(table, counters: table.counters.filter { previous?.counters.contains($0) != true })
     try netlink.commit(batch)
     installed[table.name] = table
   }
@@ -120,7 +120,10 @@ public final class NetfilterSocket {
 
 extension Batch {
   /// Adds all of a table but the table itself; what is there already is left in place.
-  fileprivate mutating func fill(_ table: Table) throws(NetfilterError) {
+  ///
+  /// - Parameter counters: Those that are not there yet.
+  fileprivate mutating func fill(_ table: Table, counters: [String]) throws(NetfilterError) {
+    for counter in counters { addCounter(counter, to: table.name) }
     for set in table.sets {
       addSet(set, to: table.name)
       if !set.elements.isEmpty { try addElements(set.elements, to: set, of: table.name) }

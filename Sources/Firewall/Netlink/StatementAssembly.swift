@@ -5,6 +5,7 @@ import CNetfilter
 func statement(_ expression: Expression) -> [KernelExpression]? {
   switch expression {
   case .counter: [KernelExpression("counter")]
+  case .count(let name): [.count(name)]
   case .limit(let rate, let burst): [.limit(rate, burst)]
   case .log(let group, let snaplen, let prefix): [.log(group, snaplen, prefix)]
   case .setConnectionMark(let mark): [.immediate(hostOrder(mark)), .setConnectionMark]
@@ -97,6 +98,11 @@ extension KernelExpression {
       "limit", (NFTNL_EXPR_LIMIT_RATE, .long(rate)), (NFTNL_EXPR_LIMIT_UNIT, .long(1)),
       (NFTNL_EXPR_LIMIT_BURST, .word(burst)), (NFTNL_EXPR_LIMIT_TYPE, .word(0)),
       (NFTNL_EXPR_LIMIT_FLAGS, .word(0)))
+  }
+
+  static func count(_ name: String) -> KernelExpression {
+    KernelExpression(
+      "objref", (NFTNL_EXPR_OBJREF_IMM_TYPE, .word(counterType)), (NFTNL_EXPR_OBJREF_IMM_NAME, .text(name)))
   }
 
   static func log(_ group: UInt16, _ snaplen: UInt32, _ prefix: String) -> KernelExpression {

@@ -20,6 +20,19 @@ extension Batch {
     add(type, name.family, flags: netlink, operation) { nftnl_table_nlmsg_build_payload($0, object) }
   }
 
+  /// Adds a counter that has a name; one that is there goes on counting.
+  mutating func addCounter(_ name: String, to table: TableName) {
+    let object = nftnl_obj_alloc()
+    defer { nftnl_obj_free(object) }
+    nftnl_obj_set_str(object, attribute(NFTNL_OBJ_TABLE), table.name)
+    nftnl_obj_set_str(object, attribute(NFTNL_OBJ_NAME), name)
+    nftnl_obj_set_u32(object, attribute(NFTNL_OBJ_TYPE), counterType)
+    nftnl_obj_set_u32(object, attribute(NFTNL_OBJ_FAMILY), UInt32(table.family.number))
+    add(NFT_MSG_NEWOBJ, table.family, flags: NLM_F_CREATE, "add counter \(table) \(name)") {
+      nftnl_obj_nlmsg_build_payload($0, object)
+    }
+  }
+
   mutating func addChain(_ chain: Chain, to table: TableName) {
     let object = chainObject(chain.name, of: table)
     defer { nftnl_chain_free(object) }
@@ -90,6 +103,11 @@ extension Batch {
     }
   }
 }
+
+/// The kind of object that a counter with a name is.
+///
+/// - Source: `NFT_OBJECT_COUNTER` in linux/netfilter/nf_tables.h.
+let counterType: UInt32 = 1
 
 /// One entry of what nft(8) stores beside an object: type, length, bytes.
 ///

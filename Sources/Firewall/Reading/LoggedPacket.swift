@@ -40,11 +40,11 @@ public struct LoggedPacket: Hashable, Sendable {
 }
 
 extension LoggedPacket {
-  /// What rules call a packet that was denied, and one that audit mode let pass.
-  static let deniedPrefix = "exitgate:deny", auditedPrefix = "exitgate:audit"
+  /// What it is counted as; nil for a packet that no rule of ours logged.
+  public var heldback: Heldback? { Heldback(prefix: prefix) }
 
   /// Whether it went on its way: enforce mode would have denied it.
-  public var hasPassed: Bool { prefix == Self.auditedPrefix }
+  public var hasPassed: Bool { heldback?.cause == .audited }
 
   /// Reads the attributes of a message; what is missing or misshapen is nil.
   init(_ attributes: Attributes) {

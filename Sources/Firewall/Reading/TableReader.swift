@@ -48,6 +48,27 @@ extension NetfilterSocket {
     }
   }
 
+  /// What a table's counters with names have counted, in packets. It reads
+  /// these alone, however many rules there are.
+  public func counts(in table: TableName) throws(NetfilterError) -> [String: UInt64] {
+    let counts = try netlink.dump(
+      subsystem: NFNL_SUBSYS_NFTABLES, message: NFT_MSG_GETOBJ.rawValue, family: UInt8(table.family.number),
+      "read the counters of \(table)",
+      filter: {
+        $0.put(Int(NFTA_OBJ_TABLE.rawValue), table.name)
+        $0.put(Int(NFTA_OBJ_TYPE.rawValue), counterType)
+      }
+    ) { message -> [(String, UInt64)] in
+      let object = message.attributes, data = object.nested(Int(NFTA_OBJ_DATA.rawValue))
+      guard object.text(Int(NFTA_OBJ_TABLE.rawValue)) == table.name,
+        let name = object.text(Int(NFTA_OBJ_NAME.rawValue)),
+        let packets: UInt64 = data.number(Int(NFTA_COUNTER_PACKETS.rawValue))
+      else { return [] }
+      return [(name, packets)]
+    }
+    return Dictionary(counts, uniquingKeysWith: { first, _ in first })
+  }
+
   /// The tables whose name begins with `prefix`, of both families.
   public func tables(prefix: String) throws(NetfilterError) -> [ListedTable] {
     try netlink.dump(

@@ -15,7 +15,9 @@ public struct ClosedTable: Hashable, Sendable {
   }
 
   public var table: Table {
-    Table(name, chains: [output, Common.deny(logGroup: logGroup), input, forward])
+    Table(
+      name, counters: [Heldback(.denied).name],
+      chains: [output, Common.deny(logGroup: logGroup), input, forward])
   }
 
   private var output: Chain {

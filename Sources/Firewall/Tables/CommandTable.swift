@@ -26,7 +26,11 @@ public struct CommandTable: Hashable, Sendable {
   }
 
   public var table: Table {
-    Table(name, sets: [own], chains: [natOutput, output, Common.deny(logGroup: logGroup)])
+    Table(
+      name, sets: [own], counters: [Heldback(.denied), Heldback(.odd)].map(\.name),
+      chains: [
+        natOutput, output, Common.deny(logGroup: logGroup), Heldback(.odd).silentChain(logGroup: logGroup),
+      ])
   }
 
   private var own: NFSet { .blocks("own4", .ipv4Address, AddressClass.loopback.blocks(isV4: true)) }
@@ -51,7 +55,7 @@ public struct CommandTable: Hashable, Sendable {
     Chain(
       "out", Chain.Base(.filter, .output, priority: 0, policy: .drop),
       note: "What was captured, and what stays here: the command's own servers.",
-      rules: Common.oddities + [
+      rules: Common.oddities(.goto(Heldback(.odd).name)) + [
         Rule(
           .statusDNAT, .oneOf(.l4proto, [.tcp, .udp]), .compare(.anyDestinationPort, .port(dnsPort)), .accept),
         Rule(.statusDNAT, .compare(.tcpDestinationPort, .port(transparentPort)), .accept),

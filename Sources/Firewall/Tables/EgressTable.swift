@@ -23,7 +23,7 @@ public struct EgressTable: Hashable, Sendable {
   }
 
   public var table: Table {
-    Table(name, chains: devices.enumerated().map(Self.chain))
+    Table(name, counters: [Heldback(.frame).name], chains: devices.enumerated().map(Self.chain))
   }
 
   /// The name of a device may hold characters that a chain's may not, hence the number.
@@ -37,7 +37,7 @@ public struct EgressTable: Hashable, Sendable {
           .compare(.routeRealm, .number(0xffff_ffff), .notEqual), .accept),
         Rule(
           .compare(.frameType, .named(0x0806, "0x0806")), .compare(.protocol, .named(0x0806, "arp")), .accept),
-        Rule(.counter, comment: "frames"),
+        Rule(.count(Heldback(.frame).name)),
       ])
   }
 }

@@ -81,21 +81,25 @@ public struct GatewayTable: Hashable, Sendable {
       elements: Set(links.map(\.index)).sorted().map { Element([.number($0)]) })
     return Table(
       name, sets: grants.sets(agents: Array(agents.indices)) + [names, numbers],
-      chains: [prerouting, stranger, fromAgent] + agents.enumerated().flatMap(chains) + [
-        captured
-      ] + (grants.isAudit ? [Common.audit(logGroup: logGroup, floor: grants.floor)] : []) + [
+      counters: (agents.indices.flatMap(Self.counted) + Self.nobodys).map(\.name),
+      chains: [prerouting, stranger] + agents.enumerated().flatMap(chains) + [
         Common.deny(logGroup: logGroup, canary: canary), input, toGateway, answers, forward,
-        postrouting,
+        Self.unforwarded.silentChain(logGroup: logGroup), postrouting,
       ])
   }
+
+  /// What is counted of one agent.
+  private static func counted(_ agent: Int) -> [Heldback] {
+    [.denied, .audited, .odd, .spoofed, .unforwarded].map { Heldback($0, of: agent) }
+  }
+
+  /// What is counted and no agent's.
+  private static let nobodys = [.denied, .stranger, .unforwarded].map { Heldback($0) }
+  private static let unforwarded = Heldback(.unforwarded)
 
   private static let names = "agents"
   private static let numbers = "links"
   private static let fromAgents = Expression.lookup([.iifname], set: names)
-  /// The kernel's look for a route lets these sources pass.
-  private static let fromNowhere = AddressClass.unspecified.blocks(isV4: true).map { block in
-    Rule(.compare(.ipSource, .prefix(block)), .counter, .drop, comment: Common.spoofed)
-  }
   /// TCP is captured and never passes by itself, whatever mark another table gave it.
   private static let isDatagram = Expression.compare(.l4proto, .tcp, .notEqual)
   private static let isLive = Expression.lookup([.ctMark], set: Grants.live.name)
@@ -104,17 +108,10 @@ public struct GatewayTable: Hashable, Sendable {
 
   /// Behind connection tracking (-200), before routing.
   private var prerouting: Chain {
-    let dispatch = agents.enumerated().flatMap { number, agent in
-      agent.links.filter { !$0.isClosed }.map { link in
-        Rule(
-          .compare(.iif, .number(link.index)), .compare(.iifname, .interface(link.name)),
-          .goto("agent_\(number)"))
-      }
-    }
     return Chain(
       "prerouting", Chain.Base(.filter, .prerouting, priority: -150, policy: .accept),
       note: "What comes from an enrolled link is judged before it is routed.",
-      rules: (canary?.entry ?? []) + dispatch + [
+      rules: (canary?.entry ?? []) + dispatch { "agent_\($0)" } + [
         // A link that was closed, made anew or renamed is nobody's.
         Rule(Self.fromAgents, .goto("stranger")),
         Rule(.lookup([.iif], set: Self.numbers), .goto("stranger")),
@@ -124,62 +121,68 @@ public struct GatewayTable: Hashable, Sendable {
   /// Not refused: whom the answer would go to is not known to be behind the
   /// link, and it would hold what the packet held.
   private var stranger: Chain {
-    Chain(
-      "stranger", note: "Dropped without a word: where an answer would go is not known.",
-      rules: [
-        Common.sample(logGroup, LoggedPacket.deniedPrefix), Rule(.counter, comment: Common.denied),
-        Rule(.drop),
-      ])
+    Heldback(.stranger).silentChain(
+      logGroup: logGroup, note: "Dropped without a word: where an answer would go is not known.")
   }
 
-  /// It returns for what is to be judged by what the agent is granted.
-  private var fromAgent: Chain {
-    Chain(
-      "from_agent", note: "What is the same for all agents.",
-      rules: [
-        // Before the source check: a duplicate address is looked for from the address `::`.
-        Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
-        Common.multicastReports,
-        Rule(.sourceRouteMissing, .counter, .drop, comment: Common.spoofed),
-      ] + Self.fromNowhere + Common.oddities + [
+  /// Sends what came by each agent's links to a chain of that agent.
+  private func dispatch(_ condition: Expression..., to chain: (Int) -> String) -> [Rule] {
+    agents.enumerated().flatMap { number, agent in
+      agent.links.filter { !$0.isClosed }.map { link in
+        Rule(
+          [.compare(.iif, .number(link.index)), .compare(.iifname, .interface(link.name))] + condition
+            + [.goto(chain(number))])
+      }
+    }
+  }
+
+  /// What is the same for all agents but for where it is counted: it goes on
+  /// with what is to be judged by what the agent is granted.
+  private func entry(_ number: Int) -> [Rule] {
+    let odd = Expression.goto(Heldback(.odd, of: number).name)
+    let spoofed = Expression.goto(Heldback(.spoofed, of: number).name)
+    return [
+      // Before the source check: a duplicate address is looked for from the address `::`.
+      Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
+      Common.multicastReports,
+      Rule(.sourceRouteMissing, spoofed),
+    ]
+      // The kernel's look for a route lets these sources pass.
+      + AddressClass.unspecified.blocks(isV4: true).map { Rule(.compare(.ipSource, .prefix($0)), spoofed) }
+      + Common.oddities(odd) + [
         Rule(.state([.established]), .direction(.original), Self.isDatagram, Self.isLive, .accept)
-      ])
+      ]
   }
 
   private func chains(_ number: Int, _ agent: Agent) -> [Chain] {
     [
       Chain(
         "agent_\(number)", note: "To a listener, to where a rule grants it, or refused.",
-        rules: [
-          Rule(.jump("from_agent")),
+        rules: entry(number) + [
           // Above it nothing is tracked for this agent, so that the others' flows have room.
-          Rule(.state([.new]), .flowsOver(Self.flowsPerAgent), .goto("deny")),
+          Rule(.state([.new]), .flowsOver(Self.flowsPerAgent), .goto(Common.denyName(of: number)))
         ] + agent.links.flatMap(explicitListeners) + capture([.tcp, .udp], .port(53), dnsPort)
-          + Grants.newFlowRules(of: number) + [Rule(.goto("captured"))]),
+          + Grants.newFlowRules(of: number) + capture([.tcp], nil, transparentPort)
+          + (grants.isAudit ? neverAudited(of: number) : []) + [Rule(.goto(grants.refusal(of: number)))]),
       grants.udpChain(agent.udp, of: number),
-    ]
-  }
-
-  private var captured: Chain {
-    Chain(
-      "captured", note: "Every other TCP port, for all agents.",
-      rules: capture([.tcp], nil, transparentPort) + (grants.isAudit ? neverAudited : [])
-        + [Rule(.goto(grants.refusal))])
+    ] + (grants.isAudit ? [Common.audit(logGroup: logGroup, floor: grants.floor, agent: number)] : []) + [
+      Common.deny(logGroup: logGroup, agent: number)
+    ] + [.odd, .spoofed, .unforwarded].map { Heldback($0, of: number).silentChain(logGroup: logGroup) }
   }
 
   /// What no mode lets pass: what is the gate's to carry, should it not be there, and what is this host's own.
-  private var neverAudited: [Rule] {
-    [
-      Rule(.compare(.l4proto, .tcp), .goto("deny")),
-      Rule(.compare(.udpDestinationPort, .port(53)), .goto("deny")),
-      Rule(.destinationIsLocal, .goto("deny")),
+  private func neverAudited(of number: Int) -> [Rule] {
+    let deny = Expression.goto(Common.denyName(of: number))
+    return [
+      Rule(.compare(.l4proto, .tcp), deny), Rule(.compare(.udpDestinationPort, .port(53)), deny),
+      Rule(.destinationIsLocal, deny),
     ]
   }
 
   /// What was on its way to an agent whose link was closed is not for whoever is behind it now.
   private var closedLinks: [Rule] {
     agents.flatMap(\.links).filter(\.isClosed).map { link in
-      Rule(.compare(.oifname, .interface(link.name)), .counter, .drop, comment: Common.unforwarded)
+      Rule(.compare(.oifname, .interface(link.name)), .goto(Self.unforwarded.name))
     }
   }
 
@@ -220,12 +223,12 @@ public struct GatewayTable: Hashable, Sendable {
     Chain(
       "to_gateway", note: "To the listeners, and nowhere else.",
       rules: [
-        Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert]),
-        Rule(.state([.invalid]), .drop),
+        Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert])
+      ] + dispatch(.state([.invalid])) { Heldback(.odd, of: $0).name } + [
         Rule(
-          .compare(.mark, .named(Self.captureMark, "0x45670001")), .oneOf(.l4proto, [.tcp, .udp]), .accept),
+          .compare(.mark, .named(Self.captureMark, "0x45670001")), .oneOf(.l4proto, [.tcp, .udp]), .accept)
       ] + agents.flatMap(\.links).flatMap(explicitListeners) + Common.relatedErrors()
-        + [Rule(.goto("deny"))])
+        + dispatch(to: Common.denyName) + [Rule(.goto("deny"))])
   }
 
   /// An answer leaves by the listener's port, and is none to whoever asked at
@@ -253,7 +256,6 @@ public struct GatewayTable: Hashable, Sendable {
       "forward", Chain.Base(.filter, .forward, priority: 0, policy: .drop),
       note: "Granted flows only, and only while their rule lives.",
       rules: closedLinks + [
-        Rule(.state([.invalid]), .drop),
         Rule(
           Self.fromAgents, toOthers, .state([.new, .established]), .direction(.original), Self.isDatagram,
           Self.isLive, .accept
@@ -261,9 +263,8 @@ public struct GatewayTable: Hashable, Sendable {
         Rule(
           fromOthers, toAgents, .state([.established]), .direction(.reply), Self.isDatagram, Self.isLive,
           .accept),
-      ] + Common.relatedErrors(fromOthers, toAgents, Self.isLive) + [
-        Rule(.counter, comment: Common.unforwarded)
-      ])
+      ] + Common.relatedErrors(fromOthers, toAgents, Self.isLive)
+        + dispatch { Heldback(.unforwarded, of: $0).name } + [Rule(.goto(Self.unforwarded.name))])
   }
 
   /// Granted flows leave with the gateway's address, so that answers come back here.

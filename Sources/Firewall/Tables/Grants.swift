@@ -117,7 +117,13 @@ extension Grants {
   }
 
   /// Where what the policy denies goes; what is no rule's to open is denied in either mode.
-  var refusal: String { isAudit ? "audit" : "deny" }
+  ///
+  /// - Parameter agent: See `raw`.
+  func refusal(of agent: Int? = nil) -> String {
+    isAudit ? Self.auditName(of: agent) : Common.denyName(of: agent)
+  }
+
+  static func auditName(of agent: Int?) -> String { agent.map { "audit_\($0)" } ?? "audit" }
 
   static let rawKey4: [Field] = [.ipDestination, .l4proto, .anyDestinationPort]
   static let rawKey6: [Field] = [.ip6Destination, .l4proto, .anyDestinationPort]
@@ -146,7 +152,7 @@ extension Grants {
       rules: [
         Rule(.lookup([.ipDestination], set: "floor4"), .return),
         Rule(.lookup([.ip6Destination], set: "floor6"), .return),
-      ] + floor.endpointRules(.return) + udp.map { $0.rule(refusing: refusal) })
+      ] + floor.endpointRules(.return) + udp.map { $0.rule(refusing: refusal(of: agent)) })
   }
 }
 
@@ -184,24 +190,15 @@ extension UDPGrant {
 
 /// Chains and rules that both tables share.
 public enum Common {
-  /// The comment of the rule that counts what was denied.
-  static let denied = "denied"
-  /// The comment of the rule that counts what audit mode let pass.
-  static let audited = "audited"
-  /// The comment of the rule that counts what claims to come from elsewhere.
-  static let spoofed = "spoofed"
-  /// The comment of the rule that counts what was to be routed through.
-  static let unforwarded = "not forwarded"
-  /// Those of all rules that count what was held back.
-  public static let heldBack: Set<String> = [denied, spoofed, unforwarded]
+  /// The chain that denies what rules do not grant, of one of several agents.
+  static func denyName(of agent: Int? = nil) -> String { agent.map { "deny_\($0)" } ?? "deny" }
 
   /// Logs a sample, counts all, and refuses so that the client knows at once.
-  static func deny(logGroup: UInt16, canary: Canary.Mark? = nil) -> Chain {
+  static func deny(logGroup: UInt16, agent: Int? = nil, canary: Canary.Mark? = nil) -> Chain {
     Chain(
-      "deny", note: "Refused: a sample is logged, all are counted, and the client knows at once.",
-      rules: (canary?.rules ?? []) + [
-        sample(logGroup, LoggedPacket.deniedPrefix),
-        Rule(.counter, comment: denied),
+      denyName(of: agent),
+      note: "Refused: a sample is logged, all are counted, and the client knows at once.",
+      rules: (canary?.rules ?? []) + Heldback(.denied, of: agent).rules(logGroup: logGroup) + [
         Rule(.compare(.l4proto, .tcp), .rejectReset),
         Rule(.rejectProhibited),
       ])
@@ -210,34 +207,34 @@ public enum Common {
   /// Audit mode: what the policy would deny passes, and the floor still denies.
   ///
   /// A private address is the floor's here: no rule that opens it has matched.
-  static func audit(logGroup: UInt16, floor: AddressFloor) -> Chain {
+  static func audit(logGroup: UInt16, floor: AddressFloor, agent: Int? = nil) -> Chain {
     let sets4 = ["floor4", "private4"], sets6 = ["floor6", "private6"]
+    let deny = Expression.goto(denyName(of: agent))
     return Chain(
-      "audit", note: "AUDIT MODE: what rules would deny passes; a sample is logged, all are counted.",
-      rules: sets4.map { Rule(.lookup([.ipDestination], set: $0), .goto("deny")) }
-        + sets6.map { Rule(.lookup([.ip6Destination], set: $0), .goto("deny")) }
-        + floor.endpointRules(.goto("deny")) + [
-          sample(logGroup, LoggedPacket.auditedPrefix),
-          Rule(.counter, comment: audited),
-          Rule(.setConnectionMark(Grants.auditMark), .accept),
+      Grants.auditName(of: agent),
+      note: "AUDIT MODE: what rules would deny passes; a sample is logged, all are counted.",
+      rules: sets4.map { Rule(.lookup([.ipDestination], set: $0), deny) }
+        + sets6.map { Rule(.lookup([.ip6Destination], set: $0), deny) }
+        + floor.endpointRules(deny) + Heldback(.audited, of: agent).rules(logGroup: logGroup) + [
+          Rule(.setConnectionMark(Grants.auditMark), .accept)
         ])
   }
 
-  static func sample(_ group: UInt16, _ prefix: String) -> Rule {
-    Rule(.limit(perSecond: 20, burst: 50), .log(group: group, snaplen: 128, prefix: prefix))
-  }
-
   /// Packets that are no flow's, and those that would begin one in the middle.
-  static let oddities = [
-    Rule(.state([.invalid]), .drop),
-    routingHeader,
-    Rule(.state([.new]), .notSYN, .drop),
-  ]
+  ///
+  /// - Parameter verdict: Where they go: to a chain that counts them.
+  static func oddities(_ verdict: Expression) -> [Rule] {
+    [
+      Rule(.state([.invalid]), verdict),
+      routingHeader(verdict),
+      Rule(.state([.new]), .notSYN, verdict),
+    ]
+  }
 
   /// Packets that would go on to somewhere else from where they are sent to.
   ///
   /// - Source: RFC 8200 §4.4.
-  static let routingHeader = Rule(.hasRoutingHeader, .drop)
+  static func routingHeader(_ verdict: Expression) -> Rule { Rule(.hasRoutingHeader, verdict) }
 
   static let neighborSolicit = Datum.named(135, "nd-neighbor-solicit")
   static let neighborAdvert = Datum.named(136, "nd-neighbor-advert")

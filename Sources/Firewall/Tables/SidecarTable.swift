@@ -54,12 +54,16 @@ public struct SidecarTable: Hashable, Sendable {
       "inbound", key: [.inetService], elements: Set(inboundPorts).sorted().map { Element([.port($0)]) })
     return Table(
       name, sets: grants.sets() + [inbound],
+      counters: [.denied, .audited, .odd, .spoofed].map { Heldback($0).name },
       chains: [
         natOutput, output, loopbackOutput, grants.udpChain(grants.udp),
       ] + (grants.isAudit ? [Common.audit(logGroup: logGroup, floor: grants.floor)] : []) + [
-        Common.deny(logGroup: logGroup, canary: canary), input, forward,
+        Common.deny(logGroup: logGroup, canary: canary), Self.odd.silentChain(logGroup: logGroup),
+        Self.spoofed.silentChain(logGroup: logGroup), input, forward,
       ])
   }
+
+  private static let odd = Heldback(.odd), spoofed = Heldback(.spoofed)
 
   /// What only the gate's own packets match.
   private var isGate: [Expression] {
@@ -102,7 +106,7 @@ public struct SidecarTable: Hashable, Sendable {
       // Those of a program's own carry what it likes, and routers forward them: only the kernel's are believed.
       Rule(
         .oneOf(.icmpv6Type, [Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
-        Self.hasOwner, .goto(grants.refusal)),
+        Self.hasOwner, .goto(grants.refusal())),
       Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
       Common.multicastReports,
     ]
@@ -118,17 +122,16 @@ public struct SidecarTable: Hashable, Sendable {
       "out", Chain.Base(.filter, .output, priority: 0, policy: .drop),
       note: "What leaves: the gate itself, what was captured, what a rule grants.",
       rules: [
-        Common.routingHeader,
+        Common.routingHeader(.goto(Self.odd.name)),
         // First, since most packets are theirs: flows of rules that still stand. The gate's own are asked who sends.
         Rule(
           .state([.established]), .compare(.ctMark, .number(Grants.ownMark), .notEqual),
           .lookup([.ctMark], set: Grants.live.name), .accept),
         Rule(isGate + [.setConnectionMark(Grants.ownMark), .accept]),
         // Without an ICMP error, which would go where the packet says it came from.
-        Rule(
-          .oneOf(.l4proto, [.tcp, .udp]), .sourceIsForeign, .counter, .drop, comment: Common.spoofed),
-      ] + Common.oddities + redirected + link
-        + flows + Grants.newFlowRules() + [Rule(.goto(grants.refusal))])
+        Rule(.oneOf(.l4proto, [.tcp, .udp]), .sourceIsForeign, .goto(Self.spoofed.name)),
+      ] + Common.oddities(.goto(Self.odd.name)) + redirected + link
+        + flows + Grants.newFlowRules() + [Rule(.goto(grants.refusal()))])
   }
 
   /// What stays in the namespace: the agent's own servers, and the gate's.
@@ -153,9 +156,9 @@ public struct SidecarTable: Hashable, Sendable {
       note: "What comes in: answers, and what is open to others.",
       rules: [
         Rule(.compare(.iifname, .interface("lo")), .accept),
-        Common.routingHeader,
+        Common.routingHeader(.drop),
         Rule(.state([.established]), .lookup([.ctMark], set: Grants.live.name), .accept),
-      ] + Common.oddities + [
+      ] + Common.oddities(.drop) + [
         Rule(
           .state([.established]), .direction(.original), .lookup([.tcpDestinationPort], set: "inbound"),
           .accept),

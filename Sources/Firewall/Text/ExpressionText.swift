@@ -26,6 +26,7 @@ extension Expression {
   private var statementText: String {
     switch self {
     case .counter: "counter"
+    case .count(let name): "counter name \"\(name)\""
     case .limit(let rate, let burst): "limit rate \(rate)/second burst \(burst) packets"
     case .log(let group, let snaplen, let prefix):
       "log group \(group) snaplen \(snaplen) prefix \"\(prefix)\""

@@ -3,6 +3,7 @@ extension Table {
   public var text: String {
     var lines = ["table \(name) {"]
     for set in sets { lines += set.lines.map { "  " + $0 } }
+    lines += counters.map { "  counter \($0) { }" }
     for chain in chains {
       if lines.count > 1 { lines.append("") }
       lines += chain.lines.map { "  " + $0 }

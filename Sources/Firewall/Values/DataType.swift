@@ -136,6 +136,7 @@ public enum Datum: Hashable, Sendable, CustomStringConvertible {
 extension Datum {
   public static let tcp = Datum.named(6, "tcp")
   public static let udp = Datum.named(17, "udp")
+  static let icmp = Datum.named(1, "icmp"), icmpv6 = Datum.named(58, "ipv6-icmp")
   static let ipv4 = Datum.named(2, "ipv4")
   static let ipv6 = Datum.named(10, "ipv6")
 }

@@ -50,6 +50,8 @@ public enum Expression: Hashable, Sendable {
   case hasRoutingHeader
 
   case counter
+  /// `counter name "N"`: one of the table's own, which outlives the rule.
+  case count(String)
   /// `limit rate N/second burst M packets`.
   case limit(perSecond: UInt64, burst: UInt32)
   /// `log group G snaplen S prefix "P"`: to a reader of NFLOG.

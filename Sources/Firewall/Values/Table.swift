@@ -28,13 +28,16 @@ public enum Family: String, Hashable, Sendable, CaseIterable {
 public struct Table: Hashable, Sendable {
   public var name: TableName
   public var sets: [NFSet]
+  /// The names of counters that rules count with. They go on when rules are replaced.
+  public var counters: [String]
   /// A chain stands before the chains that jump to it only where the reader
   /// is better served: both renderers make all chains before any rule.
   public var chains: [Chain]
 
-  public init(_ name: TableName, sets: [NFSet] = [], chains: [Chain] = []) {
+  public init(_ name: TableName, sets: [NFSet] = [], counters: [String] = [], chains: [Chain] = []) {
     self.name = name
     self.sets = sets
+    self.counters = counters
     self.chains = chains
   }
 }

@@ -136,7 +136,10 @@ extension Gate {
   private func hear(_ notice: FenceNotice) {
     switch notice {
     case .denied(let packets):
-      for packet in packets { log.append(.decision(record(of: packet))) }
+      for packet in packets {
+        if let kind = packet.heldback { losses.hear(kind) }
+        log.append(.decision(record(of: packet)))
+      }
       _ = log.commit()
     case .lost(let count): lostPackets = (lostPackets ?? 0) + (count ?? 0)
     case .changed(let what): alarm("somebody else has changed \(what)")
@@ -177,26 +180,57 @@ extension Gate {
     configuration.onFenceEnd()
   }
 
-  /// Records once a second how many samples of denied packets nobody saw.
-  func tellLostPackets() {
-    guard let lost = lostPackets else { return }
-    lostPackets = nil
-    log.append(
-      .lifecycle(
-        LifecycleRecord(
-          time: .now(), event: .notice, detail: "packets that the kernel denied were not sampled",
-          counts: [("events_lost", lost)])))
+  /// Records once a second what was held back and not heard of.
+  func tellLosses() {
+    if let lost = lostPackets {
+      lostPackets = nil
+      log.append(.lifecycle(.losses(lost)))
+    }
+    countLosses {}
+  }
+
+  /// Compares what the kernel has counted with what was heard, then goes on, on the gate's queue.
+  func countLosses(then completion: @escaping @Sendable () -> Void) {
+    guard let fence = configuration.fence else { return completion() }
+    fence.count { [self] counts in
+      queue.async { [self] in
+        for (kind, lost) in counts.map({ losses.count($0) }) ?? [] {
+          log.append(.lifecycle(.losses(lost, kind, of: agent(of: kind))))
+        }
+        _ = log.commit()
+        completion()
+      }
+    }
+  }
+
+  /// Tells of all that was lost so far, once the last samples have had time to come.
+  func countLastLosses(then completion: @escaping @Sendable () -> Void) {
+    guard configuration.fence != nil else { return completion() }
+    countLosses { [self] in
+      queue.asyncAfter(deadline: .now() + PacketLosses.delay) { [self] in countLosses(then: completion) }
+    }
+  }
+
+  private func agent(of kind: Heldback) -> AgentName? {
+    let agents = configuration.fencedAgents
+    guard let number = kind.agent else { return agents.count == 1 && kind.isAgents ? agents.first : nil }
+    return agents.indices.contains(number) ? agents[number] : nil
   }
 
   private func record(of packet: LoggedPacket) -> DecisionRecord {
     let header = packet.header
     lastPacket += 1
     var record = DecisionRecord(
-      time: .now(), flow: lastPacket, agent: configuration.agent(behind: packet.inInterface),
+      time: .now(), flow: lastPacket,
+      agent: packet.heldback.flatMap { agent(of: $0) } ?? configuration.agent(behind: packet.inInterface),
       client: header.map(\.client) ?? "", destination: header.flatMap(\.destinationOfRules), layer: .kernel,
       verdict: packet.hasPassed ? .allow : .deny, wouldDeny: packet.hasPassed, reason: .noRule,
       generation: snapshot.generation, address: header?.destination)
     record.detail = header?.transportWord
+    if let reason = packet.heldback?.cause.reason {
+      record.reason = reason
+      return record
+    }
     // The kernel has denied it, or would have; why, the policy says. What it would allow was no flow any more.
     if let destination = record.destination {
       let decision = snapshot.policy.decide(
