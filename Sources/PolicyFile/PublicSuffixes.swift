@@ -32,8 +32,11 @@ struct PublicSuffixes: @unchecked Sendable {
 
   /// The public suffix of `name` and one label more, or nil for a suffix itself.
   func registeredDomain(of name: Hostname) -> Hostname? {
-    guard let domain = psl_registrable_domain(list, name.text) else { return nil }
-    return try? Hostname(String(cString: domain))
+    // What it gives points into what it was given.
+    let domain = name.text.withCString { text in
+      psl_registrable_domain(list, text).map { String(cString: $0) }
+    }
+    return domain.flatMap { try? Hostname($0) }
   }
 }
 
