@@ -17,8 +17,17 @@ extension KernelProbe {
       self.loss = loss
       self.isRequired = isRequired
       self.modes = modes
-      let chain = Chain("c", base, rules: [Rule(rule)])
+      let chain = Chain("c", base, rules: [Rule(((base?.hook).map(Self.nothing) ?? []) + rule)])
       table = Table(TableName(family, KernelProbe.scratchName.name), sets: sets, chains: [chain])
+    }
+
+    /// Matches no packet: who uses the namespace while it is probed notices nothing.
+    private static func nothing(at hook: Chain.Hook) -> [Expression] {
+      switch hook {
+      case .egress: []
+      case .prerouting, .input: [.compare(.iifname, .interface("exitgate-none"))]
+      case .forward, .output, .postrouting: [.compare(.oifname, .interface("exitgate-none"))]
+      }
     }
 
     func finding(_ error: NetfilterError?) -> Finding {
