@@ -23,6 +23,22 @@ import Testing
     for mode in [RunMode.sidecar, .gateway] { #expect(errors(text, loader(mode)).isEmpty) }
   }
 
+  @Test("limits that the kernel cannot hold datagrams to do not load; what is asked for names, the gate sees")
+  func udpLimits() {
+    let body = "action: allow, protocol: udp, to: [a.example], ports: [123], limits: "
+    for mode in [RunMode.sidecar, .gateway] {
+      #expect(errors(policy(rule: body + "{ dns-labels: 64KiB }"), loader(mode)).isEmpty)
+      #expect(
+        errors(policy(rule: body + "{ bytes-out: 1MiB, duration: 1h }"), loader(mode)) == [
+          "3:75: protocol udp cannot be held to 'bytes-out', 'duration'. Remove it; 'expires' ends the rule "
+            + "and its flows, and 'dns-labels' limits what is asked for names."
+        ])
+      for limit in ["connections: 1", "bytes-in: 1MiB"] {
+        #expect(errors(policy(rule: body + "{ \(limit) }"), loader(mode)).count == 1)
+      }
+    }
+  }
+
   @Test("udp rules for names open no more ports than the kernel is told of; those for blocks any number")
   func udpPorts() {
     let body = "action: allow, protocol: udp, "

@@ -80,6 +80,7 @@ struct Enforcement: Sendable {
         "protocol udp takes effect only in sidecar and gateway, and serve refuses it",
         "Start 'exitgate sidecar' or 'exitgate gateway' with this file")
     }
+    if parts.traffic == .udp { checkLimits(fields, parts.limits) }
     if parts.traffic == .udp, action != .deny { checkPorts(fields, parts, patterns) }
     if case .scalar(let text, _) = fields["allow-loopback"]?.content, text == "true" {
       checkLoopback(fields, patterns)
@@ -124,6 +125,18 @@ struct Enforcement: Sendable {
       fields.scope.warn(
         first.mark, "'allow-loopback' does not open this machine to '\(first.pattern)'", remedy)
     }
+  }
+
+  /// Datagrams pass the kernel's table, which counts for nobody; how much is asked by names, the gate sees.
+  private func checkLimits(_ fields: Fields, _ limits: Limits) {
+    let keys = [
+      ("connections", limits.connections != nil), ("bytes-out", limits.bytesOut != nil),
+      ("bytes-in", limits.bytesIn != nil), ("duration", limits.duration != nil),
+    ].filter(\.1).map { "'\($0.0)'" }
+    guard !keys.isEmpty else { return }
+    fields.scope.error(
+      fields.mark(of: "limits"), "protocol udp cannot be held to \(keys.joined(separator: ", "))",
+      "Remove it; 'expires' ends the rule and its flows, and 'dns-labels' limits what is asked for names")
   }
 
   /// The kernel is told of each port of an address that a name resolved to.
