@@ -9,8 +9,8 @@ import Addressing
 public struct RuleMarks: Sendable {
   /// The number of the gate's own flows; none of a rule's is below or equal.
   public static let own: UInt32 = 1
-  /// The number of what audit mode lets pass; no rule's either.
-  public static let audit = UInt32.max
+  /// The numbers from here on are no rule's: of what others began, and of what audit mode lets pass.
+  public static let end = UInt32.max - 1
 
   /// What is different from before.
   public struct Change: Hashable, Sendable {
@@ -63,7 +63,7 @@ public struct RuleMarks: Sendable {
         && !rule.hasExpired(at: now)
     }
     let fresh = rules.filter { mark(of: $0) == nil }
-    guard UInt32(clamping: fresh.count) < Self.audit - last else { return nil }
+    guard UInt32(clamping: fresh.count) < Self.end - last else { return nil }
     let before = live
     var next: [RuleID: (rule: Rule, mark: UInt32)] = [:]
     for rule in rules {

@@ -37,7 +37,7 @@ import Testing
     "ip6 daddr fd23:6f70:656e::/48 meta l4proto tcp redirect to :15001",
     "ct status dnat tcp dport 15001 accept",
     "ct state new tcp flags & (fin | syn | rst | ack) != syn goto odd",
-    "ct state established ct direction reply ct mark 0 tcp sport @inbound accept",
+    "ct state established ct direction reply ct mark 4294967294 tcp sport @inbound accept",
     "ct state new ct mark set ip daddr . meta l4proto . th dport map @raw4 accept",
     "ip daddr 11.0.0.0/24 udp dport 123 goto deny",
     "ip daddr 11.0.0.0/8 udp dport 123 ip daddr != @private4 ct mark set 3 accept",
@@ -66,7 +66,9 @@ import Testing
     let table = Samples.sidecar().table
     let out = try #require(table.chains.first { $0.name == "out" }).rules.map(\.text)
     #expect(
-      out.prefix(2) == ["exthdr rt exists drop", "ct state established ct mark != 1 ct mark @live accept"])
+      out.prefix(2) == [
+        "exthdr rt exists goto odd", "ct state established ct mark != 1 ct mark @live accept",
+      ])
     let incoming = try #require(table.chains.first { $0.name == "in" }).rules.map(\.text)
     #expect(
       incoming.prefix(3) == [

@@ -28,10 +28,7 @@ public struct ClosedTable: Hashable, Sendable {
         // Docker's own resolver: it would ask its own upstream.
         Rule(.compare(.ipDestination, .address(.v4(0x7f00_000b))), .goto("deny")),
         Rule(.compare(.oifname, .interface("lo")), .accept),
-        Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
-        Common.multicastReports,
-        Rule(.goto("deny")),
-      ])
+      ] + Common.linkTalk(.goto("deny")) + [Rule(.goto("deny"))])
   }
 
   private var input: Chain {

@@ -69,6 +69,9 @@ public struct Grants: Hashable, Sendable {
   /// The connection mark of flows that pass in audit mode alone; no rule's.
   public static let auditMark = UInt32.max
 
+  /// The connection mark of flows that others began, to a port that is open to them; no rule's.
+  public static let inboundMark = UInt32.max - 1
+
   /// Marks of rules still granted: a flow goes on only while its mark is in.
   public static let live = NFSet("live", key: [.mark])
   /// Learned addresses: `address . protocol . port : mark`, each with a timeout.
@@ -248,14 +251,27 @@ public enum Common {
     Rule(.oneOf(.icmpv6Type, types), .compare(.ip6HopLimit, .number(255)), .accept)
   }
 
+  /// Whether a program's socket sends it: the kernel's own packets, resets and neighbour discovery, have none.
+  static let hasOwner = Expression.compare(.skuid, .number(.max), .notEqual)
+
+  /// What the kernel alone may say on a link. A program's own would carry what
+  /// it likes, and routers forward it: those go on to `verdict`.
+  static func linkTalk(_ verdict: Expression) -> [Rule] {
+    let solicits = [neighborSolicit, neighborAdvert, routerSolicit]
+    return [
+      Rule(.oneOf(.icmpv6Type, solicits + [routerAdvert] + listenerReports), hasOwner, verdict),
+      neighborDiscovery(solicits), multicastReports,
+    ]
+  }
+
+  private static let listenerReports: [Datum] = [
+    .named(143, "mld2-listener-report"), .named(131, "mld-listener-report"),
+    .named(132, "mld-listener-done"),
+  ]
+
   /// - Source: RFC 3810 §5, RFC 2710 §3: sent with hop limit 1.
   static let multicastReports = Rule(
-    .oneOf(
-      .icmpv6Type,
-      [
-        .named(143, "mld2-listener-report"), .named(131, "mld-listener-report"),
-        .named(132, "mld-listener-done"),
-      ]), .compare(.ip6HopLimit, .number(1)), .accept)
+    .oneOf(.icmpv6Type, listenerReports), .compare(.ip6HopLimit, .number(1)), .accept)
 
   /// Errors about flows there are. Nothing else that is only related gets by:
   /// a connection that a helper expects is the agent's to choose.

@@ -70,9 +70,6 @@ public struct SidecarTable: Hashable, Sendable {
     [.compare(.skuid, .number(gateUID))] + (gateGroup.map { [.socketCgroup($0)] } ?? [])
   }
 
-  /// Whether a program's socket sends it: the kernel's own packets, resets and neighbour discovery, have none.
-  private static let hasOwner = Expression.compare(.skuid, .number(.max), .notEqual)
-
   /// Before the chains of Docker and of iptables, which stand at -100.
   private var natOutput: Chain {
     Chain(
@@ -101,21 +98,14 @@ public struct SidecarTable: Hashable, Sendable {
         .statusDNAT, .oneOf(.l4proto, [.tcp, .udp]), .compare(.anyDestinationPort, .port(dnsPort)), .accept),
       Rule(.statusDNAT, .compare(.tcpDestinationPort, .port(transparentPort)), .accept),
     ]
-    let link = [
-      Rule(.compare(.oifname, .interface("lo")), .jump("lo_out")),
-      // Those of a program's own carry what it likes, and routers forward them: only the kernel's are believed.
-      Rule(
-        .oneOf(.icmpv6Type, [Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
-        Self.hasOwner, .goto(grants.refusal())),
-      Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerSolicit]),
-      Common.multicastReports,
-    ]
+    let link =
+      [Rule(.compare(.oifname, .interface("lo")), .jump("lo_out"))] + Common.linkTalk(.goto(grants.refusal()))
     let flows = [
       // A flow of the gate outlives its socket, and whoever takes its port is not the gate.
-      Rule(.compare(.ctMark, .number(Grants.ownMark)), Self.hasOwner, .goto("deny")),
+      Rule(.compare(.ctMark, .number(Grants.ownMark)), Common.hasOwner, .goto("deny")),
       Rule(.state([.established]), .lookup([.ctMark], set: Grants.live.name), .accept),
       Rule(
-        .state([.established]), .direction(.reply), .compare(.ctMark, .number(0)),
+        .state([.established]), .direction(.reply), .compare(.ctMark, .number(Grants.inboundMark)),
         .lookup([.tcpSourcePort], set: "inbound"), .accept),
     ]
     return Chain(
@@ -160,9 +150,12 @@ public struct SidecarTable: Hashable, Sendable {
         Rule(.state([.established]), .lookup([.ctMark], set: Grants.live.name), .accept),
       ] + Common.oddities(.drop) + [
         Rule(
-          .state([.established]), .direction(.original), .lookup([.tcpDestinationPort], set: "inbound"),
-          .accept),
-        Rule(.state([.new]), .lookup([.tcpDestinationPort], set: "inbound"), .accept),
+          .state([.established]), .direction(.original), .compare(.ctMark, .number(Grants.inboundMark)),
+          .lookup([.tcpDestinationPort], set: "inbound"), .accept),
+        // Behind the rule for lo: what began there was begun by a program, and is answered to nobody else.
+        Rule(
+          .state([.new]), .lookup([.tcpDestinationPort], set: "inbound"),
+          .setConnectionMark(Grants.inboundMark), .accept),
         Common.neighborDiscovery([Common.neighborSolicit, Common.neighborAdvert, Common.routerAdvert]),
         Rule(.compare(.icmpv6Type, .named(130, "mld-listener-query")), .accept),
       ] + Common.relatedErrors())

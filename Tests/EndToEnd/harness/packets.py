@@ -21,6 +21,17 @@ for kind in (8, 13, 15, 17, 3, 0):
     except OSError: pass
 """
 
+# IPV6...: neighbour discovery of a program's own, with bytes in it that are no option's.
+NEIGHBORS = """
+import socket, struct, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255); s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
+for address in sys.argv[1:]:
+    for kind in (133, 134, 135, 136):
+        try: s.sendto(struct.pack(">BBHI", kind, 0, 0, 0) + b"MARK" * 16, (address, 0, 0, socket.if_nametoindex("a0"))); print("sent")
+        except OSError: pass
+"""
+
 # IPV4 IPV6 IPV4: other protocols.
 PROTOCOLS = """
 import socket, sys
