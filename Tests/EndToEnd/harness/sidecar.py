@@ -15,7 +15,7 @@ GROUPS = next((pathlib.Path(line.split()[4]) for line in pathlib.Path("/proc/sel
 POLICY = """version: 1
 rules:
   - { id: web,  action: allow, to: [web.test], protocol: http, http: [{ methods: [GET] }] }
-  - { id: raw,  action: allow, to: [raw.test], protocol: tcp, ports: [22, 5432, 8443] }
+  - { id: raw,  action: allow, to: [raw.test, raw4.test, raw6.test], protocol: tcp, ports: [22, 5432, 8443] }
   - { id: ntp,  action: allow, to: [11.11.0.10/32, "2a0e:b107:11::10/128"], protocol: udp, ports: [123] }
   - { id: stun, action: allow, to: [stun.test], protocol: udp, ports: ["3478-3480"] }
 """
@@ -77,6 +77,8 @@ class Fenced:
             self.far.reset_zone()
             for name in ("web.test", "raw.test", "stun.test"):
                 self.far.answers(name, GOOD, GOOD6)
+            self.far.answers("raw4.test", GOOD)
+            self.far.answers("raw6.test", GOOD6)
             if start:
                 self.start()
         except BaseException:
