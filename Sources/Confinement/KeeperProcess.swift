@@ -5,8 +5,9 @@ import SystemPackage
 /// A child that keeps a privilege for its parent, which gives the privilege up.
 ///
 /// The parent asks by messages, the child obeys those it knows. The child ends
-/// when the parent does: by the end of the channel, and by SIGKILL where it
-/// hangs (PR_SET_PDEATHSIG). Made by fork(2) without execve(2), so only while
+/// when the parent does: by the end of the channel, and where it hangs by
+/// SIGKILL (PR_SET_PDEATHSIG), unless the parent has become another user, whose
+/// signals do not reach it; then whoever supervises both has to. Made by fork(2) without execve(2), so only while
 /// the parent has one thread.
 public struct KeeperProcess {
   /// The child's number.

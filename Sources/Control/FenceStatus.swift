@@ -20,10 +20,15 @@ public struct FenceStatus: Hashable, Sendable {
   public var frames: UInt64
   /// Addresses that datagrams may go to because an answer held them.
   public var learned: UInt64
-  /// Packets that audit mode let pass since the last reload; nil where the table enforces.
+  /// Packets that audit mode let pass since the table was made; nil where the table enforces.
   public var audited: UInt64?
   /// What became of packets that the table has to deny.
   public var canary: Canary
+
+  /// Whether the process that keeps it answers; where it does not, the other fields say nothing.
+  public var isKept: Bool
+  /// Devices on which frames beside the IP stack are not stopped.
+  public var unguarded: [String]
 
   /// What is sent to prove that the table denies, just now.
   public enum Canary: String, Hashable, Sendable, CaseIterable {
@@ -41,12 +46,14 @@ public struct FenceStatus: Hashable, Sendable {
   public init(
     mode: String = "sidecar", links: [LinkStatus] = [], isInForce: Bool, isOwned: Bool, exemption: String,
     isWeak: Bool, denied: UInt64 = 0, frames: UInt64 = 0,
-    learned: UInt64 = 0, audited: UInt64? = nil, canary: Canary = .counted
+    learned: UInt64 = 0, audited: UInt64? = nil, canary: Canary = .counted,
+    isKept: Bool = true, unguarded: [String] = []
   ) {
     (self.mode, self.links) = (mode, links)
     (self.isInForce, self.isOwned, self.exemption, self.isWeak) = (isInForce, isOwned, exemption, isWeak)
     (self.denied, self.frames, self.learned) = (denied, frames, learned)
     (self.audited, self.canary) = (audited, canary)
+    (self.isKept, self.unguarded) = (isKept, unguarded)
   }
 }
 
@@ -102,7 +109,8 @@ extension FenceStatus {
       .init("weak", .bool(isWeak)), .init("denied_packets", count(denied)),
       .init("denied_frames", count(frames)), .init("learned", count(learned)),
       .init("would_deny_packets", audited.map(count) ?? .null),
-      .init("canary", .string(canary.rawValue)),
+      .init("canary", .string(canary.rawValue)), .init("kept", .bool(isKept)),
+      .init("unguarded", .array(unguarded.map(text))),
     ])
   }
 
@@ -114,7 +122,8 @@ extension FenceStatus {
       denied: try fields.count("denied_packets"), frames: try fields.count("denied_frames"),
       learned: try fields.count("learned"),
       audited: try fields.number(ifPresent: "would_deny_packets").map(UInt64.init(clamping:)),
-      canary: try fields.word("canary"))
+      canary: try fields.word("canary"), isKept: try fields.flag("kept"),
+      unguarded: try fields.texts(ifPresent: "unguarded") ?? [])
   }
 }
 

@@ -54,12 +54,22 @@ public struct GateStatus: Hashable, Sendable {
 
   /// What must be said before anything else when denials pass.
   public var warning: String? {
+    if let fence, !fence.isKept {
+      return
+        "NOT PROVED: the process that keeps the kernel's table does not answer; the table holds what it held, and "
+        + "nothing can be changed in it"
+    }
     if let fence, !fence.isInForce {
       return "NOT ENFORCING: the kernel's table is gone; nothing holds packets back"
     }
     if fence?.canary == .missed {
       return
         "NOT ENFORCING: the kernel's table did not count a packet that it has to deny; something decides before it"
+    }
+    if let device = fence?.unguarded.first {
+      return
+        "NOT ENFORCING: frames beside the IP stack (AF_PACKET) are not stopped on the device \(device); whoever has "
+        + "CAP_NET_RAW can send them there"
     }
     if fence?.audited != nil {
       return

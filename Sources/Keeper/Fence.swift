@@ -54,6 +54,10 @@ public enum FenceNotice: Sendable {
   case canary(CanaryState)
   /// The link of this kernel's number is nobody's any more, in the table too, until the gate is started anew.
   case linkLost(UInt32, LinkLoss)
-  /// The keeper is gone. The table stays, and nothing can be changed in it.
+  /// A device came after the start: whether frames beside the IP stack are stopped on it.
+  case device(String, isGuarded: Bool)
+  /// The keeper does not answer, or does so again. The table holds what it held.
+  case silent(Bool)
+  /// The keeper is gone, or was silent for too long. The table stays, and nothing can be changed in it.
   case ended
 }

@@ -92,10 +92,16 @@ public struct FenceState: Hashable, Sendable {
   /// Whether a packet that the table has to deny was counted by it, just now.
   public var canary = CanaryState.missed
 
+  /// Devices on which frames beside the IP stack are not stopped (yet).
+  public var unguarded: [String] = []
+
   /// Makes a state.
   public init(isOwned: Bool, denied: UInt64, frames: UInt64, learned: UInt32) {
     (self.isOwned, self.denied, self.frames, self.learned) = (isOwned, denied, frames, learned)
   }
+
+  /// Nobody says anything of it.
+  public static let unknown = FenceState(isOwned: false, denied: 0, frames: 0, learned: 0)
 
   /// No table is there: nothing holds packets back.
   public static let missing: FenceState = {

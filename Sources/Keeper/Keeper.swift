@@ -16,7 +16,7 @@ public final class Keeper {
   let socket: NetfilterSocket
   private let flows: ConntrackSocket
   private let watch: TableWatch
-  private let canary: Canary?
+  let canary: Canary?
   private let routing: PolicyRouting?
   /// Tells of the links that agents are behind; nil where there are none.
   let links: LinkWatch?
@@ -25,8 +25,10 @@ public final class Keeper {
   /// Whether the kernel's table still holds what was taken from a link.
   var isStale = false
   private(set) var rules: FenceRules?
+  /// Devices that came and are not guarded yet, and those of which that was said.
+  var unguarded: [String] = [], told: Set<String> = []
   /// What was held back: by the tables that are there, as far as is known, and by those before them.
-  private var counted: [Heldback: UInt64] = [:], countedBefore: [Heldback: UInt64] = [:]
+  private var counted: [TableName: [Heldback: UInt64]] = [:], countedBefore: [Heldback: UInt64] = [:]
   /// How the table fared at the last proof; nil before the first.
   private var proof: CanaryState?
 
@@ -170,24 +172,27 @@ public final class Keeper {
       learned: UInt32(clamping: learned))
     state.audited = rules?.isAudit == true ? counts.packets { $0 == .audited } : nil
     state.canary = prove()
+    state.unguarded = unguarded
     return state
   }
 
   /// Packets that were held back since the first table was made.
   private func count() throws(NetfilterError) -> [Heldback: UInt64] {
-    var now: [Heldback: UInt64] = [:]
     for table in settings.tableNames {
-      for (name, packets) in try socket.counts(in: table) { Heldback(named: name).map { now[$0] = packets } }
+      let named = try socket.counts(in: table).compactMap { name, packets in
+        Heldback(named: name).map { ($0, packets) }
+      }
+      counted[table] = Dictionary(named, uniquingKeysWith: &+)
     }
-    counted = now
-    return now.merging(countedBefore) { $0 &+ $1 }
+    return counted.values.reduce(countedBefore) { $0.merging($1, uniquingKeysWith: &+) }
   }
 
-  /// Notes what the tables have counted, which are about to be made anew; of one that is gone, what was last known.
-  func keepCount() {
+  /// Notes what tables have counted that are about to be made anew; of one that is gone, what was last known.
+  func keepCount(of tables: [TableName]? = nil) {
     _ = try? count()
-    countedBefore.merge(counted) { $0 &+ $1 }
-    counted = [:]
+    for table in tables ?? settings.tableNames {
+      countedBefore.merge(counted.removeValue(forKey: table) ?? [:], uniquingKeysWith: &+)
+    }
   }
 
   // MARK: - Proof

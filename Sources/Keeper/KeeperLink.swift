@@ -9,14 +9,15 @@ import Firewall
 /// `end`, which touches nothing that changes.
 public final class KeeperLink: Fence, @unchecked Sendable {
   private let queue = DispatchQueue(label: "exitgate.fence")
-  /// What a keeper gets to end in, in milliseconds. One that hangs dies with this process.
+  /// What a keeper gets to end in, in milliseconds. One that hangs is the supervisor's to end.
   private static let patience = 2000
+  /// What an answer may take; a keeper's own work takes milliseconds.
+  private static let answerTime = DispatchTimeInterval.seconds(2)
 
   private let keeper: KeeperProcess
   private var channel: MessageChannel { keeper.channel }
   private let packets: PacketLog?
-  private var waiting: [UInt32: @Sendable (KeeperReply) -> Void] = [:]
-  private var lastNumber: UInt32 = 1
+  private var questions = KeeperQuestions()
   private var notice: (@Sendable (FenceNotice) -> Void)?
   private var sources: [any DispatchSourceRead] = []
   private var writing: (any DispatchSourceWrite)?
@@ -40,6 +41,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
       throw FenceError("the process that keeps the kernel's table ended at once. See what it said above.")
     }
     if case .refused(let cause) = reply { throw FenceError(cause) }
+    questions.begin(with: rules)
   }
 
   public func start(_ notice: @escaping @Sendable (FenceNotice) -> Void) {
@@ -92,13 +94,23 @@ public final class KeeperLink: Fence, @unchecked Sendable {
   }
 
   private func ask(_ request: KeeperRequest, then completion: @escaping @Sendable (KeeperReply) -> Void) {
-    queue.async { [self] in
-      guard !hasEnded else { return completion(.refused("the keeper of the table is gone")) }
-      lastNumber = lastNumber == .max ? 2 : lastNumber + 1
-      waiting[lastNumber] = completion
-      do { try channel.send(Numbered(number: lastNumber, content: request).bytes) } catch { return lose() }
-      flushLater()
-    }
+    queue.async { [self] in send(request, then: completion) }
+  }
+
+  private func send(_ request: KeeperRequest, then completion: @escaping @Sendable (KeeperReply) -> Void) {
+    guard !hasEnded else { return completion(.refused("the keeper of the table is gone")) }
+    let number = questions.ask(request, at: .now(), completion)
+    do { try channel.send(Numbered(number: number, content: request).bytes) } catch { return lose() }
+    flushLater()
+    queue.asyncAfter(deadline: .now() + Self.answerTime) { [weak self] in self?.giveUp(number) }
+  }
+
+  /// Whoever asked goes on without an answer. A keeper that stays silent is no better than none.
+  private func giveUp(_ number: UInt32) {
+    guard !hasEnded, let completion = questions.giveUp(number) else { return }
+    if questions.isFirstSilence { notice?(.silent(true)) }
+    completion(.refused("the process that keeps the kernel's table does not answer"))
+    if questions.isSilentForGood(at: .now()) { lose() }
   }
 
   /// What the socket did not take goes as soon as it does.
@@ -126,11 +138,19 @@ public final class KeeperLink: Fence, @unchecked Sendable {
         case .changed(let what): notice?(.changed(what))
         case .canary(let state): notice?(.canary(state))
         case .lost(let index, let loss): notice?(.linkLost(index, loss))
+        case .device(let name, let isGuarded): notice?(.device(name, isGuarded: isGuarded))
         case .done, .refused, .state, .counted: break
         }
-        waiting.removeValue(forKey: reply.number)?(reply.content)
+        if reply.number > 0 { answer(reply) }
       }
     } catch { lose() }
+  }
+
+  private func answer(_ reply: Numbered<KeeperReply>) {
+    if questions.endSilence() { notice?(.silent(false)) }
+    questions.answered(reply.number, reply.content)?(reply.content)
+    // What was refused for want of an answer may be in force all the same: what the gate goes by is put there again.
+    if let correction = questions.correction { send(correction) { _ in } }
   }
 
   /// - Throws: At the end as well.
@@ -145,9 +165,7 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     hasEnded = true
     sources.forEach { $0.cancel() }
     writing?.cancel()
-    let left = waiting.values
-    waiting = [:]
-    left.forEach { $0(.refused("the keeper of the table is gone")) }
+    questions.end().forEach { $0(.refused("the keeper of the table is gone")) }
     notice?(.ended)
   }
 

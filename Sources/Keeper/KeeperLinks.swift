@@ -40,6 +40,7 @@ extension Keeper {
   func hearOfLinks() {
     guard let links else { return }
     let report = links.receive()
+    followDevices(report)
     let lost = settings.close(after: report, listed: report.isOverrun ? try? links.links() : nil)
     guard !lost.isEmpty else { return }
     untold += lost
@@ -58,6 +59,7 @@ extension Keeper {
   }
 
   private func closeLinks(_ rules: FenceRules) {
+    guard settings.egress == nil else { return isStale = !guardDevices() }
     do {
       try socket.refill(settings.table(rules))
       isStale = false

@@ -21,6 +21,8 @@ enum KeeperReply: Hashable {
   case done
   case refused(String)
   case state(FenceState)
+  /// By itself, with the number 0: a device came, and whether frames beside the IP stack are stopped on it.
+  case device(String, isGuarded: Bool)
   /// Packets since the tables were made first.
   case counted([Heldback: UInt64])
   /// By itself, with the number 0: somebody else changed the tables; what was learned may be gone.
@@ -98,6 +100,7 @@ extension Numbered where Content == KeeperReply {
       out.put(state.audited == nil ? 0 : 1 as UInt8)
       out.put(state.audited ?? 0)
       out.put(state.canary.rawValue)
+      out.put(state.unguarded)
     case .changed(let what):
       out.put(4 as UInt8)
       out.put(what)
@@ -111,6 +114,10 @@ extension Numbered where Content == KeeperReply {
     case .counted(let counts):
       out.put(7 as UInt8)
       out.put(counts)
+    case .device(let name, let isGuarded):
+      out.put(8 as UInt8)
+      out.put(name)
+      out.put(isGuarded ? 1 : 0 as UInt8)
     }
     return out.bytes
   }
@@ -130,11 +137,13 @@ extension Numbered where Content == KeeperReply {
       let isAudit: UInt8 = try reader.number(), audited: UInt64 = try reader.number()
       if isAudit == 1 { state.audited = audited }
       state.canary = try reader.canary()
+      state.unguarded = try reader.list { reader throws(MalformedMessage) in try reader.text() }
       content = .state(state)
     case 4: content = .changed(try reader.text())
     case 5: content = .canary(try reader.canary())
     case 6: content = .lost(try reader.number(), try reader.loss())
     case 7: content = .counted(try reader.counts())
+    case 8: content = .device(try reader.text(), isGuarded: try reader.number() as UInt8 == 1)
     default: throw MalformedMessage()
     }
     try reader.end()

@@ -75,12 +75,12 @@ public struct KeeperSettings: Hashable, Sendable {
 
   /// All tables.
   public func tables(_ rules: FenceRules) -> [Table] {
-    [table(rules)] + (uplinks.map { $0.isEmpty ? [] : [EgressTable(devices: $0).table] } ?? [])
+    [table(rules)] + (egress.map { [$0] } ?? [])
   }
 
   /// The names of all tables.
   var tableNames: [TableName] {
-    [TableName(.inet, "exitgate")] + (uplinks ?? []).prefix(1).map { _ in TableName(.netdev, "exitgate") }
+    [TableName(.inet, "exitgate")] + (egress.map { [$0.name] } ?? [])
   }
 
   /// The sets of learned addresses.
@@ -107,9 +107,9 @@ public struct KeeperSettings: Hashable, Sendable {
       agent: agent)
   }
 
-  /// The devices that the gate's own frames leave by, where they are held as well.
-  private var uplinks: [String]? {
-    if case .sidecar(let own) = side { own.devices } else { nil }
+  /// What holds frames on the devices that the gate's own leave by; nil where the agent cannot use them.
+  var egress: Table? {
+    if case .sidecar(let own) = side { EgressTable(devices: own.devices).table } else { nil }
   }
 
   /// What tries the table; nil where its packets would be exempt, and prove nothing.

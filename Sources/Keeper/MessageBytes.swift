@@ -62,6 +62,11 @@ struct MessageWriter {
     put(rules.isAudit ? 1 : 0 as UInt8)
   }
 
+  mutating func put(_ texts: [String]) {
+    put(UInt32(texts.count))
+    texts.forEach { put($0) }
+  }
+
   mutating func put(_ counts: [Heldback: UInt64]) {
     put(UInt32(counts.count))
     for (kind, packets) in counts {
@@ -141,7 +146,7 @@ struct MessageReader {
   mutating func grant() throws(MalformedMessage) -> UDPGrant {
     let prefix = try prefix(), ports = try ports()
     let mark: UInt32 = try number(), allowsPrivate: UInt8 = try number()
-    guard mark != Grants.ownMark, mark != Grants.auditMark, allowsPrivate <= 1 else {
+    guard mark != Grants.ownMark, mark < Grants.inboundMark, allowsPrivate <= 1 else {
       throw MalformedMessage()
     }
     return UDPGrant(
@@ -169,10 +174,11 @@ struct MessageReader {
     return Endpoint(address, port)
   }
 
-  /// A rule's mark: neither the gate's own nor that of audit mode, which no message may grant or revoke.
+  /// A rule's mark: not the gate's own, nor what others began, nor that of audit mode, which no message may
+  /// grant or revoke.
   private mutating func mark() throws(MalformedMessage) -> UInt32 {
     let mark: UInt32 = try number()
-    guard mark > Grants.ownMark, mark < Grants.auditMark else { throw MalformedMessage() }
+    guard mark > Grants.ownMark, mark < Grants.inboundMark else { throw MalformedMessage() }
     return mark
   }
 

@@ -112,6 +112,47 @@ def test_OPS_08_status_asks_the_kernel(own_fence):
     assert fence.status()["fence"]["in_force"]
 
 
+def test_OPS_06_a_keeper_that_hangs_blocks_nobody_and_what_was_refused_is_undone(own_fence):
+    fence = own_fence()
+    wider = POLICY.replace("ports: [123] }", "ports: [123, 124] }")
+    os.kill(fence.keeper, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        status = fence.status()
+        assert time.monotonic() - started < 4
+        assert not status["enforcing"] and not status["fence"]["kept"] and "does not answer" in status["warning"]
+        assert "NO ANSWER" in fence.tell("status").stdout
+        fence.policy.write_text(wider)
+        done = fence.tell("reload")
+        assert done.returncode != 0 and "does not answer" in done.stderr and time.monotonic() - started < 9, done
+        assert fence.status()["policy"]["generation"] == status["policy"]["generation"]
+        assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443", GOOD, "124")
+    finally:
+        os.kill(fence.keeper, signal.SIGCONT)
+    fence.wait_to_say("answers again")
+    eventually(lambda: fence.status()["enforcing"])
+    assert "sent" not in fence.python(UDP, GOOD, "124"), "a policy that was refused is not in force"
+    assert "does not answer" in fence.log.path.read_text()
+    fence.reload(wider)
+    assert fence.python(UDP, GOOD, "124").split() == ["sent"], "the control"
+    passes(fence)
+    assert fence.seen("stray") == 0
+
+
+def test_OPS_01_a_keeper_that_hangs_for_good_ends_the_gate_which_stays_closed(own_fence):
+    fence = own_fence()
+    keeper = fence.keeper
+    os.kill(keeper, signal.SIGSTOP)
+    assert fence.process.wait(20) == 70
+    assert any("stays closed" in line for line in fence.said)
+    assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443")
+    os.kill(keeper, signal.SIGCONT)
+    eventually(lambda: not pathlib.Path(f"/proc/{keeper}").exists(), because="it sees that its gate is gone")
+    fence.start()
+    passes(fence)
+    assert fence.seen("stray") == 0
+
+
 # Takes the packets that prove the table away before it sees them: so it is for the gate as if they had passed.
 THIEF = "table inet thief {\n chain o {\n type filter hook output priority -400\n ip daddr 224.0.0.1 drop\n ip6 daddr ff01::/16 drop\n }\n}\n"
 

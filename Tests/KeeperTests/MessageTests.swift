@@ -34,7 +34,7 @@ import Testing
       .report, .count,
       .open([
         FenceOpening(v4, ports: 123...123, mark: 2, lifetime: 60),
-        FenceOpening(v6, ports: 1...256, mark: .max - 1, lifetime: 3600, agent: 7),
+        FenceOpening(v6, ports: 1...256, mark: .max - 2, lifetime: 3600, agent: 7),
       ]),
     ]
   }
@@ -51,11 +51,13 @@ import Testing
     }
     var state = FenceState(isOwned: true, denied: .max, frames: 3, learned: 4)
     state.canary = .unsent
+    state.unguarded = ["b0", "b1"]
     var watching = state
     watching.audited = 7
     let proofs =
       CanaryState.allCases.map(KeeperReply.canary) + [
-        .counted([:]), .counted([Heldback(.denied, of: 3): .max, Heldback(.frame): 1]),
+        .device("b0", isGuarded: true), .device("b0", isGuarded: false), .counted([:]),
+        .counted([Heldback(.denied, of: 3): .max, Heldback(.frame): 1]),
       ]
     let losses = LinkLoss.allCases.map { KeeperReply.lost(.max - 3, $0) }
     for reply in [.done, .refused("no"), .state(state), .state(watching), .state(.missing), .changed("x")]
@@ -76,6 +78,8 @@ import Testing
       .open([FenceOpening(address, ports: 1...1, mark: 0, lifetime: 60)]),
       .refill(try Self.rules(), revoked: [1]), .refill(try Self.rules(), revoked: [.max]),
       .open([FenceOpening(address, ports: 1...1, mark: .max, lifetime: 60)]),
+      .open([FenceOpening(address, ports: 1...1, mark: .max - 1, lifetime: 60)]),
+      .refill(try Self.rules(), revoked: [.max - 1]),
     ]
     for request in refused {
       let bytes = Numbered(number: 2, content: request).bytes

@@ -60,14 +60,14 @@ public final class Canary {
 
   public let mark: Mark
   private let sockets: [Int32]
-  private let devices: [UInt32]
+  private var devices: [UInt32]
 
   /// Opens the sockets, in the network namespace of the calling thread; sending
   /// takes no privilege and no other socket.
   ///
   /// - Parameter devices: Those that lead out; nil where what comes in is to be proved.
   public init(devices: [String]?) throws(NetfilterError) {
-    self.devices = devices.map { $0.map { if_nametoindex($0) }.filter { $0 != 0 } } ?? [0]
+    self.devices = devices.map(Self.indices) ?? [0]
     let way: Way = devices == nil ? .in : .out
     // Another program may hold the port that the first socket got for the other family.
     for _ in 0..<16 {
@@ -83,6 +83,13 @@ public final class Canary {
     }
     throw NetfilterError("open a socket that tries the table", errno: errno)
   }
+
+  private static func indices(_ devices: [String]) -> [UInt32] {
+    devices.map { if_nametoindex($0) }.filter { $0 != 0 }
+  }
+
+  /// Sends by these devices from now on.
+  public func follow(_ devices: [String]) { self.devices = Self.indices(devices) }
 
   deinit { sockets.forEach { _ = close($0) } }
 

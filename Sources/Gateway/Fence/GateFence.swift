@@ -125,12 +125,13 @@ extension Gate {
   /// What `status` shows of it; a table that nobody could ask about is none.
   var fenceStatus: FenceStatus? {
     guard configuration.fence != nil else { return nil }
-    let state = fenceState ?? .missing
+    let state = fenceState ?? .unknown
     return FenceStatus(
       mode: configuration.runMode.rawValue, links: linkStatuses, isInForce: state.isInForce,
       isOwned: state.isOwned, exemption: configuration.exemption.words,
       isWeak: configuration.exemption.isWeak, denied: state.denied, frames: state.frames,
-      learned: UInt64(state.learned), audited: state.audited, canary: state.canary.status)
+      learned: UInt64(state.learned), audited: state.audited, canary: state.canary.status,
+      isKept: fenceState != nil, unguarded: state.unguarded)
   }
 
   private func hear(_ notice: FenceNotice) {
@@ -145,6 +146,8 @@ extension Gate {
     case .changed(let what): alarm("somebody else has changed \(what)")
     case .canary(let state): hear(state)
     case .linkLost(let index, let loss): lose(index, loss)
+    case .silent(let isSilent): alarm(isSilent ? FenceWords.silent : FenceWords.answering)
+    case .device(let name, let isGuarded): tell(of: name, isGuarded)
     case .ended: endWithoutFence()
     }
   }
@@ -162,6 +165,17 @@ extension Gate {
     }
   }
 
+  /// Says of a device that came after the start whether frames beside the IP stack are stopped on it.
+  private func tell(of device: String, _ isGuarded: Bool) {
+    guard isGuarded else {
+      return alarm("the device \(device) came, and frames beside the IP stack are NOT stopped on it")
+    }
+    let what = "the device \(device) came; frames beside the IP stack are stopped on it"
+    words.notice("\(what)")
+    log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: what)))
+    _ = log.commit()
+  }
+
   /// What cannot be trusted is said everywhere, and what was learned is learned anew.
   func alarm(_ what: String) {
     words.error("\(what)")
@@ -176,7 +190,8 @@ extension Gate {
   /// Without the keeper no rule can be taken back, so the gate ends. The table stays, and is closed.
   private func endWithoutFence() {
     guard !isDraining else { return }
-    alarm("the process that keeps the kernel's table is gone; the gate ends, and the table stays closed")
+    alarm(
+      "the process that keeps the kernel's table is gone or hangs; the gate ends, and the table stays closed")
     configuration.onFenceEnd()
   }
 

@@ -87,7 +87,10 @@ struct StatusPage {
 
   private static func fence(_ fence: FenceStatus) -> [[Text]] {
     let owned = fence.isOwned ? "owned by the gate alone" : "watched, for anybody may change it"
-    let state = fence.isInForce ? Text("in force", .good) : Text("GONE", .bad)
+    let state =
+      !fence.isKept
+      ? Text("NO ANSWER from its keeper", .bad)
+      : fence.isInForce ? Text("in force", .good) : Text("GONE", .bad)
     let weak = fence.isWeak ? Text(", which others may be too", .bad) : ""
     let exempt: Text =
       fence.exemption.isEmpty ? "nothing is exempt" : "exempt is \(fence.exemption)\(weak)"
@@ -97,9 +100,10 @@ struct StatusPage {
         "",
         "\(count(fence.denied, "packet")) denied, \(count(fence.frames, "frame")) stopped, learned addresses: \(fence.learned)",
       ],
-    ] + audited(fence.audited) + [
-      ["", proof(fence.canary)]
-    ]
+    ] + fence.unguarded.map { ["", Text("frames beside the IP stack are NOT stopped on \($0)", .bad)] }
+      + audited(fence.audited) + [
+        ["", proof(fence.canary)]
+      ]
   }
 
   private static func audited(_ packets: UInt64?) -> [[Text]] {

@@ -34,9 +34,13 @@ extension PrivilegedStart {
     configuration.exemption = (
       "user \(identity.user)" + (group.map { " in control group /\($0.path)" } ?? ""), group == nil
     )
+    // Before they are listed: one that comes from then on is heard of.
+    let watch: LinkWatch
+    do { watch = try LinkWatch() } catch { throw Failure(.host, "\(error)") }
     let own = FencedSide.Sidecar(
       gateUID: identity.user, gateGroup: group, inboundPorts: inbound, devices: Self.uplinks())
-    try raise(.sidecar(own), ownership, for: identity, &configuration, environment: environment)
+    try raise(
+      .sidecar(own), ownership, for: identity, &configuration, environment: environment, links: watch)
   }
 
   /// The group by which the gate alone is told apart; nil where others stay in it.

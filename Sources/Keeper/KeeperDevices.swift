@@ -1,0 +1,51 @@
+import Firewall
+
+extension KeeperSettings {
+  /// Takes the devices that there are for those that lead out.
+  ///
+  /// - Returns: Whether they were others; nil where devices are no matter of the table.
+  mutating func follow(_ links: [NetworkLink]) -> Bool? {
+    guard case .sidecar(var own) = side else { return nil }
+    let devices = links.map(\.name).filter { $0 != "lo" }.sorted()
+    defer {
+      own.devices = devices
+      side = .sidecar(own)
+    }
+    return devices != own.devices
+  }
+
+  /// The devices that lead out.
+  var devices: [String] { if case .sidecar(let own) = side { own.devices } else { [] } }
+}
+
+extension Keeper {
+  /// Guards devices that came since the table was made. Until that is done they are said to be unguarded.
+  ///
+  /// - Parameter report: What became of devices; which there are is asked anew, so that none is missed.
+  func followDevices(_ report: LinkWatch.Report) {
+    guard !report.isEmpty, let links = try? links?.links() else { return }
+    let before = settings.devices
+    guard settings.follow(links) == true else { return }
+    unguarded = (unguarded + settings.devices.filter { !before.contains($0) }).filter(
+      settings.devices.contains)
+    isStale = true
+  }
+
+  /// Makes the egress table anew, for all devices in one step.
+  ///
+  /// - Returns: Whether the kernel has it.
+  func guardDevices() -> Bool {
+    guard let egress = settings.egress else { return true }
+    keepCount(of: [egress.name])
+    do throws(NetfilterError) {
+      try socket.claim([egress], ownership: settings.ownership)
+      for device in unguarded { say(.device(device, isGuarded: true)) }
+      unguarded = []
+      canary?.follow(settings.devices)
+      return true
+    } catch {
+      for device in unguarded where told.insert(device).inserted { say(.device(device, isGuarded: false)) }
+      return false
+    }
+  }
+}
