@@ -144,6 +144,24 @@ for port in range(20000, 23000):
 print("done")
 """
 
+# ADDRESS...: 50,000 flows to port 123 of each, a port of its own for each flow.
+FLOWS = """
+import socket, sys
+total = 0
+for address in sys.argv[1:]:
+    tried = sent = 0
+    for port in range(10000, 61000):
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+            try: s.bind(("", port))
+            except OSError: continue
+            tried += 1
+            try: s.sendto(b"MARK", (address, 123)); sent += 1
+            except OSError: pass
+        if tried == 50000: break
+    total += sent
+print(total)
+"""
+
 # IPV4 IPV6 SECONDS COUNT: datagrams as fast as it can; prints how many it tried and how many its kernel let go.
 FLOOD = """
 import socket, sys, time
