@@ -1,5 +1,6 @@
 import Addressing
 import Policy
+import Review
 import Testing
 
 @testable import Audit

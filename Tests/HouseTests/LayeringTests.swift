@@ -28,6 +28,7 @@ import Testing
         "Addressing", "Policy", "Crypto", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
         "FoundationEssentials",
       ]),
+    Target(name: "Review", imports: ["Addressing", "Policy", "PolicyFile", "Audit"]),
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
@@ -46,7 +47,7 @@ import Testing
     Target(
       name: "exitgate",
       imports: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Gateway", "Firewall", "Control",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway", "Firewall", "Control",
         "CLinux", "Confinement", "Keeper", "Launcher",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),

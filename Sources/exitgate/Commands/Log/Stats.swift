@@ -2,6 +2,7 @@ import Addressing
 import ArgumentParser
 import Audit
 import Policy
+import Review
 
 extension Log {
   /// `exitgate log stats`

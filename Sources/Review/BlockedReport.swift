@@ -1,4 +1,5 @@
 import Addressing
+import Audit
 import Policy
 
 /// What was denied, by agent and destination: the list that a person goes

@@ -1,4 +1,5 @@
 import Addressing
+import Audit
 import Policy
 
 /// Totals over a log.
