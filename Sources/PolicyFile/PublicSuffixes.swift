@@ -45,3 +45,8 @@ struct PublicSuffixes: @unchecked Sendable {
 public func registeredDomain(of name: Hostname) -> Hostname? {
   PublicSuffixes.system.registeredDomain(of: name)
 }
+
+/// Whether a wildcard below `name` would take in several parties' names: it is a public suffix, or above one.
+public func isSharedSuffix(_ name: Hostname) -> Bool {
+  !PublicSuffixes.system.isAvailable || PublicSuffixes.system.isShared(name)
+}
