@@ -50,7 +50,8 @@ let package = Package(
       name: "Audit",
       dependencies: ["Addressing", "Policy", crypto, systemPackage],
       swiftSettings: strict),
-    .target(name: "Review", dependencies: ["Addressing", "Policy", "PolicyFile", "Audit"], swiftSettings: strict),
+    .target(
+      name: "Review", dependencies: ["Addressing", "Policy", "PolicyFile", "Audit"], swiftSettings: strict),
     .target(
       name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
     .target(name: "Confinement", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
@@ -69,7 +70,8 @@ let package = Package(
     .executableTarget(
       name: "exitgate",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway", "Firewall", "Keeper",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway", "Firewall",
+        "Keeper",
         "Control", "CLinux", "Confinement", "Launcher",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
@@ -80,7 +82,8 @@ let package = Package(
     tests("WireTests", ["Wire", "Addressing"]),
     tests("PolicyTests", ["Policy", "Addressing"]),
     tests("PolicyFileTests", ["PolicyFile", "Policy", "Addressing"]),
-    tests("AuditTests", ["Audit", "Review", "Policy", "Addressing", crypto, systemPackage]),
+    tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
+    tests("ReviewTests", ["Review", "Audit", "PolicyFile", "Policy", "Addressing"]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),

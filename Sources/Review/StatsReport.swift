@@ -4,10 +4,10 @@ import Policy
 
 /// Totals over a log.
 public struct StatsReport: Sendable {
-  /// The most destinations, agents and reasons that are told apart each.
+  /// The most destinations, agents, reasons and rules that are told apart each.
   public static let keyLimit = 50_000
 
-  /// What is counted for a destination or an agent.
+  /// What is counted for a destination, an agent or an hour.
   public struct Totals: Hashable, Sendable {
     /// Decisions to let through.
     public var allowed: UInt64 = 0
@@ -23,6 +23,17 @@ public struct StatsReport: Sendable {
     public var bytesOut: UInt64 = 0
     /// Bytes from upstreams.
     public var bytesIn: UInt64 = 0
+
+    /// Nothing.
+    public init() {}
+  }
+
+  /// How a rule was used.
+  public struct Use: Hashable, Sendable {
+    /// How many decisions it stood behind.
+    public var count: UInt64 = 0
+    /// The last of them.
+    public var last: Timestamp
   }
 
   /// Over everything.
@@ -33,29 +44,49 @@ public struct StatsReport: Sendable {
   public private(set) var agents: [String: Totals] = [:]
   /// By destination.
   public private(set) var destinations: [Destination: Totals] = [:]
+  /// By hour, counted from 1970.
+  public private(set) var hours: [Int64: Totals] = [:]
+  /// By the id of the rule.
+  public private(set) var rules: [String: Use] = [:]
   /// The first record's time.
   public private(set) var first: Timestamp?
   /// The last record's time.
   public private(set) var last: Timestamp?
+  /// Denied packets that the kernel counted without a sample.
+  public private(set) var lostEvents: UInt64 = 0
 
-  /// Makes an empty report.
-  public init() {}
+  /// Makes the report of a summary.
+  public init(_ summary: LogSummary) {
+    for tally in summary.tallies { add(tally) }
+    (first, last, lostEvents) = (summary.first, summary.last, summary.lostEvents)
+  }
 
-  /// Counts a record.
-  public mutating func add(_ record: LogRecord) {
-    first = first ?? record.time
-    last = record.time ?? last
-    guard let event = record.event, ["decision", "rollup", "close"].contains(event) else { return }
-    totals.add(record)
-    if event != "close", let reason = record.reason { reasons.add(record.count, at: reason) }
-    if let agent = record.agent, agents[agent] != nil || agents.count < Self.keyLimit {
-      agents[agent, default: Totals()].add(record)
+  private mutating func add(_ tally: Tally) {
+    let kind = tally.kind
+    guard kind.event != .other else { return }
+    totals.add(tally)
+    hours[tally.hour, default: Totals()].add(tally)
+    if kind.event == .decision {
+      if let reason = kind.reason, reasons[reason] != nil || reasons.count < Self.keyLimit {
+        reasons[reason, default: 0] &+= tally.count
+      }
+      if let rule = kind.rule { use(rule, tally) }
     }
-    if let destination = record.destination,
+    if let agent = kind.agent, agents[agent] != nil || agents.count < Self.keyLimit {
+      agents[agent, default: Totals()].add(tally)
+    }
+    guard let destination = kind.destination,
       destinations[destination] != nil || destinations.count < Self.keyLimit
-    {
-      destinations[destination, default: Totals()].add(record)
-    }
+    else { return }
+    destinations[destination, default: Totals()].add(tally)
+  }
+
+  private mutating func use(_ rule: String, _ tally: Tally) {
+    guard rules[rule] != nil || rules.count < Self.keyLimit else { return }
+    var use = rules[rule] ?? Use(last: tally.last)
+    use.count &+= tally.count
+    use.last = max(use.last, tally.last)
+    rules[rule] = use
   }
 
   /// The destinations with the most bytes both ways.
@@ -78,26 +109,20 @@ public struct StatsReport: Sendable {
 }
 
 extension StatsReport.Totals {
-  fileprivate mutating func add(_ record: LogRecord) {
-    if record.event == "close" {
-      closed &+= 1
-      bytesOut &+= record.bytesOut
-      bytesIn &+= record.bytesIn
+  fileprivate mutating func add(_ tally: Tally) {
+    let kind = tally.kind
+    if kind.event == .close {
+      closed &+= tally.count
+      bytesOut &+= tally.bytesOut
+      bytesIn &+= tally.bytesIn
       return
     }
-    if record.wouldDeny { wouldDeny &+= record.count }
-    switch record.verdict {
-    case .allow: allowed &+= record.count
-    case .ask: held &+= record.count
-    case .deny: denied &+= record.count
+    if kind.wouldDeny { wouldDeny &+= tally.count }
+    switch kind.verdict {
+    case .allow: allowed &+= tally.count
+    case .ask: held &+= tally.count
+    case .deny: denied &+= tally.count
     case nil: break
     }
-  }
-}
-
-extension [String: UInt64] {
-  fileprivate mutating func add(_ count: UInt64, at key: String) {
-    guard self[key] != nil || self.count < StatsReport.keyLimit else { return }
-    self[key, default: 0] &+= count
   }
 }

@@ -1,6 +1,5 @@
 import Addressing
 import Policy
-import Review
 import Testing
 
 @testable import Audit
@@ -78,48 +77,6 @@ struct DNSRecordTests {
   func uncounted() throws {
     let record = try Self.question("a.test", "A")
     #expect(try Self.written([.decision(record), .decision(record), .decision(record)]).count == 3)
-  }
-
-  @Test("a roll-up is blocked or not by its verdict, in every report")
-  func rollUps() throws {
-    let records = try Self.written([
-      .rollUp(try Self.rollUp("good.test", verdict: .allow, reason: .allowed)),
-      .rollUp(try Self.rollUp("late.test", verdict: .ask, reason: .askRule)),
-      .rollUp(try Self.rollUp("watched.test", verdict: .allow, reason: .noRule, wouldDeny: true)),
-      .rollUp(try Self.rollUp("evil.test", verdict: .deny, reason: .noRule)),
-    ])
-    var blocked = BlockedReport(), stats = StatsReport()
-    for record in records {
-      blocked.add(record)
-      stats.add(record)
-    }
-    #expect(blocked.rows.map { "\($0.destination?.host, default: "")" } == ["evil.test", "watched.test"])
-    #expect(blocked.rows.map(\.passed) == [0, 9])
-    let totals = stats.totals
-    #expect(totals.allowed == 18 && totals.held == 9 && totals.denied == 9 && totals.wouldDeny == 9)
-  }
-
-  @Test("a name that was asked for is suggested as https, a type as that type")
-  func suggestions() throws {
-    let records = try Self.written([
-      .decision(try Self.question("evil.test", "A")), .decision(try Self.question("evil.test", "AAAA")),
-      .decision(try Self.question("mail.test", "TXT", reason: .recordType, code: 0)),
-      .decision(try Self.question("both.test", "TXT", reason: .recordType, code: 0)),
-      .decision(try Self.question("both.test", "A")),
-      .decision(try Self.question("good.test.cluster.local", "A", reason: .searchSuffix)),
-      .decision(try Self.question("new.test", "A", reason: .dnsBudget)),
-    ])
-    var report = BlockedReport()
-    for record in records { report.add(record) }
-    #expect(report.suffixed == 1 && report.rows.count == 4)
-    let rows = Dictionary(
-      uniqueKeysWithValues: report.rows.map { ("\($0.destination?.host, default: "")", $0) })
-    #expect(
-      rows["evil.test"]?.suggestedRule == #"{ id: "allow-evil.test-443", action: allow, to: ["evil.test"] }"#)
-    #expect(rows["evil.test"]?.recordTypes == ["A", "AAAA"])
-    #expect(rows["mail.test"]?.suggestedRule?.contains("protocol: dns, types: [TXT]") == true)
-    #expect(rows["both.test"]?.suggestedRule?.contains("allow-both.test-443") == true)
-    #expect(rows["new.test"]?.suggestedRule == nil, "no rule by host helps against a budget")
   }
 
   @Test("a budget that is exceeded is an alert of medium severity, also where the question passes")

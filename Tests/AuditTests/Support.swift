@@ -40,7 +40,7 @@ final class Scratch {
   }
   func records() throws -> [LogRecord] {
     var reader = try LogReader(path: log), records: [LogRecord] = []
-    try reader.forEach(LogFilter()) { records.append($0) }
+    try reader.forEach { records.append($0) }
     return records
   }
   func verify() throws -> Verification { try LogVerifier(path: log).verify() }

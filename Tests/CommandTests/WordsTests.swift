@@ -35,6 +35,20 @@ struct PrintableTests {
     #expect(interpolated.plain == "<\(one.shown)>")
   }
 
+  @Test(
+    "AUD-10: a cell is never a formula, and never two",
+    arguments: [
+      ("=cmd|'/c'!A1", "'=cmd|'/c'!A1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"),
+      ("\t=1", "\\u{9}=1"),
+      ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("a\r\nb", "a\\u{d}\\u{a}b"),
+      ("=\"a\",b", "\"'=\"\"a\"\",b\""), ("plain.test", "plain.test"),
+      ("", ""),
+    ])
+  func cells(text: String, shown: String) {
+    #expect(csvRow([text]) == shown)
+    #expect(csvRow([text, "x"]) == shown + ",x")
+  }
+
   @Test("text of clients is ASCII, as in the log")
   func clients() {
     #expect(Text(ascii: "caf\u{e9}\u{1b}").plain == "caf\\u{e9}\\u{1b}")

@@ -28,7 +28,9 @@ import Testing
         "Addressing", "Policy", "Crypto", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
         "FoundationEssentials",
       ]),
-    Target(name: "Review", imports: ["Addressing", "Policy", "PolicyFile", "Audit"]),
+    Target(
+      name: "Review",
+      imports: ["Addressing", "Policy", "PolicyFile", "Audit", "Glibc", "Dispatch", "Synchronization"]),
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
@@ -47,7 +49,8 @@ import Testing
     Target(
       name: "exitgate",
       imports: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway", "Firewall", "Control",
+        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway", "Firewall",
+        "Control",
         "CLinux", "Confinement", "Keeper", "Launcher",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),

@@ -12,6 +12,11 @@ public struct LogLine: Hashable, Sendable {
   /// Whether the file ends before the line does.
   public var isTorn = false
 
+  /// Makes a line.
+  public init(file: String, number: Int, bytes: [UInt8], isTorn: Bool = false) {
+    (self.file, self.number, self.bytes, self.isTorn) = (file, number, bytes, isTorn)
+  }
+
   /// The line as text that is safe on a terminal: as it is when it is printable
   /// ASCII, as every intact record is; else with `\xNN` for what is not.
   public var text: String {

@@ -49,6 +49,14 @@ public struct LogRecord: Sendable {
   public var generation: Int64? { own?["generation"]?.integer }
   /// The connection's number.
   public var flow: String? { json["connection_info"]?["uid"]?.text }
+  /// Which program asked, where the gate could know.
+  public var process: String? {
+    json["actor"]?["process"]?["name"]?.text
+  }
+  /// Whether it is a roll-up of several places, too many to be told apart.
+  public var isOverflow: Bool { own?["overflow"]?.bool ?? false }
+  /// How many denied packets the gate did not see, by this record.
+  public var lostEvents: UInt64 { own?["events_lost"]?.integer.flatMap { UInt64(exactly: $0) } ?? 0 }
   /// A member of the gate's own, as text.
   public func ownText(_ name: String) -> String? { own?[name]?.text }
   /// How many events the record stands for.
@@ -102,57 +110,16 @@ public struct LogRecord: Sendable {
   }
 }
 
-/// Which records a person wants to see; a nil field lets all through.
-public struct LogFilter: Sendable {
-  /// Not older than this.
-  public var since: Timestamp?
-  /// Of this agent.
-  public var agent: String?
-  /// To a host under this pattern.
-  public var destination: HostPattern?
-  /// For this reason, as in the log.
-  public var reason: String?
-  /// Decided here.
-  public var layer: Layer?
-
-  /// Makes a filter.
-  public init(
-    since: Timestamp? = nil, agent: String? = nil, destination: HostPattern? = nil, reason: String? = nil,
-    layer: Layer? = nil
-  ) {
-    self.since = since
-    self.agent = agent
-    self.destination = destination
-    self.reason = reason
-    self.layer = layer
-  }
-
-  /// Whether a record passes.
-  public func admits(_ record: LogRecord) -> Bool {
-    if let since, record.time.map({ $0 < since }) ?? true { return false }
-    if let agent, record.agent != agent { return false }
-    if let reason, record.reason != reason { return false }
-    if let layer, record.layer != layer { return false }
-    guard let destination else { return true }
-    return record.destination.map { destination.matches($0.host) } ?? false
-  }
-}
-
 extension LogReader {
-  /// Hands every record that `filter` lets through to `body`, in order; lines
-  /// that are no records are skipped (`LogVerifier` names them).
+  /// Hands every record to `body`, in order; lines that are no records are skipped (`LogVerifier` names them).
   ///
   /// - Returns: how many lines were no records.
   /// - Throws: `AuditError` when a file cannot be read.
   @discardableResult
-  public mutating func forEach(_ filter: LogFilter, _ body: (LogRecord) -> Void) throws(AuditError) -> Int {
+  public mutating func forEach(_ body: (LogRecord) -> Void) throws(AuditError) -> Int {
     var unreadable = 0
     while let line = try next() {
-      guard let record = try? LogRecord(line) else {
-        unreadable += 1
-        continue
-      }
-      if filter.admits(record) { body(record) }
+      if let record = try? LogRecord(line) { body(record) } else { unreadable += 1 }
     }
     return unreadable
   }

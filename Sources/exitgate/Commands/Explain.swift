@@ -102,14 +102,7 @@ struct Explain: Verb {
   }
 
   private func load(in here: Surroundings) throws(Failure) -> LoadedPolicy {
-    let loader = PolicyLoader(
-      runMode: .serve, environment: here.environment, workingDirectory: here.workingDirectory,
-      now: wallClock(), hasDNSListener: nil)
-    let path = try policy.path(in: here)
-    do throws(PolicyFileError) { return try loader.load(path: path) } catch {
-      for diagnostic in error.diagnostics.dropLast() { here.console.say("\(diagnostic)") }
-      throw Failure(.policy, error.diagnostics.last.map { "\($0)" } ?? "the policy cannot be read.")
-    }
+    try Reading.policy(at: policy.path(in: here), in: here)
   }
 
   private func checkType(_ target: Target) throws(Failure) {

@@ -45,6 +45,11 @@ final class Console {
     }
   }
 
+  /// A row of a table for spreadsheets; its line ends as RFC 4180 §2 has it.
+  func result(cells: [String]) {
+    append(csvRow(cells) + "\r\n")
+  }
+
   /// A result as one line of JSON.
   func result(_ json: JSONValue) {
     var writer = JSONWriter()

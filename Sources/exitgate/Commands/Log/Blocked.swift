@@ -1,6 +1,7 @@
 import Addressing
 import ArgumentParser
 import Audit
+import Glibc
 import Policy
 import Review
 
@@ -11,80 +12,109 @@ extension Log {
       commandName: "blocked",
       abstract: "Show what was blocked, and the rule that would allow it.",
       discussion: """
-        Denials are grouped by agent and destination, the most frequent first, each with how often, when first \
-        and last, why, and a rule that opens this host, port and protocol alone; for http, narrow it to methods \
+        Denials are grouped by registered domain, host, port, protocol and agent, the most frequent first, each with \
+        how often, when first and last, why, where in the gate, and a rule that opens this host, port and protocol \
+        alone, or the ready-made list that already holds it; for http, narrow the rule to methods \
         and paths yourself. For a name that was asked over DNS it is https, unless only other types than \
         addresses were asked. In audit mode the same list shows what would have been blocked. Where no rule can \
         help (the floor, a deny rule, malformed requests), none is shown.
 
           exitgate log blocked --since 1h
+          exitgate log blocked --destination '**.example.com' --sort last --limit 20
           exitgate log blocked --json | jq -r '.suggested_rule // empty'
+          exitgate log blocked --csv >blocked.csv
+          exitgate log blocked --follow
         """)
 
     @OptionGroup var records: RecordOptions
 
+    @Option(help: ArgumentHelp("In which order: count, last, first or destination.", valueName: "order"))
+    var sort: BlockedOrder = .count
+
+    @Option(help: ArgumentHelp("How many groups at most: all, unless given.", valueName: "number"))
+    var limit: Int?
+
+    @Option(help: ArgumentHelp("Which page of --limit groups, from 1.", valueName: "number"))
+    var page: Int = 1
+
+    @Flag(
+      name: [.short, .long], help: "Go on with what is written from now on: each group again as it grows.")
+    var follow = false
+
     @Flag(help: "Print one JSON object for each group.")
     var json = false
 
+    @Flag(help: "Print a table for spreadsheets (RFC 4180), its first line the names of the columns.")
+    var csv = false
+
+    func validate() throws {
+      if json, csv { throw ValidationError("--json and --csv exclude each other.") }
+      if let limit, limit < 1 { throw ValidationError("--limit takes 1 or more.") }
+      if page < 1 { throw ValidationError("--page takes 1 or more.") }
+      if page > 1, limit == nil { throw ValidationError("--page needs --limit.") }
+      if follow, limit != nil || csv {
+        throw ValidationError("--follow goes with neither --csv nor --limit.")
+      }
+    }
+
     func run(in here: Surroundings) throws(Failure) -> Int32 {
-      var report = BlockedReport()
-      try records.forEach(in: here) { report.add($0) }
-      let rows = report.rows
-      for row in rows {
-        if json { here.console.result(row.json) } else { row.lines.forEach(here.console.result) }
+      let view = BlockedView(form: json ? .json : csv ? .csv : .text, now: wallClock())
+      if follow { try follow(view, in: here) }
+      let summary = try records.summary(in: here)
+      let report = BlockedReport(summary), groups = sort.sorted(report.groups)
+      view.show(shown(of: groups), of: groups, on: here.console)
+      tell(report, groups.count, unreadable: summary.unreadable, on: here.console)
+      return 0
+    }
+
+    private func shown(of groups: [BlockedReport.Group]) -> ArraySlice<BlockedReport.Group> {
+      guard let limit else { return groups[...] }
+      let (start, isBeyond) = limit.multipliedReportingOverflow(by: page - 1)
+      return isBeyond ? [] : groups.dropFirst(start).prefix(limit)
+    }
+
+    private func tell(_ report: BlockedReport, _ total: Int, unreadable: Int, on console: Console) {
+      if let limit, total > limit {
+        console.say("exitgate: page \(page) of \((total - 1) / limit + 1), \(count(total, "group")) in all.")
       }
       if report.others > 0 {
-        here.console.say(
-          "exitgate: \(report.others) more, in too many groups to tell apart. Narrow the time.")
+        console.say("exitgate: \(report.others) more, in too many groups to tell apart. Narrow the time.")
+      }
+      if report.lostEvents > 0 {
+        console.say(
+          "exitgate: \(count(report.lostEvents, "denied packet")) more that the kernel only counted.")
       }
       if report.suffixed > 0 {
-        here.console.say(
+        console.say(
           "exitgate: \(count(report.suffixed, "question")) with a search suffix behind a name that may be resolved."
         )
       }
-      if rows.isEmpty { here.console.say("exitgate: nothing was blocked.") }
-      return 0
+      records.warn(of: unreadable, on: console)
+      if total == 0 { console.say("exitgate: nothing was blocked.") }
+    }
+
+    private func follow(_ view: BlockedView, in here: Surroundings) throws(Failure) -> Never {
+      var lines = try FollowedLog(records, in: here)
+      var shown: [BlockedKey: UInt64] = [:]
+      while true {
+        let groups = sort.sorted(BlockedReport(try lines.summary()).groups)
+        let changed = groups.filter { group in
+          shown.updateValue(group.count, forKey: BlockedKey(group)) != group.count
+        }
+        view.show(changed[...], of: groups, on: here.console)
+        here.console.flush()
+        try lines.wait()
+      }
     }
   }
 }
 
-extension BlockedReport.Row {
-  /// Where to: of a question, the name and the types.
-  private var place: String {
-    guard let destination else { return "no destination that can be read" }
-    guard destination.traffic == .dns, !recordTypes.isEmpty else { return "\(destination)" }
-    return "DNS \(recordTypes.sorted().joined(separator: ", ")) of \(destination.host)"
-  }
+extension BlockedOrder: ExpressibleByArgument {}
 
-  /// The group for people: what, then when and why, then the way out.
-  fileprivate var lines: [Text] {
-    let times = count == 1 ? "once, at \(last)" : "\(count) times, from \(first) to \(last)"
-    let why = reasons.keys.sorted().joined(separator: ", ") + (rule.map { " (\($0))" } ?? "")
-    let places = layers.map(\.rawValue).sorted().joined(separator: ", ")
-    var lines: [Text] = ["\(Text(ascii: place, .strong))  agent \(Text(ascii: agent))"]
-    lines.append("  \(times); \(Text(ascii: why)); at \(places)")
-    if passed > 0 { lines.append("  \(Text("passed \(passed) times: NOT ENFORCING", .bad))") }
-    if let suggestedRule { lines.append("  - \(Text(ascii: suggestedRule, .good))") }
-    return lines
-  }
+/// By what a group is known again.
+private struct BlockedKey: Hashable {
+  let agent: String
+  let destination: Destination?
 
-  fileprivate var json: JSONValue {
-    .object([
-      .init("agent", .string(agent)), .init("destination", destination.map { .string("\($0)") } ?? .null),
-      .init("host", destination.map { .string("\($0.host)") } ?? .null),
-      .init("port", destination.map { .integer(Int64($0.port.number)) } ?? .null),
-      .init("protocol", destination.map { .string($0.traffic.rawValue) } ?? .null),
-      .init("record_types", .array(recordTypes.sorted().map { .string($0) })),
-      .init("count", .integer(Int64(clamping: count))), .init("passed", .integer(Int64(clamping: passed))),
-      .init("first", .string(first.description)), .init("last", .string(last.description)),
-      .init("layers", .array(layers.map(\.rawValue).sorted().map { .string($0) })),
-      .init("reason", .string(reason)),
-      .init(
-        "reasons",
-        .object(reasons.sorted { $0.key < $1.key }.map { .init($0.key, .integer(Int64(clamping: $0.value))) })
-      ),
-      .init("rule", rule.map { .string($0) } ?? .null),
-      .init("suggested_rule", suggestedRule.map { .string($0) } ?? .null),
-    ])
-  }
+  init(_ group: BlockedReport.Group) { (agent, destination) = (group.agent, group.destination) }
 }

@@ -2,6 +2,7 @@ import Addressing
 import ArgumentParser
 import Audit
 import Policy
+import Review
 
 /// `exitgate log`
 struct Log: ParsableCommand {
@@ -49,13 +50,8 @@ struct RecordOptions: ParsableArguments {
     transform: Reading.layer)
   var layer: Layer?
 
-  var filter: LogFilter {
-    LogFilter(since: since, agent: agent?.text, destination: destination, reason: reason, layer: layer)
-  }
-
-  /// Whether every record counts.
-  var isOpen: Bool {
-    since == nil && agent == nil && destination == nil && reason == nil && layer == nil
+  var filter: RecordFilter {
+    RecordFilter(since: since, agent: agent?.text, destination: destination, reason: reason, layer: layer)
   }
 
   func reader(in here: Surroundings) throws(Failure) -> LogReader {
@@ -63,10 +59,10 @@ struct RecordOptions: ParsableArguments {
     do { return try LogReader(path: path) } catch { throw Failure(error) }
   }
 
-  /// Hands the records that count to `body`, and says how many lines are none.
-  func forEach(in here: Surroundings, _ body: (LogRecord) -> Void) throws(Failure) {
-    var reader = try reader(in: here)
-    do { warn(of: try reader.forEach(filter, body), on: here.console) } catch { throw Failure(error) }
+  /// Sums up the records that count.
+  func summary(in here: Surroundings) throws(Failure) -> LogSummary {
+    let path = try auditLog.existing(in: here)
+    do { return try LogSummary.of(logAt: path, filter) } catch { throw Failure(error) }
   }
 
   func warn(of unreadable: Int, on console: Console) {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import Glibc
+import Review
 
 extension Log {
   /// `exitgate log tail`
@@ -40,7 +41,7 @@ extension Log {
       var latest = Latest(limit: lines ?? 50), unreadable = 0
       try forEachLine(of: &reader) { line in
         // Without a filter only what is shown is parsed.
-        guard records.isOpen || admits(line, &unreadable) else { return }
+        guard records.filter.isOpen || admits(line, &unreadable) else { return }
         if isWhole { show(line, on: here.console, &unreadable) } else { latest.add(line) }
       }
       for line in latest.lines { show(line, on: here.console, &unreadable) }

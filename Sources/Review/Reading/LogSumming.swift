@@ -1,0 +1,37 @@
+import Audit
+import Dispatch
+import Glibc
+import Synchronization
+
+extension LogSummary {
+  /// In bytes: how much of a log one thread takes at a time.
+  private static let share: Int64 = 16 << 20
+
+  private static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+  /// Sums up what stands in the log at `path` now, on all processors.
+  ///
+  /// - Throws: `AuditError` when a file cannot be read.
+  public static func of(logAt path: String, _ filter: RecordFilter = RecordFilter()) throws(AuditError)
+    -> LogSummary
+  {
+    let parts = try LogExtent.all(ofLogAt: path).flatMap { $0.split(by: share) }
+    let next = Atomic<Int>(0)
+    let result = Mutex<(summaries: [LogSummary], error: AuditError?)>(([], nil))
+    let workers = max(1, min(parts.count, processors))
+    DispatchQueue.concurrentPerform(iterations: workers) { _ in
+      var lines = LineSummarizer(filter)
+      do throws(AuditError) {
+        while case let place = next.add(1, ordering: .relaxed).oldValue, place < parts.count {
+          lines.skip(try parts[place].forEachLine { lines.add($0) })
+        }
+        result.withLock { $0.summaries.append(lines.summary) }
+      } catch {
+        result.withLock { $0.error = error }
+      }
+    }
+    let (summaries, error) = result.withLock { $0 }
+    if let error { throw error }
+    return LogSummary(joining: summaries)
+  }
+}

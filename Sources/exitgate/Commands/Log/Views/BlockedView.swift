@@ -1,0 +1,141 @@
+import Addressing
+import Audit
+import Policy
+import Review
+
+/// How blocked destinations are shown.
+struct BlockedView {
+  enum Form { case text, json, csv }
+
+  let form: Form
+  private let now: Timestamp
+  private let lists: ShippedLists
+
+  init(form: Form, now: Timestamp) {
+    (self.form, self.now) = (form, now)
+    lists = ShippedLists(at: now)
+  }
+
+  /// - Parameter all: Those that a page is taken from.
+  func show(
+    _ groups: ArraySlice<BlockedReport.Group>, of all: [BlockedReport.Group], on console: Console
+  ) {
+    switch form {
+    case .json: for group in groups { console.result(group.json(lists: coverage(of: group))) }
+    case .csv: showTable(groups, on: console)
+    case .text: showText(groups, headings(all), on: console)
+    }
+  }
+
+  /// The ready-made lists that hold the destination already.
+  private func coverage(of group: BlockedReport.Group) -> [String] {
+    group.question.map { lists.covering($0, at: now).map(\.name) } ?? []
+  }
+
+  private func showText(
+    _ groups: ArraySlice<BlockedReport.Group>, _ headings: [String: Text], on console: Console
+  ) {
+    var domain: String?
+    for group in groups {
+      if group.domain != domain, let heading = headings[group.domain] { console.result(heading) }
+      domain = group.domain
+      group.lines(lists: coverage(of: group)).forEach(console.result)
+    }
+  }
+
+  /// For each registered domain of more than one group, what stands above them.
+  private func headings(_ groups: [BlockedReport.Group]) -> [String: Text] {
+    var sums: [String: (groups: Int, denials: UInt64)] = [:]
+    for group in groups where !group.domain.isEmpty {
+      let sum = sums[group.domain] ?? (0, 0)
+      sums[group.domain] = (sum.groups + 1, sum.denials &+ group.count)
+    }
+    return sums.filter { $0.value.groups > 1 }.reduce(into: [:]) { headings, entry in
+      let (domain, sum) = entry
+      headings[domain] =
+        "\(Text(ascii: domain, .strong)): \(count(sum.groups, "group")), \(count(sum.denials, "denial"))"
+    }
+  }
+
+  private func showTable(_ groups: ArraySlice<BlockedReport.Group>, on console: Console) {
+    console.result(
+      cells: [
+        "domain", "host", "port", "protocol", "agent", "count", "passed", "first", "last", "layers",
+        "reasons",
+        "explanation", "rule", "record_types", "processes", "lists", "suggested_rule",
+      ])
+    for group in groups { console.result(cells: group.cells(lists: coverage(of: group))) }
+  }
+}
+
+extension BlockedReport.Group {
+  /// What another policy is asked about it.
+  fileprivate var question: PolicyQuestion? {
+    var kind = RecordKind(event: .decision)
+    (kind.agent, kind.destination) = (agent, destination)
+    (kind.layer, kind.recordType) = (layers.count == 1 ? layers.first : .connect, recordTypes.min())
+    return PolicyQuestion(kind)
+  }
+
+  /// Where to: of a question, the name and the types.
+  private var place: String {
+    guard let destination else { return "no destination that can be read" }
+    guard destination.traffic == .dns, !recordTypes.isEmpty else { return "\(destination)" }
+    return "DNS \(recordTypes.sorted().joined(separator: ", ")) of \(destination.host)"
+  }
+
+  private var layerNames: [String] { layers.map(\.rawValue).sorted() }
+  private var reasonNames: [String] { reasons.keys.sorted() }
+  private var explanation: String { Reason(rawValue: reason)?.explanation ?? "" }
+
+  /// The group for people: what, then when and why, then the way out.
+  fileprivate func lines(lists: [String]) -> [Text] {
+    let times = count == 1 ? "once, at \(last)" : "\(count) times, from \(first) to \(last)"
+    let why = reasonNames.joined(separator: ", ") + (rule.map { " (\($0))" } ?? "")
+    let by = processes.isEmpty ? "" : "; by \(processes.sorted().joined(separator: ", "))"
+    var lines: [Text] = ["\(Text(ascii: place, .strong))  agent \(Text(ascii: agent))"]
+    lines.append(
+      "  \(times); \(Text(ascii: why)); at \(layerNames.joined(separator: ", "))\(Text(ascii: by))")
+    if !explanation.isEmpty { lines.append("  \(Text(explanation, .faint))") }
+    if passed > 0 { lines.append("  \(Text("passed \(passed) times: NOT ENFORCING", .bad))") }
+    if !lists.isEmpty { lines.append("  \(Text("add \(lists.joined(separator: " or "))", .good))") }
+    if let suggestedRule { lines.append("  - \(Text(ascii: suggestedRule, .good))") }
+    return lines
+  }
+
+  fileprivate func json(lists: [String]) -> JSONValue {
+    .object([
+      .init("agent", .string(agent)), .init("domain", .string(domain)),
+      .init("destination", destination.map { .string("\($0)") } ?? .null),
+      .init("host", destination.map { .string("\($0.host)") } ?? .null),
+      .init("port", destination.map { .integer(Int64($0.port.number)) } ?? .null),
+      .init("protocol", destination.map { .string($0.traffic.rawValue) } ?? .null),
+      .init("record_types", .strings(recordTypes.sorted())),
+      .init("count", .integer(Int64(clamping: count))), .init("passed", .integer(Int64(clamping: passed))),
+      .init("first", .string(first.description)), .init("last", .string(last.description)),
+      .init("layers", .strings(layerNames)), .init("processes", .strings(processes.sorted())),
+      .init("reason", .string(reason)), .init("explanation", .string(explanation)),
+      .init(
+        "reasons",
+        .object(reasons.sorted { $0.key < $1.key }.map { .init($0.key, .integer(Int64(clamping: $0.value))) })
+      ),
+      .init("rule", rule.map { .string($0) } ?? .null), .init("lists", .strings(lists)),
+      .init("suggested_rule", suggestedRule.map { .string($0) } ?? .null),
+    ])
+  }
+
+  fileprivate func cells(lists: [String]) -> [String] {
+    [
+      domain, destination.map { "\($0.host)" } ?? "", destination.map { "\($0.port)" } ?? "",
+      destination?.traffic.rawValue ?? "", agent, "\(count)", "\(passed)", "\(first)", "\(last)",
+      layerNames.joined(separator: " "), reasonNames.joined(separator: " "), explanation, rule ?? "",
+      recordTypes.sorted().joined(separator: " "), processes.sorted().joined(separator: " "),
+      lists.joined(separator: " "), suggestedRule ?? "",
+    ]
+  }
+}
+
+extension JSONValue {
+  /// An array of texts.
+  static func strings(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
+}
