@@ -36,6 +36,40 @@ struct CheckTests {
     #expect(problem["remedy"] is String)
   }
 
+  @Test("--expect holds a policy to its verdicts, and says which one is another, with the rule behind it")
+  func expectations() throws {
+    let scratch = try Scratch()
+    let policy = try scratch.write("policy.yaml", samplePolicy)
+    let good = try scratch.write(
+      "good.yaml",
+      """
+      version: 1
+      expect:
+        - { to: "api.github.com:443", answer: allow }
+        - { to: "files.example:80", protocol: http, path: /public/x, answer: allow }
+        - { to: "db.corp.example:5432", protocol: tcp, answer: ask }
+      """)
+    let held = try Binary.run("check", "--expect", good, policy)
+    #expect(held.status == 0 && held.out.contains("3 verdicts as expected"), "\(held)")
+    let bad = try scratch.write(
+      "bad.yaml",
+      "version: 1\nexpect:\n  - { to: \"a.pastebin.com:443\", answer: allow }\n  - { to: \"x.example:443\", answer: deny }\n"
+    )
+    let failed = try Binary.run("check", "--expect", good, "--expect", bad, policy)
+    #expect(failed.status == 1)
+    #expect(
+      failed.out.contains(
+        "bad.yaml:3: https://a.pastebin.com:443: allow expected, deny found: deny-rule (paste, \(policy):6). A rule denies it."
+      ),
+      "\(failed.out)")
+    #expect(failed.out.contains("1 of 5 verdicts not as expected"))
+    let json = try object(try Binary.run("check", "--json", "--expect", bad, policy).out)
+    let failure = try #require((json["failures"] as? [[String: Any]])?.first)
+    #expect(failure["expected"] as? String == "allow" && failure["rule"] as? String == "paste")
+    let unread = try Binary.run("check", "--expect", scratch.file("none.yaml"), policy)
+    #expect(unread.status == 65 && unread.err.contains("there is no file"), "\(unread)")
+  }
+
   @Test("CTL-16: a policy that does not enforce is said not to")
   func auditMode() throws {
     let scratch = try Scratch()

@@ -41,7 +41,8 @@ import Testing
     #expect(expectations.contains { $0.answer == .deny })
     for expectation in expectations {
       let decision = policy.decide(
-        expectation.destination, agent: .default, request: expectation.request, floor: Floor(), at: testNow)
+        expectation.destination, agent: expectation.agent, request: expectation.request, floor: Floor(),
+        at: testNow)
       #expect(decision.answer == expectation.answer, "\(expectation.place): \(expectation.destination)")
     }
   }

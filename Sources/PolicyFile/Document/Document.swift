@@ -56,13 +56,15 @@ struct Document {
   var expectations: [Expectation] = []
 }
 
-/// What a list says about itself: a destination and the answer it must get.
+/// A test of a policy: a destination and the answer it must get.
 public struct Expectation: Hashable, Sendable {
   /// What is asked for.
   public var destination: Destination
-  /// With method and path, where the list gives them.
+  /// For whom.
+  public var agent: AgentName
+  /// With method and path, where they are given.
   public var request: RequestFacts?
-  /// What the answer must be, under a policy that is this list alone.
+  /// What the answer must be; in a list, under a policy that is this list alone.
   public var answer: Action
   /// `file:line`.
   public var place: String

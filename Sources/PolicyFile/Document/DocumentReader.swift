@@ -18,7 +18,7 @@ struct DocumentReader {
       let fields = Fields(
         root, in: scope, of: "a policy", keys: Self.keys, example: "a policy, beginning with 'version: 1'")
     else { return nil }
-    checkVersion(fields)
+    Self.checkVersion(fields)
     checkPlace(fields)
     var document = Document(scope: scope, origin: origin)
     document.mode = fields["mode"].flatMap { scope.choice($0, "'mode'", from: Mode.allCases) }
@@ -33,7 +33,8 @@ struct DocumentReader {
     return document
   }
 
-  private func checkVersion(_ fields: Fields) {
+  static func checkVersion(_ fields: Fields) {
+    let scope = fields.scope
     guard let node = fields.required("version", of: "the policy", example: "version: 1") else { return }
     switch node.scalar {
     case .integer(1) where node.isPlainDecimal: return

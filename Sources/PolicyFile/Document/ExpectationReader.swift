@@ -5,6 +5,19 @@ import Policy
 struct ExpectationReader {
   let scope: Scope
 
+  /// Reads a file of which only the expectations count.
+  func readFile(_ root: Node) -> [Expectation] {
+    guard
+      let fields = Fields(
+        root, in: scope, of: "a file of expectations", keys: DocumentReader.keys,
+        example: "a file with 'version: 1' and 'expect'"),
+      let node = fields.required(
+        "expect", of: "the file", example: "expect: [{ to: \"api.example.com:443\", answer: allow }]")
+    else { return [] }
+    DocumentReader.checkVersion(fields)
+    return read(node)
+  }
+
   func read(_ node: Node?) -> [Expectation] {
     guard let node else { return [] }
     let items =
@@ -15,7 +28,7 @@ struct ExpectationReader {
   private func expectation(_ node: Node) -> Expectation? {
     guard
       let fields = Fields(
-        node, in: scope, of: "an expectation", keys: ["to", "protocol", "answer", "method", "path"],
+        node, in: scope, of: "an expectation", keys: ["to", "protocol", "answer", "agent", "method", "path"],
         example: "an expectation such as { to: \"api.example.com:443\", answer: allow }")
     else { return nil }
     let to = fields.required("to", of: "the expectation", example: "to: \"api.example.com:443\"").flatMap(
@@ -28,8 +41,15 @@ struct ExpectationReader {
     let request = request(fields)
     guard let to, let answer else { return nil }
     return Expectation(
-      destination: Destination(to.host, to.port, traffic ?? .https), request: request, answer: answer,
-      place: "\(scope.file):\(node.mark.line)")
+      destination: Destination(to.host, to.port, traffic ?? .https), agent: agent(fields), request: request,
+      answer: answer, place: "\(scope.file):\(node.mark.line)")
+  }
+
+  private func agent(_ fields: Fields) -> AgentName {
+    guard let text = fields.text("agent", example: "ci") else { return .default }
+    if let name = AgentName(text) { return name }
+    scope.error(fields.mark(of: "agent"), "\(quoted(text)) is no agent's name", "Write one such as ci")
+    return .default
   }
 
   private func authority(_ node: Node) -> Authority? {

@@ -65,6 +65,32 @@ public struct PolicyLoader: Sendable {
   }
 }
 
+extension PolicyLoader {
+  /// The expectations in the file at `path`, which needs nothing but `version` and `expect`; what else a list
+  /// says is not looked at.
+  ///
+  /// - Throws: Every error at once.
+  public func expectations(path: String) throws(PolicyFileError) -> [Expectation] {
+    let run = LoadRun(self), scope = Scope(file: path, sink: run.sink)
+    var found: [Expectation] = []
+    if let root = run.compose(path, in: scope) { found = ExpectationReader(scope: scope).readFile(root) }
+    try run.sink.check()
+    return found
+  }
+}
+
+extension LoadRun {
+  /// The tree of a file; nil after a report.
+  func compose(_ path: String, in scope: Scope) -> Node? {
+    do throws(SafeFileError) {
+      return Composer(file: path, sink: sink, showsKeys: true).compose(try SafeFile.read(path).bytes)
+    } catch {
+      scope.error(.start, error.cause, error.remedy)
+      return nil
+    }
+  }
+}
+
 /// What to write instead of an unknown list.
 func remedy(forList name: String) -> String {
   "Write \(suggestion(for: name, from: BuiltinAllowlists.names))"

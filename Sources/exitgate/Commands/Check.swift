@@ -1,3 +1,4 @@
+import Addressing
 import ArgumentParser
 import Audit
 import Policy
@@ -15,34 +16,58 @@ struct Check: Verb {
         exitgate check policy.yaml
         exitgate check allowlists/*.yaml
         exitgate check --json policy.yaml | jq .diagnostics
+        exitgate check --expect policy-tests.yaml policy.yaml
 
-      Exit status: 0 when all files are right (warnings are no errors), 65 when one is not.
+      --expect names a file of verdicts that each policy must give, in the form of those in the ready-made lists, \
+      'exitgate allowlists npm': { to: "api.example.com:443", answer: allow }, with protocol, agent, method \
+      and path where they matter. They are decided by the code of the gate. So a policy is tested in CI.
+
+      Exit status: 0 when all files are right (warnings are no errors) and all verdicts as expected, 1 when a \
+      verdict is another, 65 when a file is not right.
       """)
 
   @Argument(help: "The policy files.", completion: .file(extensions: ["yaml", "yml"]))
   var files: [String]
 
+  @Option(
+    help: ArgumentHelp("A file of verdicts that each policy must give. Can be repeated.", valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
+  var expect: [String] = []
+
   @Flag(help: "Print one JSON object for each file.")
   var json = false
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
-    let loader = PolicyLoader(
-      runMode: .serve, environment: here.environment, workingDirectory: here.workingDirectory,
-      now: wallClock(), hasDNSListener: nil)
-    var wrong = false
+    let loader = Reading.loader(in: here)
+    let expectations = try expectations(loader, in: here)
+    var wrong = false, failed = false
     for file in files {
       do throws(PolicyFileError) {
-        report(try loader.load(path: file), of: file, to: here.console)
+        let loaded = try loader.load(path: file)
+        let trial = PolicyTrial(of: loaded.policy, expectations, at: wallClock())
+        failed = failed || !trial.failures.isEmpty
+        report(loaded, of: file, trial, to: here.console)
       } catch {
         wrong = true
         report(error, of: file, to: here.console)
       }
     }
-    return wrong ? Failure.Status.policy.rawValue : 0
+    return wrong ? Failure.Status.policy.rawValue : failed ? Failure.Status.general.rawValue : 0
   }
 
-  private func report(_ loaded: LoadedPolicy, of file: String, to console: Console) {
-    if json { return console.result(verdict(file, loaded.warnings, policy: loaded)) }
+  /// What all files named with `--expect` say.
+  private func expectations(_ loader: PolicyLoader, in here: Surroundings) throws(Failure) -> [Expectation] {
+    var found: [Expectation] = []
+    for file in expect {
+      do throws(PolicyFileError) { found += try loader.expectations(path: file) } catch {
+        throw Failure(policy: error, on: here.console)
+      }
+    }
+    return found
+  }
+
+  private func report(_ loaded: LoadedPolicy, of file: String, _ trial: PolicyTrial, to console: Console) {
+    if json { return console.result(verdict(file, loaded.warnings, policy: loaded, trial)) }
     for warning in loaded.warnings { console.say("\(Text(warning.description, .doubtful))") }
     let policy = loaded.policy
     let note: Text =
@@ -50,10 +75,17 @@ struct Check: Verb {
     console.result(
       "\(file): \(Text("ok", .good)), \(count(policy.rules.count, "rule")), \(count(policy.agents.count, "agent"))\(note)"
     )
+    for failure in trial.failures { console.result(failure.line) }
+    guard trial.count > 0 else { return }
+    let failed = trial.failures.count
+    console.result(
+      failed == 0
+        ? "\(file): \(Text("\(count(trial.count, "verdict")) as expected", .good))"
+        : "\(file): \(Text("\(failed) of \(count(trial.count, "verdict")) not as expected", .bad))")
   }
 
   private func report(_ error: PolicyFileError, of file: String, to console: Console) {
-    if json { return console.result(verdict(file, error.diagnostics, policy: nil)) }
+    if json { return console.result(verdict(file, error.diagnostics, policy: nil, nil)) }
     for diagnostic in error.diagnostics {
       console.say("\(Text(diagnostic.description, diagnostic.isWarning ? .doubtful : .plain))")
     }
@@ -61,12 +93,16 @@ struct Check: Verb {
     console.say("exitgate: \(file): \(count(problems, "problem")). Nothing was changed.")
   }
 
-  private func verdict(_ file: String, _ diagnostics: [Diagnostic], policy: LoadedPolicy?) -> JSONValue {
+  private func verdict(
+    _ file: String, _ diagnostics: [Diagnostic], policy: LoadedPolicy?, _ trial: PolicyTrial?
+  ) -> JSONValue {
     .object([
       .init("file", .string(file)), .init("ok", .bool(policy != nil)),
       .init("mode", policy.map { .string($0.policy.mode.rawValue) } ?? .null),
       .init("rules", policy.map { .integer(Int64($0.policy.rules.count)) } ?? .null),
       .init("diagnostics", .array(diagnostics.map(\.json))),
+      .init("expectations", trial.map { .integer(Int64($0.count)) } ?? .null),
+      .init("failures", .array(trial?.failures.map(\.json) ?? [])),
     ])
   }
 }
