@@ -101,6 +101,9 @@ struct LogCommandTests {
     _ = try gate.send("CONNECT evil.example:443 HTTP/1.1\r\n\r\n")
     for arguments in [
       ["tail"], ["tail", "--json"], ["blocked"], ["blocked", "--json"], ["stats"], ["stats", "--json"],
+      ["suggest"], ["suggest", "--json"], ["replay", "--policy", gate.policy],
+      ["replay", "--policy", gate.policy, "--json"],
+      ["stats", "--policy", gate.policy], ["stats", "--policy", gate.policy, "--json"],
     ] {
       let run = try Binary.run(["log"] + arguments + ["--audit-log", gate.log])
       #expect(run.status == 0)

@@ -86,7 +86,7 @@ struct UsageTests {
 
   static let commands = [
     ["serve"], ["sidecar"], ["gateway"], ["check"], ["explain"], ["allowlists"], ["log"], ["log", "tail"],
-    ["log", "blocked"],
+    ["log", "blocked"], ["log", "suggest"], ["log", "replay"],
     ["log", "stats"],
     ["log", "verify"], ["status"], ["reload"], ["doctor"], ["completions"], ["man"],
   ]

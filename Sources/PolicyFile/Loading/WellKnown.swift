@@ -71,3 +71,16 @@ private func wideFinding(_ pattern: HostPattern, _ parent: Hostname) -> Finding?
       "'\(pattern)' lies under '\(edge)', whose machines many parties share, and inside https only the outer name is seen",
     remedy: "Name the hosts in full")
 }
+
+/// Whether many parties share the machines under `name`, or one that it lies under.
+public func isSharedEdge(_ name: Hostname) -> Bool {
+  sequence(first: name, next: \.parent).contains(where: WellKnown.sharedEdges.contains)
+}
+
+/// Whether DNS queries are answered over https there, which carries data out to any name.
+public func isResolver(_ host: Host) -> Bool {
+  switch host {
+  case .name(let name): WellKnown.resolvers.contains(name)
+  case .address(let address): WellKnown.resolverAddresses.contains(address)
+  }
+}

@@ -17,7 +17,7 @@ struct Log: ParsableCommand {
         exitgate log blocked --since 1h
         exitgate log verify
       """,
-    subcommands: [Tail.self, Blocked.self, Replay.self, Stats.self, Verify.self])
+    subcommands: [Tail.self, Blocked.self, Suggest.self, Replay.self, Stats.self, Verify.self])
 }
 
 /// Which records count.
