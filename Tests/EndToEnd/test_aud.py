@@ -32,7 +32,7 @@ def test_AUD_02_neither_the_file_nor_the_commands_show_a_control_byte(trial):
     for host in HOSTILE:
         trial.refused(connect(host + b":443"), status={400, 403})
     assert plain(trial.gate.log.path.read_bytes())
-    for command in (("tail",), ("blocked",), ("stats",), ("blocked", "--json")):
+    for command in (("tail",), ("blocked",), ("stats",), ("blocked", "--json"), ("suggest",), ("suggest", "--json")):
         done = subprocess.run([*map(str, (BINARY, "log", *command, "--audit-log", trial.gate.log.path))], capture_output=True, timeout=10)
         assert done.returncode == 0, (command, done.stderr)
         assert plain(re.sub(rb"[\xe2-\xef][\x80-\xbf]{2}", b"", done.stdout)), (command, done.stdout[:500])

@@ -75,7 +75,9 @@ import Testing
       let (status, output) = try run(["check", file.path()])
       #expect(status == 0, "policy \(index + 1): \(output)")
     }
-    for match in readme.matches(of: /(?m)^exitgate ([a-z]+(?: (?:tail|blocked|stats|verify))?)/) {
+    for match in readme.matches(
+      of: /(?m)^exitgate ([a-z]+(?: (?:tail|blocked|suggest|replay|stats|verify))?)/)
+    {
       let words = match.1.split(separator: " ").map(String.init)
       let (status, output) = try run(words + ["--help"])
       #expect(status == 0, "exitgate \(match.1): \(output)")

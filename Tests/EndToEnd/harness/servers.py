@@ -1,10 +1,10 @@
-"""Real servers on the far side: nginx with TLS under a CA of its own, git, a package index, apt, WebSockets, unbound."""
-import hashlib, http.server, os, shutil, subprocess, threading, time, zipfile
+"""Real servers on the far side: nginx with TLS under a CA of its own, git, package indexes, apt, WebSockets, unbound."""
+import base64, hashlib, http.server, io, json, os, shutil, subprocess, tarfile, threading, time, zipfile
 
 from .gate import eventually
 from .namespaces import GOOD, RESOLVER, run
 
-NAMES = ("web.test", "git.test", "index.test", "apt.test", "ws.test", "denied.test")
+NAMES = ("web.test", "git.test", "index.test", "npm.test", "apt.test", "ws.test", "denied.test")
 
 NGINX = """
 daemon off; master_process off; pid {dir}/nginx.pid; error_log {dir}/error.log; events {{ worker_connections 256; }}
@@ -49,6 +49,7 @@ class Servers:
         self._unbound()
         self._git()
         self._index()
+        self._registry()
         self._apt()
         self._websockets()
 
@@ -95,6 +96,23 @@ class Servers:
             archive.writestr(f"{info}/RECORD", "")
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         (folder / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{wheel.name}#sha256={digest}">{wheel.name}</a></body></html>')
+
+    def _registry(self):
+        """One package of npm, as a registry of plain files."""
+        about = {"name": "exitgate-sample", "version": "1.0.0", "main": "index.js"}
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name, content in (("package.json", json.dumps(about)), ("index.js", "module.exports = 42;\n")):
+                entry = tarfile.TarInfo(f"package/{name}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content.encode()))
+        folder = self.root / "npm"
+        folder.mkdir()
+        (folder / "exitgate-sample-1.0.0.tgz").write_bytes(packed.getvalue())
+        integrity = "sha512-" + base64.b64encode(hashlib.sha512(packed.getvalue()).digest()).decode()
+        version = about | {"dist": {"tarball": "https://npm.test/npm/exitgate-sample-1.0.0.tgz", "integrity": integrity}}
+        (folder / "exitgate-sample").write_text(json.dumps(
+            {"name": about["name"], "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}))
 
     def _apt(self):
         tree, repository = self.dir / "deb", self.root / "debs"
