@@ -1,0 +1,54 @@
+"""What a review of a log of a million records costs, without an index: review.py DIRECTORY [RECORDS].
+
+The log is drawn: four agents, a few thousand hosts, four in ten records an allowed tunnel, as many its end nearly, the rest denials.
+Prints the median of five runs of each command, the file in the page cache.
+"""
+import hashlib, json, os, pathlib, random, statistics, subprocess, sys, time
+
+COMMANDS = (("blocked", "--json", "--limit", "20"), ("blocked", "--json"), ("stats", "--json"), ("suggest",))
+HEAD = '{{"seq":{seq},"prev":"{prev}","class_uid":4001,"category_uid":4,"activity_id":{act},"type_uid":40010{act},"time":{time},"severity_id":1,'
+OPEN = ('"action_id":1,"disposition_id":1,"src_endpoint":{{"ip":"127.0.0.1","port":{port}}},"dst_endpoint":{{"hostname":"{host}","ip":"11.2.3.{low}",'
+        '"port":443}},"connection_info":{{"protocol_name":"tcp","uid":"{seq}"}},"unmapped":{{"event":"decision","agent":"{agent}","protocol":"https",'
+        '"layer":"connect","reason":"rule","rule":"npm/npm-registry","verdict":"allow","generation":1,"listener":"127.0.0.1:3128"}}')
+CLOSE = ('"duration":{port},"src_endpoint":{{"ip":"127.0.0.1","port":{port}}},"dst_endpoint":{{"hostname":"{host}","ip":"11.2.3.{low}","port":443}},'
+         '"connection_info":{{"protocol_name":"tcp","uid":"{seq}"}},"traffic":{{"bytes_in":{bytes},"bytes_out":{port}}},"unmapped":{{"event":"close",'
+         '"agent":"{agent}","protocol":"https","reason":"finished","rule":"npm/npm-registry","generation":1}}')
+DENY = ('"action_id":2,"disposition_id":2,"src_endpoint":{{"ip":"127.0.0.1","port":{port}}},"dst_endpoint":{{"hostname":"{host}","port":443}},'
+        '"connection_info":{{"protocol_name":"tcp","uid":"{seq}"}},"unmapped":{{"event":"decision","agent":"{agent}","protocol":"https",'
+        '"layer":"connect","reason":"no-rule","verdict":"deny","generation":1,"listener":"127.0.0.1:3128"}}')
+
+
+def write(path, records):
+    draw = random.Random(7)
+    agents = ("default", "ci", "review", "builder")
+    hosts = [f"{word}{number}.{domain}" for domain in ("npmjs.org", "github.com", "example.com", "pythonhosted.org", "evil.test", "corp.example")
+             for word in ("api", "cdn", "www", "reg") for number in range(80)]
+    now, previous = 1_795_600_000_000, "0" * 64
+    with open(path, "w") as file:
+        for seq in range(1, records + 1):
+            now += draw.randint(0, 60)
+            act, body = draw.choices(((1, OPEN), (2, CLOSE), (5, DENY)), (40, 35, 25))[0]
+            fields = {"seq": seq, "prev": previous, "act": act, "time": now, "host": draw.choice(hosts), "agent": draw.choice(agents),
+                      "port": draw.randint(1024, 65535), "low": draw.randint(1, 254), "bytes": draw.randint(1, 10_000_000)}
+            previous = hashlib.sha256(str(seq).encode()).hexdigest()
+            file.write((HEAD + body + ',"hash":"{hash}"}}\n').format(hash=previous, **fields))
+
+
+def main(directory, records=1_000_000):
+    path = pathlib.Path(directory) / "review.jsonl"
+    write(path, records)
+    print(f"review: {records} records, {path.stat().st_size >> 20} MiB, {os.cpu_count()} cores")
+    for command in COMMANDS:
+        taken = []
+        for _ in range(5):
+            began = time.monotonic()
+            done = subprocess.run([os.environ["EXITGATE"], "log", *command, "--audit-log", path], capture_output=True, check=True)
+            taken.append(time.monotonic() - began)
+        print(f"  log {' '.join(command):32} {statistics.median(taken):6.2f} s  ({min(taken):.2f} to {max(taken):.2f})")
+        if command[0] == "blocked":
+            counted = sum(json.loads(line)["count"] for line in done.stdout.splitlines())
+            assert len(command) > 2 or counted == path.read_bytes().count(b'"verdict":"deny"'), "not every denial was counted"
+    path.unlink()
+
+
+main(sys.argv[1], *map(int, sys.argv[2:]))
