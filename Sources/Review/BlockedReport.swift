@@ -56,7 +56,7 @@ public struct BlockedReport: Sendable {
   /// How many questions are in no group, because the agent's resolver had put its
   /// search suffix behind a name that may be resolved: no rule is missing.
   public private(set) var suffixed: UInt64 = 0
-  /// How many denied packets the kernel counted without a sample.
+  /// How many denied packets are in no group, because the kernel counted them without saying whose they were.
   public private(set) var lostEvents: UInt64 = 0
 
   /// Makes an empty report.
@@ -66,13 +66,16 @@ public struct BlockedReport: Sendable {
   public init(_ summary: LogSummary) {
     // The most frequent first, so that a flood of single names does not crowd out what was asked for again and again.
     for tally in summary.tallies.sorted(by: { $0.count > $1.count }) { add(tally) }
-    lostEvents = summary.lostEvents
   }
 
   /// Counts a tally if it tells of denials.
   public mutating func add(_ tally: Tally) {
     let kind = tally.kind
-    guard kind.isBlocked, let agent = kind.agent else { return }
+    guard kind.isBlocked || tally.lostEvents > 0 else { return }
+    guard let agent = kind.agent else {
+      lostEvents &+= tally.lostEvents
+      return
+    }
     guard kind.reason != Reason.searchSuffix.rawValue else {
       suffixed &+= tally.count
       return
@@ -117,8 +120,10 @@ extension BlockedReport.Group {
   }
 
   fileprivate mutating func add(_ tally: Tally) {
-    let kind = tally.kind
-    count &+= tally.count
+    let kind = tally.kind, number = kind.isBlocked ? tally.count : tally.lostEvents
+    count &+= number
+    // Only the kernel counts without a record for each kind.
+    if !kind.isBlocked { layers.insert(.kernel) }
     if kind.verdict == .allow { passed &+= tally.count }
     first = min(first, tally.first)
     last = max(last, tally.last)
@@ -126,7 +131,7 @@ extension BlockedReport.Group {
     if let type = kind.recordType, recordTypes.count < Self.detailLimit { recordTypes.insert(type) }
     if let process = kind.process, processes.count < Self.detailLimit { processes.insert(process) }
     if let reason = kind.reason, reasons.count < Self.detailLimit || reasons[reason] != nil {
-      reasons[reason, default: 0] &+= tally.count
+      reasons[reason, default: 0] &+= number
     }
     guard let rule = kind.rule, tally.last >= ruleTime else { return }
     (self.rule, ruleTime) = (rule, tally.last)

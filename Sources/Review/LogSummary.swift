@@ -19,6 +19,8 @@ public struct Tally: Hashable, Sendable {
   public var bytesOut: UInt64 = 0
   /// Bytes from upstreams.
   public var bytesIn: UInt64 = 0
+  /// Denied packets that the kernel only counted.
+  public var lostEvents: UInt64 = 0
 
   /// Makes an empty tally.
   public init(kind: RecordKind, hour: Int64, first: Timestamp, last: Timestamp) {
@@ -41,19 +43,17 @@ public struct LogSummary: Sendable {
   public private(set) var last: Timestamp?
   /// Lines that are no records.
   public private(set) var unreadable: Int
-  /// Denied packets of which the log says only that they were not seen.
-  public private(set) var lostEvents: UInt64
+  /// Denied packets that the kernel only counted.
+  public var lostEvents: UInt64 { tallies.reduce(0) { $0 &+ $1.lostEvents } }
 
   /// Makes a summary of tallies.
   public init(
-    tallies: [Tally] = [], first: Timestamp? = nil, last: Timestamp? = nil, unreadable: Int = 0,
-    lostEvents: UInt64 = 0
+    tallies: [Tally] = [], first: Timestamp? = nil, last: Timestamp? = nil, unreadable: Int = 0
   ) {
     self.tallies = tallies
     self.first = first
     self.last = last
     self.unreadable = unreadable
-    self.lostEvents = lostEvents
   }
 
   /// Joins summaries of different parts of a log.
@@ -64,7 +64,6 @@ public struct LogSummary: Sendable {
       first = [first, part.first].compactMap(\.self).min()
       last = [last, part.last].compactMap(\.self).max()
       unreadable += part.unreadable
-      lostEvents &+= part.lostEvents
       for tally in part.tallies {
         if let place = places[Key(tally)] {
           tallies[place].add(tally)
@@ -93,5 +92,6 @@ extension Tally {
     last = max(last, other.last)
     bytesOut &+= other.bytesOut
     bytesIn &+= other.bytesIn
+    lostEvents &+= other.lostEvents
   }
 }

@@ -26,7 +26,7 @@ public struct RecordKind: Hashable, Sendable {
   public var verdict: Action?
   /// Whether enforce mode would have denied what passed.
   public var wouldDeny = false
-  /// Why, as in the log.
+  /// Why, as in the log; of packets that were only counted, what held them back.
   public var reason: String?
   /// The rule behind it.
   public var rule: String?
@@ -58,12 +58,12 @@ extension RecordKind {
     case "close": self.init(event: .close)
     default: self.init(event: .other)
     }
-    guard event != .other else { return }
     agent = record.agent
+    reason = record.reason
+    guard event != .other else { return }
     layer = record.layer
     verdict = record.verdict
     wouldDeny = record.wouldDeny
-    reason = record.reason
     rule = record.rule
     destination = record.destination
     address = record.address.flatMap { NotableAddress.isNotable($0.utf8) ? IPAddress($0) : nil }

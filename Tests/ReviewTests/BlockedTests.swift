@@ -68,15 +68,23 @@ struct BlockedTests {
 
   @Test("what the gate counted together, and what the kernel did not sample, is told of")
   func others() throws {
-    let lost = LifecycleRecord(
-      time: Timestamp(milliseconds: someTime), event: .notice, detail: "packets",
-      counts: [("events_lost", 12)])
+    let lost = { (agent: AgentName?, count: UInt64) in
+      Record.lifecycle(
+        LifecycleRecord(
+          time: Timestamp(milliseconds: someTime), event: .notice, detail: "packets", agent: agent,
+          reason: agent == nil ? nil : "no-rule", counts: [("events_lost", count)]))
+    }
     let log = try WrittenLog([
-      try rollUp("", verdict: .deny, reason: .noRule, count: 40, isOverflow: true), .lifecycle(lost),
-      denied("evil.test"),
+      try rollUp("", verdict: .deny, reason: .noRule, count: 40, isOverflow: true), lost(nil, 12),
+      denied("evil.test"), lost(.default, 7), lost(.default, 1),
     ])
     let report = BlockedReport(try log.summary())
-    #expect(report.others == 40 && report.lostEvents == 12 && report.groups.count == 1)
+    #expect(report.others == 40 && report.lostEvents == 12 && report.groups.count == 2)
+    let counted = try #require(report.groups.first { $0.destination == nil })
+    #expect(
+      counted.count == 8 && counted.layers == [.kernel] && counted.reason == "no-rule"
+        && counted.agent == "default")
+    #expect(StatsReport(try log.summary()).lostEvents == 20)
   }
 
   @Test("a roll-up is blocked or not by its verdict, in every report")

@@ -119,12 +119,12 @@ extension RecordKind {
     case "close": self.init(event: .close)
     default: self.init(event: .other)
     }
-    guard event != .other else { return }
     agent = text(.agent)
+    reason = text(.reason)
+    guard event != .other else { return }
     layer = text(.layer).flatMap(Layer.init)
     verdict = text(.verdict).flatMap(Action.init)
     wouldDeny = scan[.wouldDeny] == 1
-    reason = text(.reason)
     rule = text(.rule)
     destination = Self.destination(
       host: text(.hostname) ?? text(.address), port: scan[.port], traffic: text(.traffic))

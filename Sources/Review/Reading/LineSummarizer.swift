@@ -11,7 +11,6 @@ public struct LineSummarizer {
   private var first: Int64?
   private var last: Int64?
   private var unreadable = 0
-  private var lostEvents: UInt64 = 0
 
   private struct Place {
     var isAdmitted: Bool
@@ -29,6 +28,7 @@ public struct LineSummarizer {
     var last: Int64
     var bytesOut: UInt64 = 0
     var bytesIn: UInt64 = 0
+    var lostEvents: UInt64 = 0
   }
 
   /// What a line adds.
@@ -82,7 +82,6 @@ public struct LineSummarizer {
     guard places[kind].isAdmitted, filter.admits(Timestamp(milliseconds: amount.time)) else { return }
     first = min(first ?? .max, amount.time)
     last = max(last ?? .min, amount.time)
-    lostEvents &+= amount.lostEvents
     let counter = counter(kind, hour: amount.time / Tally.hourLength, amount)
     counters[counter].count &+= amount.count
     counters[counter].records &+= 1
@@ -90,6 +89,7 @@ public struct LineSummarizer {
     counters[counter].last = max(counters[counter].last, amount.time)
     counters[counter].bytesOut &+= amount.bytesOut
     counters[counter].bytesIn &+= amount.bytesIn
+    counters[counter].lostEvents &+= amount.lostEvents
   }
 
   private mutating func counter(_ kind: Int, hour: Int64, _ amount: Amount) -> Int {
@@ -109,7 +109,7 @@ public struct LineSummarizer {
   public var summary: LogSummary {
     LogSummary(
       tallies: counters.map { tally($0) }, first: first.map { Timestamp(milliseconds: $0) },
-      last: last.map { Timestamp(milliseconds: $0) }, unreadable: unreadable, lostEvents: lostEvents)
+      last: last.map { Timestamp(milliseconds: $0) }, unreadable: unreadable)
   }
 
   private func tally(_ counter: Counter) -> Tally {
@@ -117,7 +117,9 @@ public struct LineSummarizer {
       kind: table.kinds[Int(counter.kind)], hour: counter.hour,
       first: Timestamp(milliseconds: counter.first), last: Timestamp(milliseconds: counter.last))
     (tally.count, tally.records) = (counter.count, counter.records)
-    (tally.bytesOut, tally.bytesIn) = (counter.bytesOut, counter.bytesIn)
+    (tally.bytesOut, tally.bytesIn, tally.lostEvents) = (
+      counter.bytesOut, counter.bytesIn, counter.lostEvents
+    )
     return tally
   }
 }

@@ -79,7 +79,9 @@ extension BlockedReport.Group {
 
   /// Where to: of a question, the name and the types.
   private var place: String {
-    guard let destination else { return "no destination that can be read" }
+    guard let destination else {
+      return layers == [.kernel] ? "packets that the kernel only counted" : "no destination that can be read"
+    }
     guard destination.traffic == .dns, !recordTypes.isEmpty else { return "\(destination)" }
     return "DNS \(recordTypes.sorted().joined(separator: ", ")) of \(destination.host)"
   }
