@@ -47,7 +47,7 @@ extension DecisionRecord {
     if let responseCode { json.response(code: responseCode) }
     json.client(client)
     json.destination(destination, address: address)
-    json.connection(destination, flow: flow)
+    json.connection(destination, flow: flow, isPacket: layer == .kernel)
     json.object("unmapped") { json in
       encodeOwnFields(into: &json)
     }

@@ -95,9 +95,12 @@ extension JSONWriter {
   }
 
   /// Writes `connection_info`: the transport and the flow's number.
-  mutating func connection(_ destination: Destination?, flow: UInt64) {
+  ///
+  /// - Parameter isPacket: Whether it may be of any protocol where it has no destination.
+  mutating func connection(_ destination: Destination?, flow: UInt64, isPacket: Bool = false) {
     object("connection_info") { json in
       switch destination?.traffic {
+      case nil where isPacket: break
       case .udp, .dns: json.verbatim(#""protocol_name":"udp""#)
       default: json.verbatim(#""protocol_name":"tcp""#)
       }
