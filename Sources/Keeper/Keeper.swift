@@ -27,6 +27,8 @@ public final class Keeper {
   private(set) var rules: FenceRules?
   /// Devices that came and are not guarded yet, and those of which that was said.
   var unguarded: [String] = [], told: Set<String> = []
+  /// Whether devices came or went and nobody could say which there are.
+  var isUnlisted = false
   /// What was held back: by the tables that are there, as far as is known, and by those before them.
   private var counted: [TableName: [Heldback: UInt64]] = [:], countedBefore: [Heldback: UInt64] = [:]
   /// How the table fared at the last proof; nil before the first.

@@ -23,7 +23,11 @@ extension Keeper {
   ///
   /// - Parameter report: What became of devices; which there are is asked anew, so that none is missed.
   func followDevices(_ report: LinkWatch.Report) {
-    guard !report.isEmpty, let links = try? links?.links() else { return }
+    guard !report.isEmpty || isUnlisted else { return }
+    // Where nobody can say, it is asked again before the next message is obeyed.
+    let listed = try? links?.links()
+    isUnlisted = listed == nil
+    guard let links = listed else { return }
     let before = settings.devices
     guard settings.follow(links) == true else { return }
     unguarded = (unguarded + settings.devices.filter { !before.contains($0) }).filter(

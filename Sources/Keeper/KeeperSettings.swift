@@ -109,7 +109,8 @@ public struct KeeperSettings: Hashable, Sendable {
 
   /// What holds frames on the devices that the gate's own leave by; nil where the agent cannot use them.
   var egress: Table? {
-    if case .sidecar(let own) = side { EgressTable(devices: own.devices).table } else { nil }
+    guard case .sidecar(let own) = side, !own.devices.isEmpty else { return nil }
+    return EgressTable(devices: own.devices).table
   }
 
   /// What tries the table; nil where its packets would be exempt, and prove nothing.
