@@ -39,8 +39,6 @@ public final class Gate: @unchecked Sendable {
   var linkStates: [FencedLink: FencedLink.State] = [:]
   /// What the kernel's table held back, against what was heard of it.
   var losses = PacketLosses()
-  /// Samples that were lost since that was recorded, where nothing is counted; 0 stands for some.
-  var lostPackets: UInt64?
   /// The number of the last packet that was recorded; no connection gets so far.
   var lastPacket: UInt64 = 1 << 62
 

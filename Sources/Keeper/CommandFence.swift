@@ -11,15 +11,16 @@ public final class CommandFence: Fence, @unchecked Sendable {
   private let isOwned: Bool
   private var source: (any DispatchSourceRead)?
   private var notice: (@Sendable (FenceNotice) -> Void)?
-  private var denied: UInt64 = 0
+  private let counters: NetfilterSocket
 
   /// Makes a fence of a table that is in force.
   ///
   /// - Parameters:
-  ///   - packets: Where denied packets are heard of.
+  ///   - packets: Where denied packets are heard of; none of them waits.
+  ///   - counters: A socket of the command's network, which owns nothing.
   ///   - isOwned: Whether nobody else can change the table.
-  public init(_ packets: PacketLog, isOwned: Bool) {
-    (self.packets, self.isOwned) = (packets, isOwned)
+  public init(_ packets: PacketLog, counters: NetfilterSocket, isOwned: Bool) {
+    (self.packets, self.counters, self.isOwned) = (packets, counters, isOwned)
   }
 
   public func install(_ rules: FenceRules) throws(FenceError) {
@@ -52,24 +53,39 @@ public final class CommandFence: Fence, @unchecked Sendable {
     completion(openings.isEmpty)
   }
 
-  /// The counters are out of reach, in the command's own namespace.
-  public func count(completion: @escaping @Sendable ([Heldback: UInt64]?) -> Void) { completion(nil) }
+  public let sampleDelay = DispatchTimeInterval.milliseconds(0)
+
+  public func count(completion: @escaping @Sendable ([Heldback: UInt64]?) -> Void) {
+    queue.async { [self] in
+      hear()
+      completion(counts())
+    }
+  }
+
+  private func counts() -> [Heldback: UInt64]? {
+    guard let counts = try? counters.counts(in: TableName(.inet, "exitgate")) else { return nil }
+    let named = counts.compactMap { name, packets in Heldback(named: name).map { ($0, packets) } }
+    return Dictionary(named, uniquingKeysWith: &+)
+  }
 
   /// What keeps the table ends with the command.
   public func end() {}
 
+  /// What the kernel could not hand over the counters tell.
   private func hear() {
-    let delivery = packets.receive()
-    denied += UInt64(delivery.packets.count) + delivery.lost
-    if !delivery.packets.isEmpty { notice?(.denied(delivery.packets)) }
-    if delivery.lost > 0 || delivery.isOverrun { notice?(.lost(delivery.isOverrun ? nil : delivery.lost)) }
+    for _ in 0..<64 {
+      let delivery = packets.receive()
+      if !delivery.packets.isEmpty { notice?(.denied(delivery.packets)) }
+      if delivery.isEmpty { return }
+    }
   }
 
-  /// The packets it counts are those that were heard of, also just now.
+  /// All packets that were denied up to now have been heard of, or are counted.
   public func report(completion: @escaping @Sendable (FenceState?) -> Void) {
     queue.async { [self] in
       hear()
-      var state = FenceState(isOwned: isOwned, denied: denied, frames: 0, learned: 0)
+      let denied = counts()?.values.reduce(0, &+)
+      var state = FenceState(isOwned: isOwned, denied: denied ?? 0, frames: 0, learned: 0)
       state.canary = .unsent
       completion(state)
     }

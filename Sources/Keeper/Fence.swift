@@ -1,3 +1,4 @@
+import Dispatch
 import Firewall
 
 /// The kernel's part of a gate, as the gate sees it.
@@ -29,6 +30,9 @@ public protocol Fence: AnyObject, Sendable {
   /// count before this one have been told to `notice` by then.
   func count(completion: @escaping @Sendable ([Heldback: UInt64]?) -> Void)
 
+  /// How long the kernel may gather samples before it hands them over.
+  var sampleDelay: DispatchTimeInterval { get }
+
   /// Ends what keeps the table and waits until it is gone, so that whoever
   /// starts next finds nobody in the way. The table stays. The last call.
   func end()
@@ -46,8 +50,6 @@ public struct FenceError: Error, Hashable, Sendable, CustomStringConvertible {
 public enum FenceNotice: Sendable {
   /// Packets were denied; a sample.
   case denied([LoggedPacket])
-  /// So many of the sample were lost; nil: some. Only where nothing can be counted.
-  case lost(UInt64?)
   /// Somebody else has touched the tables: what, and what became of it.
   case changed(String)
   /// The packets that prove the table fare otherwise than before.

@@ -85,6 +85,9 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     }
   }
 
+  /// Twice what the kernel is told (`PacketLog`).
+  public let sampleDelay = DispatchTimeInterval.milliseconds(200)
+
   public func count(completion: @escaping @Sendable ([Heldback: UInt64]?) -> Void) {
     ask(.count) { [self] reply in
       // What the kernel has handed over by now is heard of before the count that is compared with it.

@@ -116,3 +116,14 @@ def test_AUD_06_forged_sources_are_recorded_for_the_agent_behind_the_link(own_be
     assert sum(held_back(fence, "ci", "spoofed-source")) == 6, "10.66.0.9 does lead back by that link"
     assert held_back(fence, "dev") == (0, 0)
     assert fence.strays() == (0, 0)
+
+
+def test_AUD_06_what_a_command_in_a_sandbox_floods_is_counted(box):
+    box.run("true")  # so that there is a log
+    mark = len(box.records())
+    count, passed = map(int, box.python(FLOOD, EVIL, EVIL6, "2", "10000000").split())
+    records = box.records()[mark:]
+    recorded = sum(record["whole"].get("count", 1) for record in records
+                   if record.get("layer") == "kernel" and "dst_endpoint" in record["whole"])
+    lost = sum(record.get("events_lost", 0) for record in records)
+    assert passed == 0 and count > 2000 and recorded + lost == count, (recorded, lost, count)

@@ -31,6 +31,11 @@ public final class NetfilterSocket {
     netlink.reserve(sending: 1 << 20, receiving: 1 << 20)
   }
 
+  /// Takes over the descriptor of one that was opened in another network namespace.
+  public init(adopting descriptor: Int32) throws(NetfilterError) {
+    netlink = try Netlink(adopting: descriptor)
+  }
+
   /// The socket, for a seccomp filter or a test; reads and writes are this class's own.
   public var descriptor: Int32 { netlink.descriptor }
 

@@ -142,7 +142,6 @@ extension Gate {
         log.append(.decision(record(of: packet)))
       }
       _ = log.commit()
-    case .lost(let count): lostPackets = (lostPackets ?? 0) + (count ?? 0)
     case .changed(let what): alarm("somebody else has changed \(what)")
     case .canary(let state): hear(state)
     case .linkLost(let index, let loss): lose(index, loss)
@@ -196,13 +195,7 @@ extension Gate {
   }
 
   /// Records once a second what was held back and not heard of.
-  func tellLosses() {
-    if let lost = lostPackets {
-      lostPackets = nil
-      log.append(.lifecycle(.losses(lost)))
-    }
-    countLosses {}
-  }
+  func tellLosses() { countLosses {} }
 
   /// Compares what the kernel has counted with what was heard, then goes on, on the gate's queue.
   func countLosses(then completion: @escaping @Sendable () -> Void) {
@@ -220,9 +213,9 @@ extension Gate {
 
   /// Tells of all that was lost so far, once the last samples have had time to come.
   func countLastLosses(then completion: @escaping @Sendable () -> Void) {
-    guard configuration.fence != nil else { return completion() }
+    guard let fence = configuration.fence else { return completion() }
     countLosses { [self] in
-      queue.asyncAfter(deadline: .now() + PacketLosses.delay) { [self] in countLosses(then: completion) }
+      queue.asyncAfter(deadline: .now() + fence.sampleDelay) { [self] in countLosses(then: completion) }
     }
   }
 

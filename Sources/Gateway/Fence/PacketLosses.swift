@@ -1,5 +1,4 @@
 import Audit
-import Dispatch
 import Firewall
 import Policy
 
@@ -10,9 +9,6 @@ import Policy
 /// with what was heard by the time of the next one: what it counted and nobody
 /// heard of by then was lost. Pure.
 struct PacketLosses {
-  /// Longer than the kernel gathers samples for before it hands them over, which is 100 ms.
-  static let delay = DispatchTimeInterval.milliseconds(200)
-
   private var heard: [Heldback: UInt64] = [:]
   private var told: [Heldback: UInt64] = [:]
   private var previous: [Heldback: UInt64] = [:]
@@ -39,11 +35,10 @@ extension LifecycleRecord {
   /// Packets of which nothing but their number is in the log.
   ///
   /// - Parameter agent: Whose they were, where that is known.
-  static func losses(_ count: UInt64, _ kind: Heldback? = nil, of agent: AgentName? = nil) -> LifecycleRecord
-  {
+  static func losses(_ count: UInt64, _ kind: Heldback, of agent: AgentName? = nil) -> LifecycleRecord {
     LifecycleRecord(
       time: .now(), event: .notice, detail: "packets that the kernel's table counted and nobody recorded",
-      agent: agent, reason: kind?.cause.word, counts: [("events_lost", count)])
+      agent: agent, reason: kind.cause.word, counts: [("events_lost", count)])
   }
 }
 

@@ -31,7 +31,8 @@ enum CommandNetwork {
     }
   }
 
-  /// In the command's network: loads the table, and opens what the gate gets, the packet log last.
+  /// In the command's network: loads the table, and opens what the gate gets, the packet log and a socket that counters are read by
+  /// last.
   static func open(_ configuration: GateConfiguration, hasIPv6: Bool) throws -> SandboxOpening {
     var configuration = configuration
     listen(&configuration, hasIPv6: hasIPv6)
@@ -41,7 +42,9 @@ enum CommandNetwork {
     // None may wait: the command may end, and its network with it.
     let packets = try PacketLog(group: logGroup, batch: 1)
     let listeners = try HandedListeners(configuration)
+    let counters = try NetfilterSocket()
     return SandboxOpening(
-      descriptors: listeners.descriptors + [packets.descriptor], kept: [socket, packets, listeners])
+      descriptors: listeners.descriptors + [packets.descriptor, counters.descriptor],
+      kept: [socket, packets, counters, listeners])
   }
 }

@@ -78,11 +78,11 @@ struct CommandService {
     _ handed: (descriptors: [Int32], hasIPv6: Bool), into configuration: inout GateConfiguration
   ) throws {
     CommandNetwork.listen(&configuration, hasIPv6: handed.hasIPv6)
-    guard let last = handed.descriptors.last else {
-      throw SandboxError(.table, "nothing was handed over")
-    }
-    configuration.handedSockets = handed.descriptors.dropLast()
-    configuration.fence = CommandFence(try PacketLog(adopting: last), isOwned: true)
+    guard handed.descriptors.count > 2 else { throw SandboxError(.table, "nothing was handed over") }
+    let last = Array(handed.descriptors.suffix(2))
+    configuration.handedSockets = handed.descriptors.dropLast(2)
+    configuration.fence = CommandFence(
+      try PacketLog(adopting: last[0]), counters: try NetfilterSocket(adopting: last[1]), isOwned: true)
   }
 
   private func confinement(
