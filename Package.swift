@@ -54,6 +54,7 @@ let package = Package(
       name: "Review", dependencies: ["Addressing", "Policy", "PolicyFile", "Audit"], swiftSettings: strict),
     .target(
       name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
+    .target(name: "Pages", dependencies: ["Addressing", "Wire", "EventLoop"], swiftSettings: strict),
     .target(name: "Confinement", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
     .target(
       name: "Launcher", dependencies: ["CLinux", "Confinement", systemPackage], swiftSettings: strict),
@@ -64,7 +65,7 @@ let package = Package(
       name: "Gateway",
       dependencies: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
-        "COpenSSL", crypto, systemPackage, logging,
+        "Pages", "COpenSSL", crypto, systemPackage, logging,
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -84,6 +85,7 @@ let package = Package(
     tests("PolicyFileTests", ["PolicyFile", "Policy", "Addressing"]),
     tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
     tests("ReviewTests", ["Review", "Audit", "PolicyFile", "Policy", "Addressing"]),
+    tests("PagesTests", ["Pages", "Wire", "Addressing"]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),
@@ -93,7 +95,8 @@ let package = Package(
     tests(
       "GatewayTests",
       [
-        "Gateway", "Control", "EventLoop", "Audit", "PolicyFile", "Policy", "Wire", "Addressing", crypto,
+        "Gateway", "Control", "EventLoop", "Pages", "Audit", "PolicyFile", "Policy", "Wire", "Addressing",
+        crypto,
         logging,
         systemPackage,
       ]),

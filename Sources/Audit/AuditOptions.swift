@@ -110,10 +110,18 @@ public struct AuditStatistics: Hashable, Sendable {
   public var lastSequence: UInt64 = 0
   /// Records that only counters tell of, since the log could not be written.
   public var collapsed: UInt64 = 0
+  /// Writes, and attempts to have the disk take them, that failed.
+  public var failures: UInt64 = 0
   /// Why the last write failed; stays after the log is well again.
   public var lastError: String?
   /// Records that the kernel has and the disk may not.
   public var lag: Int = 0
   /// Whether new records can be written.
   public var isAvailable = true
+
+  /// Counts a failure and keeps why.
+  mutating func fail(_ cause: String) {
+    failures += 1
+    lastError = cause
+  }
 }

@@ -77,7 +77,7 @@ extension AuditLog {
     do throws(Errno) {
       try writer.write(batch.bytes)
     } catch {
-      writer.statistics.lastError = "cannot write: \(error)"
+      writer.statistics.fail("cannot write: \(error)")
       fail(&writer, batch, error)
       return false
     }
@@ -183,14 +183,14 @@ extension AuditLog {
     do {
       try FileAccess.replace(HeadFile.path(of: options.path), with: content)
     } catch {
-      writer.withLock { $0.statistics.lastError = error.description }
+      writer.withLock { $0.statistics.fail(error.description) }
     }
   }
 
   /// The disk may have dropped what the kernel held: refuse until a write goes
   /// well again, and let the record about it say so.
   private func failSync(_ writer: inout LogWriter, _ error: Errno) {
-    writer.statistics.lastError = "cannot have the disk take \(writer.unsynced) records: \(error)"
+    writer.statistics.fail("cannot have the disk take \(writer.unsynced) records: \(error)")
     writer.unsynced = 0
     writer.failure = LogWriter.Failure(error: error, retryAt: clock.monotonic() &+ LogWriter.retryDelay)
     chain.withLock { $0.abandon(Batch(), committed: writer.committed) }

@@ -26,7 +26,7 @@ extension AuditLog {
       }
     } catch {
       writer.mayHaveTooMany = false
-      writer.statistics.lastError = error.description
+      writer.statistics.fail(error.description)
     }
   }
 

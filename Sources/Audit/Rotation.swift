@@ -19,7 +19,7 @@ extension AuditLog {
       note("continues \(FileAccess.name(of: target))", clock.wall())
       writer.mayHaveTooMany = true
     } catch {
-      writer.statistics.lastError = error.description
+      writer.statistics.fail(error.description)
       writer.rotateAfter = clock.monotonic() &+ LogWriter.rotateDelay
     }
   }
@@ -63,7 +63,7 @@ extension AuditLog {
       note("the log's file was moved or removed", now)
       return true
     } catch {
-      writer.statistics.lastError = error.description
+      writer.statistics.fail(error.description)
       return false
     }
   }

@@ -1,6 +1,7 @@
 import Addressing
 import EventLoop
 import Glibc
+import Pages
 import Policy
 
 /// All that a gate listens on, but for its control socket.
@@ -8,6 +9,7 @@ struct BoundListeners {
   private(set) var listeners = ListenerSet()
   private(set) var names = NameListenerSet()
   private(set) var captures = CaptureListenerSet()
+  private(set) var metrics: PageServer?
 
   /// Nothing so far.
   init() {}
@@ -43,6 +45,9 @@ struct BoundListeners {
       _ = all.names.adopt(names, wanted: wantedNames)
       all.captures.add(
         try CaptureListenerSet.bind(configuration.captures.filter { !$0.scope.isTransparent }))
+      all.metrics = try configuration.metricsListener.map { address throws(ListenError) in
+        PageServer(try .bind(BindAddress(metrics: address)))
+      }
     } catch {
       all.closeAll()
       throw error
@@ -88,10 +93,23 @@ struct BoundListeners {
     listeners.closeAll()
     names.closeAll()
     captures.closeAll()
+    metrics?.close()
   }
 
   /// The endpoints no destination may be.
-  var endpoints: [Endpoint] { listeners.endpoints + names.endpoints + captures.endpoints }
+  var endpoints: [Endpoint] {
+    listeners.endpoints + names.endpoints + captures.endpoints + [metrics?.endpoint].compactMap(\.self)
+  }
+}
+
+extension BindAddress {
+  /// For monitoring: a Unix socket is its own user's and its group's.
+  fileprivate init(metrics address: ListenAddress) {
+    switch address {
+    case .tcp(let endpoint): self = .tcp(endpoint)
+    case .unix(let path): self = .unix(path: path, mode: 0o660)
+    }
+  }
 }
 
 /// The listeners of a gate, bound by another process than the gate's: in the network that they are for.

@@ -6,6 +6,7 @@ import EventLoop
 import Glibc
 import Keeper
 import Logging
+import Pages
 import Policy
 import PolicyFile
 
@@ -29,6 +30,7 @@ public final class Gate: @unchecked Sendable {
   var snapshot: PolicySnapshot
   var policyStatus: PolicyStatus
   var controlSocket: ControlSocket?
+  let metrics: PageServer?
   var ticker: (any DispatchSourceTimer)?
   var gauges: [ListenAddress: ListenerGauge] = [:]
   var captureGauges: [CaptureSettings: ListenerGauge] = [:]
@@ -48,7 +50,7 @@ public final class Gate: @unchecked Sendable {
     configuration = parts.configuration
     routes = parts.routes
     nameSettings = parts.names
-    (listeners, names, captures) = (bound.listeners, bound.names, bound.captures)
+    (listeners, names, captures, metrics) = (bound.listeners, bound.names, bound.captures, bound.metrics)
     self.words = words
     self.log = log
     let policy = parts.loaded.policy

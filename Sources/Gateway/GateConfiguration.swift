@@ -69,6 +69,8 @@ public struct GateConfiguration: Sendable {
   /// needs it, before the first byte comes in and before the first thread, with
   /// the directories of Unix listeners. Returns what the host cannot hold to.
   public var confine: (@Sendable (_ listenerDirectories: [String]) throws(StartError) -> [String])?
+  /// Where monitoring reads metrics; nil: nowhere.
+  public var metricsListener: ListenAddress?
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.

@@ -6,6 +6,7 @@ import EventLoop
 import Glibc
 import Keeper
 import Logging
+import Pages
 import Policy
 import PolicyFile
 
@@ -40,6 +41,7 @@ extension Gate {
     let (fresh, freshNames) = try rebind(for: loaded.policy)
     var floor = snapshot.floor
     floor.listeners = listeners.endpoints + names.endpoints + captures.endpoints
+    if let endpoint = metrics?.endpoint { floor.listeners.append(endpoint) }
     let (marks, change) = try nextMarks(under: loaded.policy)
     let next = PolicySnapshot(
       policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents),
@@ -185,15 +187,20 @@ extension Gate {
   }
 
   private func gatherStatus(completion: @escaping @Sendable (GateStatus) -> Void) {
+    gatherReports { [self] in completion(compose($0)) }
+  }
+
+  /// What every loop reports, on the gate's queue.
+  func gatherReports(completion: @escaping @Sendable ([ShardReport]) -> Void) {
     let gathered = Gathered()
-    onEveryShard { shard in
-      gathered.add(shard.report)
-    } then: { [self] in
-      completion(compose(gathered.all))
+    onEveryShard {
+      gathered.add($0.report)
+    } then: {
+      completion(gathered.all)
     }
   }
 
-  private func compose(_ reports: [ShardReport]) -> GateStatus {
+  func compose(_ reports: [ShardReport]) -> GateStatus {
     dispatchPrecondition(condition: .onQueue(queue))
     let counters = reports.reduce(into: ShardCounters()) { $0.add($1.counters) }
     var status = GateStatus(
@@ -260,6 +267,7 @@ extension Gate {
       listeners.closeAll()
       names.closeAll()
       captures.closeAll()
+      metrics?.close()
       for shard in shards { shard.loop.submit { shard.endIdle() } }
       awaitQuiet(until: .now() + grace, completion: completion)
     }

@@ -5,6 +5,7 @@ import Dispatch
 import EventLoop
 import Glibc
 import Logging
+import Pages
 import Policy
 import PolicyFile
 
@@ -37,7 +38,7 @@ struct StartParts {
       limit: Int(clamping: raiseDescriptorLimit().soft),
       loops: configuration.loopCount + (names.isEmpty ? 0 : 1),
       listeners: ListenerSet.wanted(configuration, agents: agents).count
-        + 2 * names.count + configuration.captures.count,
+        + 2 * names.count + configuration.captures.count + (configuration.metricsListener == nil ? 0 : 1),
       resolvers: routes.all.count { $0.transport != .plain })
     pool = configuration.dnsAnswers == .synthetic ? SyntheticPool() : nil
   }
@@ -46,7 +47,9 @@ struct StartParts {
 
   /// Where Unix listeners are made, and taken away at the end.
   var listenerDirectories: [String] {
-    let wanted = ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents)
+    let wanted =
+      ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents)
+      + [configuration.metricsListener].compactMap(\.self)
     let directories = wanted.compactMap { address -> String? in
       guard case .unix(let path) = address else { return nil }
       guard let slash = path.lastIndex(of: "/") else { return "." }
@@ -214,6 +217,7 @@ extension Gate {
     for (address, listener) in listeners.bound { open(listener, at: address) }
     openCaptures()
     startFence()
+    startMetrics()
     controlSocket?.start(
       on: shards[0].loop, handler: { [unowned self] in answer($0, from: $1, reply: $2) },
       notice: { [unowned self] in note($0, from: $1) })

@@ -19,12 +19,12 @@ final class Shard: @unchecked Sendable {
   var names: NameDesk?
   private(set) var snapshot: PolicySnapshot
   private(set) var flows = FlowRegistry()
-  private(set) var counters = ShardCounters()
+  var counters = ShardCounters()
   private var hasRecorded = false
   /// The first record of the turn; what waits for the turn waits for all from there.
   private var firstMark = AppendMark.nothing
   /// The turn's allows; they count once they are written, for only then they pass.
-  private var allowed: [Reason] = []
+  private var allowed: [ShardCounters.Verdict] = []
   private var awaitingCommit: [(Bool) -> Void] = []
   /// Up to when it was looked which rules have expired, by the rules' clock.
   private var expiryLookedAt: Timestamp
@@ -55,7 +55,7 @@ final class Shard: @unchecked Sendable {
 
   /// Puts a record into the log; it is the kernel's at the end of the turn.
   func record(_ record: Record) {
-    if let reason = record.allowedReason { allowed.append(reason) } else { counters.count(record) }
+    if let verdict = record.allowed { allowed.append(verdict) } else { counters.count(record) }
     firstMark = min(firstMark, log.append(record))
     hasRecorded = true
   }
@@ -75,7 +75,9 @@ final class Shard: @unchecked Sendable {
       firstMark = .nothing
       let waiting = awaitingCommit
       awaitingCommit = []
+      let start = MonotonicTime.now()
       let written = log.commit(since: mark)
+      counters.committing.add(MonotonicTime.now() - start)
       if written { counters.countAllowed(allowed) }
       allowed.removeAll(keepingCapacity: true)
       for work in waiting { work(written) }

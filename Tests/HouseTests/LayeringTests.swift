@@ -34,6 +34,7 @@ import Testing
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
+    Target(name: "Pages", imports: ["Addressing", "Wire", "EventLoop", "Dispatch"]),
     Target(name: "Keeper", imports: ["Addressing", "Firewall", "Confinement", "Glibc", "Dispatch"]),
     Target(name: "Confinement", imports: ["CLinux", "SystemPackage", "Glibc"]),
     Target(name: "Launcher", imports: ["CLinux", "Confinement", "SystemPackage", "Glibc"]),
@@ -42,7 +43,7 @@ import Testing
       name: "Gateway",
       imports: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
-        "COpenSSL", "Crypto", "SystemPackage",
+        "Pages", "COpenSSL", "Crypto", "SystemPackage",
         "Logging", "Glibc", "Dispatch", "Synchronization",
       ]),
     Target(name: "Firewall", imports: ["Addressing", "CNetfilter", "Glibc", "Synchronization"]),

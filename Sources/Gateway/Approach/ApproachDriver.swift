@@ -28,6 +28,7 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
   /// gone on sending.
   private(set) var hasWaited = false
   private(set) var account: Ledger.Account?
+  private let startedAt: MonotonicTime
 
   init(
     _ approach: Approach, client: Channel, ahead: [UInt8], shard: Shard, ticket: ConnectionTicket?
@@ -37,6 +38,7 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
     self.client = client
     self.shard = shard
     self.ticket = ticket
+    startedAt = shard.loop.now
     super.init()
   }
 
@@ -86,7 +88,9 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
     case .resolve(let name): resolve(name)
     case .commit: shard.afterCommit { self.approach(.recorded($0)) }
     case .dial(let addresses, let port): dial(addresses, port)
-    case .connected(let endpoint): connected(to: endpoint)
+    case .connected(let endpoint):
+      shard.counters.connecting.add(shard.loop.now - startedAt)
+      connected(to: endpoint)
     case .refuse(let denial):
       upstream?.reset()
       refuse(denial)

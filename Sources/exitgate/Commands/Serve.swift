@@ -70,6 +70,7 @@ struct Serve: Verb {
   @OptionGroup var upstream: UpstreamOption
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
+  @OptionGroup var metrics: MetricsOption
 
   @Option(
     help: ArgumentHelp(
@@ -106,6 +107,7 @@ struct Serve: Verb {
       controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt, keepSegments: auditKeep,
       environment: here.environment,
       workingDirectory: here.workingDirectory, version: exitgateVersion)
+    configuration.metricsListener = metrics.metricsListen
     configuration.dnsListeners = dnsListen
     configuration.dnsRate = dnsRate
     configuration.dnsAnswers = dnsAnswers

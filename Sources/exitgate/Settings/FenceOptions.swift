@@ -12,6 +12,7 @@ struct FencedServiceOption: ParsableArguments {
   @OptionGroup var upstream: UpstreamOption
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
+  @OptionGroup var metrics: MetricsOption
 
   @Option(
     help: ArgumentHelp(
@@ -32,6 +33,7 @@ struct FencedServiceOption: ParsableArguments {
       auditLogPath: auditLog.path(in: here), controlPath: control.path(in: here),
       environment: here.environment, workingDirectory: here.workingDirectory, version: exitgateVersion)
     configuration.runMode = mode
+    configuration.metricsListener = metrics.metricsListen
     configuration.dnsRate = dnsRate
     configuration.dnsAnswers = .synthetic
     return configuration

@@ -2,6 +2,7 @@ import Addressing
 import ArgumentParser
 import Gateway
 import Glibc
+import Policy
 
 /// Where a running gate is spoken to.
 struct ControlOption: ParsableArguments {
@@ -13,6 +14,17 @@ struct ControlOption: ParsableArguments {
   var control: String?
 
   func path(in here: Surroundings) -> String { control ?? here.paths.control }
+}
+
+/// Where monitoring reads.
+struct MetricsOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "An address at which Prometheus reads /metrics and probes read /healthz; nowhere unless given. It is out of "
+        + "reach through the gate; a sidecar's also for the agent itself, and for others with --inbound alone.",
+      valueName: "address:port"),
+    transform: Reading.listenAddress)
+  var metricsListen: ListenAddress?
 }
 
 /// Which log is read.
