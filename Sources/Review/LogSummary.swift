@@ -55,43 +55,4 @@ public struct LogSummary: Sendable {
     self.last = last
     self.unreadable = unreadable
   }
-
-  /// Joins summaries of different parts of a log.
-  public init(joining parts: [LogSummary]) {
-    self.init()
-    var places: [Key: Int] = [:]
-    for part in parts {
-      first = [first, part.first].compactMap(\.self).min()
-      last = [last, part.last].compactMap(\.self).max()
-      unreadable += part.unreadable
-      for tally in part.tallies {
-        if let place = places[Key(tally)] {
-          tallies[place].add(tally)
-        } else {
-          places[Key(tally)] = tallies.count
-          tallies.append(tally)
-        }
-      }
-    }
-  }
-
-  private struct Key: Hashable {
-    var kind: RecordKind
-    var hour: Int64
-
-    init(_ tally: Tally) { (kind, hour) = (tally.kind, tally.hour) }
-  }
-}
-
-extension Tally {
-  /// Adds what another one of the same kind counted.
-  mutating func add(_ other: Tally) {
-    count &+= other.count
-    records &+= other.records
-    first = min(first, other.first)
-    last = max(last, other.last)
-    bytesOut &+= other.bytesOut
-    bytesIn &+= other.bytesIn
-    lostEvents &+= other.lostEvents
-  }
 }

@@ -77,16 +77,19 @@ extension RecordKind {
 /// Which of the addresses that were dialled a kind keeps. To keep all of a busy host's would make as many kinds
 /// as its network has machines.
 enum NotableAddress {
-  /// The first octets of IPv4 blocks that are not public as a whole (RFC 6890).
-  private static let octets: Set<String> = ["0", "10", "100", "127", "169", "172", "192", "198", "203"]
+  /// The first octets of IPv4 blocks that are not public as a whole (RFC 6890); from 224 on none is.
+  private static func isNotable(octet: Int) -> Bool {
+    switch octet {
+    case 0, 10, 100, 127, 169, 172, 192, 198, 203, 224...: true
+    default: false
+    }
+  }
 
   /// Whether an address may be other than public, by its text: rather too often yes than once no.
   static func isNotable(_ text: some Collection<UInt8>) -> Bool {
     let head = text.prefix(6)
     if let dot = head.firstIndex(of: UInt8(ascii: ".")) {
-      let octet = String(decoding: head[..<dot], as: UTF8.self)
-      return octets.contains(octet)
-        || octet.utf8.count == 3 && octet.utf8.first == UInt8(ascii: "2") && octet >= "224"
+      return isNotable(octet: head[..<dot].reduce(0) { $0 * 10 + Int($1 &- UInt8(ascii: "0")) })
     }
     // 2001::/16 and 2002::/16 hold IPv4 addresses and documentation; global unicast begins with 2 or 3.
     guard let first = head.first, first == UInt8(ascii: "2") || first == UInt8(ascii: "3") else {

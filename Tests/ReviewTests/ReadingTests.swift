@@ -119,6 +119,29 @@ struct ReadingTests {
 
   private func sorted(_ summary: LogSummary) -> Set<Tally> { Set(summary.tallies) }
 
+  @Test(
+    "a log that is rotated while it is summed up loses no record that was there, and shows none twice",
+    .timeLimit(.minutes(2)))
+  func rotation() async throws {
+    let log = try WrittenLog([]), path = log.path
+    let writer = Task.detached {
+      let log = try AuditLog.open(AuditOptions(path: path, rotateAt: 5000))
+      for number in 1...2000 {
+        log.append(decision("h\(number % 50).test", flow: UInt64(number)))
+        #expect(log.commit())
+      }
+      log.close()
+    }
+    var counts: [UInt64] = []
+    repeat {
+      let summary = try LogSummary.of(logAt: path)
+      #expect(summary.unreadable == 0)
+      counts.append(summary.tallies.filter { $0.kind.event == .decision }.reduce(0) { $0 + $1.records })
+    } while counts.last != 2000 && !Task.isCancelled
+    try await writer.value
+    #expect(counts == counts.sorted() && counts.count > 3, "\(counts)")
+  }
+
   @Test("a line longer than a block is counted as none, and the next one is read")
   func longLine() throws {
     let log = try WrittenLog([denied("before.test")])

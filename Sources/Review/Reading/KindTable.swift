@@ -4,7 +4,7 @@ import Policy
 
 /// Gives each kind of record a number, by the bytes of its line: what a kind is made of is only read when it
 /// is met for the first time.
-struct KindTable {
+struct KindTable: Sendable {
   /// The most kinds that are told apart; of those beyond, the destination is dropped.
   static let limit = 100_000
 

@@ -2,7 +2,7 @@ import Audit
 import Policy
 
 /// Sums up lines of a log, one after the other.
-public struct LineSummarizer {
+public struct LineSummarizer: Sendable {
   private let filter: RecordFilter
   private var table = KindTable()
   /// By the number of a kind: whether the filter lets it through, and its latest tally.
@@ -76,20 +76,44 @@ public struct LineSummarizer {
   }
 
   private mutating func add(_ amount: Amount, kind: Int) {
-    while places.count <= kind {
-      places.append(Place(isAdmitted: filter.admits(table.kinds[places.count]), counter: -1))
-    }
+    admit(kind)
     guard places[kind].isAdmitted, filter.admits(Timestamp(milliseconds: amount.time)) else { return }
     first = min(first ?? .max, amount.time)
     last = max(last ?? .min, amount.time)
-    let counter = counter(kind, hour: amount.time / Tally.hourLength, amount)
+    take(amount, records: 1, by: counter(kind, hour: amount.time / Tally.hourLength, amount))
+  }
+
+  /// Asks the filter about kinds that are new.
+  private mutating func admit(_ kind: Int) {
+    while places.count <= kind {
+      places.append(Place(isAdmitted: filter.admits(table.kinds[places.count]), counter: -1))
+    }
+  }
+
+  private mutating func take(_ amount: Amount, records: UInt64, by counter: Int) {
     counters[counter].count &+= amount.count
-    counters[counter].records &+= 1
+    counters[counter].records &+= records
     counters[counter].first = min(counters[counter].first, amount.first)
     counters[counter].last = max(counters[counter].last, amount.time)
     counters[counter].bytesOut &+= amount.bytesOut
     counters[counter].bytesIn &+= amount.bytesIn
     counters[counter].lostEvents &+= amount.lostEvents
+  }
+
+  /// Adds what another one, with the same filter, has counted elsewhere.
+  mutating func add(_ other: LineSummarizer) {
+    let numbers = other.table.kinds.map { table.number(of: $0) }
+    for counter in other.counters {
+      let kind = numbers[Int(counter.kind)]
+      admit(kind)
+      let amount = Amount(
+        time: counter.last, first: counter.first, count: counter.count, bytesOut: counter.bytesOut,
+        bytesIn: counter.bytesIn, lostEvents: counter.lostEvents)
+      take(amount, records: counter.records, by: self.counter(kind, hour: counter.hour, amount))
+    }
+    first = [first, other.first].compactMap(\.self).min()
+    last = [last, other.last].compactMap(\.self).max()
+    unreadable += other.unreadable
   }
 
   private mutating func counter(_ kind: Int, hour: Int64, _ amount: Amount) -> Int {

@@ -17,7 +17,7 @@ extension LogSummary {
   {
     let parts = try LogExtent.all(ofLogAt: path).flatMap { $0.split(by: share) }
     let next = Atomic<Int>(0)
-    let result = Mutex<(summaries: [LogSummary], error: AuditError?)>(([], nil))
+    let result = Mutex<(parts: [LineSummarizer], error: AuditError?)>(([], nil))
     let workers = max(1, min(parts.count, processors))
     DispatchQueue.concurrentPerform(iterations: workers) { _ in
       var lines = LineSummarizer(filter)
@@ -25,13 +25,15 @@ extension LogSummary {
         while case let place = next.add(1, ordering: .relaxed).oldValue, place < parts.count {
           lines.skip(try parts[place].forEachLine { lines.add($0) })
         }
-        result.withLock { $0.summaries.append(lines.summary) }
+        result.withLock { $0.parts.append(lines) }
       } catch {
         result.withLock { $0.error = error }
       }
     }
-    let (summaries, error) = result.withLock { $0 }
+    let (found, error) = result.withLock { $0 }
     if let error { throw error }
-    return LogSummary(joining: summaries)
+    var whole = found.first ?? LineSummarizer(filter)
+    for part in found.dropFirst() { whole.add(part) }
+    return whole.summary
   }
 }
