@@ -14,13 +14,16 @@ struct BoundListeners {
   /// Nothing so far.
   init() {}
 
-  /// Binds what takes a privilege: listeners that are transparent.
+  /// Binds what takes a privilege: listeners that are transparent, or of one interface alone.
   ///
   /// - Throws: `ListenError`; nothing is left bound then.
   static func privileged(_ configuration: GateConfiguration) throws(ListenError) -> BoundListeners {
     let names = NameListenerSet.wanted(configuration, agents: []).filter(\.key.scope.isTransparent)
+    let proxies = configuration.proxyListeners.filter { configuration.proxyDevices[$0] != nil }
     var bound = BoundListeners()
+    bound.listeners.devices = configuration.proxyDevices
     do throws(ListenError) {
+      bound.listeners.adopt(try bound.listeners.bindMissing(of: proxies), wanted: proxies)
       _ = bound.names.adopt(try bound.names.bindMissing(of: names), wanted: names)
       bound.captures = try CaptureListenerSet.bind(
         configuration.captures.filter(\.scope.isTransparent))

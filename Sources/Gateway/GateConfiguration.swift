@@ -29,6 +29,8 @@ public struct GateConfiguration: Sendable {
   public var firstPolicy: LoadedPolicy?
   /// Shared proxy listeners; those of agents come from the policy.
   public var proxyListeners: [ListenAddress]
+  /// The only interfaces that some of them take from.
+  public var proxyDevices: [ListenAddress: String] = [:]
   /// Upstream resolvers; nil takes those of `/etc/resolv.conf`.
   public var upstreams: [Upstream]?
   /// Zones with upstreams of their own.

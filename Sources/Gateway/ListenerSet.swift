@@ -6,6 +6,8 @@ import PolicyFile
 /// The proxy listeners that are bound, and the change to another set.
 struct ListenerSet {
   private(set) var bound: [ListenAddress: Listener] = [:]
+  /// The only interfaces that some of the addresses take from.
+  var devices: [ListenAddress: String] = [:]
 
   /// The addresses that a policy and the flags ask for. The shared listeners
   /// are those of the flags; without flags, the default one is opened, but not
@@ -36,7 +38,7 @@ struct ListenerSet {
     var fresh: [ListenAddress: Listener] = [:]
     for address in wanted where bound[address] == nil {
       do throws(ListenError) {
-        fresh[address] = try Self.bind(address)
+        fresh[address] = try bind(address)
       } catch {
         for listener in fresh.values { listener.close() }
         throw error
@@ -69,9 +71,11 @@ struct ListenerSet {
     bound.values.compactMap(\.boundEndpoint)
   }
 
-  private static func bind(_ address: ListenAddress) throws(ListenError) -> Listener {
+  private func bind(_ address: ListenAddress) throws(ListenError) -> Listener {
     switch address {
-    case .tcp(let endpoint): try Listener.bind(.tcp(endpoint), clientSpeaksFirst: true)
+    case .tcp(let endpoint):
+      try Listener.bind(
+        .tcp(endpoint), clientSpeaksFirst: true, scope: ListenScope(device: devices[address]))
     case .unix(let path): try Listener.bind(.unix(path: path, mode: 0o666))
     }
   }

@@ -211,12 +211,22 @@ public struct GatewayTable: Hashable, Sendable {
 
   // MARK: - To the gateway itself
 
-  /// The gateway's other services are out of the agents' reach.
+  /// The gateway's other services are out of the agents' reach, and the proxy out of everybody else's.
   private var input: Chain {
     Chain(
       "input", Chain.Base(.filter, .input, priority: 0, policy: .accept),
-      note: "The gateway's own services are out of the agents' reach.",
-      rules: [Rule(Self.fromAgents, .jump("to_gateway"))])
+      note: "The gateway's own services are out of the agents' reach, the proxy out of everybody else's.",
+      rules: [Rule(Self.fromAgents, .goto("to_gateway"))] + agents.flatMap(\.links).flatMap(proxyOfOthers))
+  }
+
+  /// What comes by any other interface than the link itself, this host's loopback included.
+  private func proxyOfOthers(_ link: Link) -> [Rule] {
+    link.addresses.map { address in
+      Rule(
+        .compare(.iifname, .interface(link.name), .notEqual),
+        .compare(address.isV4 ? .ipDestination : .ip6Destination, .address(address)),
+        .compare(.tcpDestinationPort, .port(proxyPort)), .counter, .drop, comment: Common.denied)
+    }
   }
 
   private var toGateway: Chain {

@@ -86,12 +86,22 @@ extension PrivilegedStart {
       configuration.nameCaptures += options.captures(
         options.dnsPort, .tproxy, device: link.name, agent: link.agent)
       if let port = Port(options.proxyPort) {
-        configuration.proxyListeners += link.proxyAddresses.map { .tcp(Endpoint($0, port)) }
+        listen(for: link, at: link.proxyAddresses.map { .tcp(Endpoint($0, port)) }, &configuration)
       }
     }
   }
 
 }
+  /// An address that two links have is bound to neither; then the table alone says who may come by which.
+  private func listen(
+    for link: FencedLink, at addresses: [ListenAddress], _ configuration: inout GateConfiguration
+  ) {
+    for address in addresses {
+      let isFirst = !configuration.proxyListeners.contains(address)
+      configuration.proxyDevices[address] = isFirst ? link.name : nil
+      if isFirst { configuration.proxyListeners.append(address) }
+    }
+  }
 
 extension FencedLink {
   /// Where the explicit proxy answers: it tells nobody from the default agent.
