@@ -38,6 +38,35 @@ import Testing
     #expect(try space.enter { try routing.value.remove() } == false)
   }
 
+  @Test(
+    "NFT-22: a route in our table that is not ours is no route of captured packets, and is not taken for one",
+    arguments: [
+      ["-4", "unicast", "default", "dev", "v0"], ["-4", "local", "default", "dev", "v0"],
+      ["-4", "local", "default", "dev", "lo", "metric", "5"], ["-4", "unreachable", "default"],
+      ["-4", "unicast", "11.66.0.0/16", "dev", "v0"], ["-6", "unicast", "default", "dev", "v0"],
+      ["-6", "local", "default", "dev", "v0", "metric", "1"], ["-6", "unicast", "2a0e::/16", "dev", "v0"],
+    ])
+  func strangers(route: [String]) throws {
+    let space = try Namespace()
+    try space.run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    try space.run("ip", "link", "set", "v0", "up")
+    let words = [route[0], "route", "add"] + route.dropFirst() + ["table", "17767"]
+    _ = try space.run("sh", "-ec", "ip " + words.joined(separator: " "))
+    let before = try space.run("ip", route[0], "route", "show", "table", "17767").output
+    let routing = try space.enter { Box(try PolicyRouting(withIPv6: true)) }
+    let isOurs = route.contains("lo")
+    let refused = try space.enter {
+      problem { () throws(NetfilterError) in _ = try routing.value.ensure() }
+    }
+    let family = route[0] == "-6" ? "-6 " : ""
+    #expect(refused == (isOurs ? nil : .occupied("ip \(family)route show table 17767")), "\(route)")
+    if !isOurs {
+      #expect(try space.run("ip", route[0], "route", "show", "table", "17767").output == before)
+      try space.run("sh", "-ec", "ip " + words.joined(separator: " ").replacing(" add ", with: " del "))
+      #expect(try space.enter { try routing.value.ensure() }, "the control: without it ours is made")
+    }
+  }
+
   @Test("ip(8) makes the same of the commands that are printed")
   func commands() throws {
     let byHand = try Namespace(), byUs = try Namespace()

@@ -23,6 +23,8 @@ public struct NetfilterError: Error, Hashable, CustomStringConvertible {
     case disturbed
     /// A value does not fit its place, such as an IPv6 address in a set of IPv4.
     case invalidValue
+    /// Something that is not ours is in its place: what, as ip(8) shows it.
+    case occupied(String)
     /// Any other error, as errno(3) numbers it.
     case other(Int32)
   }
@@ -61,6 +63,7 @@ extension NetfilterError.Problem {
     case .noAnswer: "the kernel did not answer"
     case .disturbed: "the tables kept changing while they were read"
     case .invalidValue: "a value does not fit its type"
+    case .occupied(let what): "'\(what)' shows something that is not ours"
     case .other(let code): String(cString: strerror(code))
     }
   }
@@ -75,6 +78,7 @@ extension NetfilterError.Problem {
     case .overrun: "Try again; raise net.core.rmem_max if it happens often"
     case .noAnswer, .disturbed: "Try again"
     case .invalidValue: "Correct the value"
+    case .occupied: "Take it away, or whoever makes it"
     case .other: "See the kernel log"
     }
   }

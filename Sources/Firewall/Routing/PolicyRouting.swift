@@ -7,7 +7,8 @@ import Glibc
 /// `ip route add local default dev lo table 17767`.
 ///
 /// Without it nothing opens: what was captured is then routed like any other
-/// packet, and the gateway's table forwards none of it.
+/// packet, and the gateway's table forwards none of it. The routing table is
+/// ours alone: with another route in it, what was captured would go elsewhere.
 ///
 /// Not thread-safe.
 public final class PolicyRouting {
@@ -38,9 +39,11 @@ public final class PolicyRouting {
   /// Adds what is missing.
   ///
   /// - Returns: Whether anything was.
+  /// - Throws: `occupied` where the routing table holds a route that is not ours; it stays as it is.
   public func ensure() throws(NetfilterError) -> Bool {
     var wasMissing = false
     for family in families {
+      try check(family)
       for object in Object.allCases where try add(object, family) { wasMissing = true }
     }
     return wasMissing
@@ -63,7 +66,16 @@ public final class PolicyRouting {
     var words: String { self == .route ? "the route of captured packets" : "the routing rule" }
   }
 
-  /// - Returns: Whether it was missing.
+  private func check(_ family: Int32) throws(NetfilterError) {
+    let routes = try netlink.routes(of: Self.table, family)
+    guard routes.contains(where: { !$0.isLocalDefault(by: loopback) }) else { return }
+    throw NetfilterError(
+      "add \(Object.route.words)",
+      .occupied("ip \(family == AF_INET6 ? "-6 " : "")route show table \(Self.table)"))
+  }
+
+  /// - Returns: Whether it was missing. A rule that is there is the same in all that the kernel compares; a
+  ///   route need not be, so routes are looked at before.
   private func add(_ object: Object, _ family: Int32) throws(NetfilterError) -> Bool {
     do {
       try perform(
