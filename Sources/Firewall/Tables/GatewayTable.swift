@@ -237,7 +237,7 @@ public struct GatewayTable: Hashable, Sendable {
       ] + dispatch(.state([.invalid])) { Heldback(.odd, of: $0).name } + [
         Rule(
           .compare(.mark, .named(Self.captureMark, "0x45670001")), .oneOf(.l4proto, [.tcp, .udp]), .accept)
-      ] + agents.flatMap(\.links).flatMap(explicitListeners) + Common.relatedErrors()
+      ] + agents.flatMap(\.links).flatMap(explicitListeners)
         + dispatch(to: Common.denyName) + [Rule(.goto("deny"))])
   }
 
