@@ -47,6 +47,8 @@ public struct GateConfiguration: Sendable {
   /// The sockets of all of these, bound in another network namespace and handed over in the order
   /// of `BoundListeners.descriptors`; nil: the gate binds them, and those of the policy's agents.
   public var handedSockets: [Int32]?
+  /// What the start is to say of the host, a sentence each.
+  public var hostWarnings: [String] = []
   /// Why the policy is not read anew; nil where it is.
   public var reloadRefusal: String?
   /// Questions a second of one agent, twice as many in a burst; 0: any number.

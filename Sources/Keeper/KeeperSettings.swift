@@ -39,6 +39,8 @@ public struct KeeperSettings: Hashable, Sendable {
   public var ownership: Ownership
   /// Whether there is IPv6 to route.
   public var hasIPv6: Bool
+  /// How many flows connection tracking holds for one of a gateway's agents.
+  public var flowsPerAgent = GatewayTable.flowsPerAgent
   /// Whose packets prove that the table denies.
   var canary: Canary.Mark?
 
@@ -49,6 +51,11 @@ public struct KeeperSettings: Hashable, Sendable {
   ) {
     (self.side, self.logGroup, self.ownership, self.hasIPv6) = (side, logGroup, ownership, hasIPv6)
     (self.transparentPort, self.dnsPort, self.proxyPort) = (transparentPort, dnsPort, proxyPort)
+  }
+
+  /// Gives each agent of a gateway what there is room for.
+  public mutating func fit(_ room: FlowRoom) {
+    if case .gateway(let agents) = side { flowsPerAgent = room.limit(agents: agents.count) }
   }
 
   /// The table that `rules` make.
@@ -66,10 +73,11 @@ public struct KeeperSettings: Hashable, Sendable {
       let agents = links.enumerated().map { number, links in
         GatewayTable.Agent(links, udp: rules.grants.indices.contains(number) ? rules.grants[number] : [])
       }
-      return GatewayTable(
+      var table = GatewayTable(
         agents: agents, transparentPort: transparentPort, dnsPort: dnsPort, proxyPort: proxyPort,
-        grants: grants, logGroup: logGroup, canary: canary
-      ).table
+        grants: grants, logGroup: logGroup, canary: canary)
+      table.flowsPerAgent = flowsPerAgent
+      return table.table
     }
   }
 

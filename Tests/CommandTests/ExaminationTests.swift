@@ -145,6 +145,13 @@ struct ExaminationTests {
       change: { $0.looksUpMarkedSources = true },
       verdicts: [.runs, .runs, .runs, .cannot], finding: "src-valid-mark", remedy: "src_valid_mark=0"),
     Case(
+      testDescription: "NFT-26: so few flows are tracked that one agent gets less",
+      change: { $0.trackedFlows = 16_383 },
+      verdicts: [.runs, .runs, .runs, .weaker], finding: "conntrack-max", remedy: "16384 for each agent"),
+    Case(
+      testDescription: "just enough", change: { $0.trackedFlows = 16_384 },
+      verdicts: [.runs, .runs, .runs, .runs]),
+    Case(
       testDescription: "transparent sockets are refused", change: { $0.transparent = .refused("no") },
       verdicts: [.runs, .runs, .runs, .cannot], finding: "transparent", remedy: "CAP_NET_ADMIN"),
     Case(

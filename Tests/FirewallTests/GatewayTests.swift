@@ -31,10 +31,13 @@ import Testing
   }
 
   /// The first agent is granted datagrams to port 9000 of everywhere, the second to none.
-  private static func table(_ links: [NetworkLink], canary: Canary.Mark? = nil) throws -> Table {
+  private static func table(
+    _ links: [NetworkLink], canary: Canary.Mark? = nil, flows: UInt32 = GatewayTable.flowsPerAgent,
+    live: [UInt32] = [3, 4, 7]
+  ) throws -> Table {
     let everything4 = IPPrefix.everything(isV4: true), everything6 = IPPrefix.everything(isV4: false)
     let grants = Grants(
-      liveMarks: [3, 4, 7], floor: Samples.floor)
+      liveMarks: live, floor: Samples.floor)
     let udp = [
       UDPGrant(everything4, ports: 9000...9000, .allow(mark: 3)),
       UDPGrant(everything6, ports: 9000...9000, .allow(mark: 4)),
@@ -49,10 +52,11 @@ import Testing
       GatewayTable.Link(
         name, index: try #require(links.first { $0.name == name }).index, addresses: gate(net))
     }
-    return GatewayTable(
+    var table = GatewayTable(
       agents: [.init([try link("a0", 66)], udp: udp), .init([try link("a1", 67)], udp: [])],
-      transparentPort: 15001, dnsPort: 15353, proxyPort: 3128, grants: grants, logGroup: 5, canary: canary
-    ).table
+      transparentPort: 15001, dnsPort: 15353, proxyPort: 3128, grants: grants, logGroup: 5, canary: canary)
+    table.flowsPerAgent = flows
+    return table.table
   }
 
   private func claim() throws -> Box<NetfilterSocket> {
@@ -196,6 +200,26 @@ import Testing
     let ofOne = arrived.count { $0.hasSuffix("flow") }
     #expect((7000...Int(GatewayTable.flowsPerAgent)).contains(ofOne), "\(ofOne)")
     #expect(arrived.contains { $0.hasSuffix("beside") })
+  }
+
+  @Test("NFT-26: the flows that were counted are still counted once the rules have changed")
+  func flowsOverRefills() throws {
+    let owner = try gateway.enter {
+      let socket = try NetfilterSocket()
+      try socket.claim([try Self.table(NetworkLink.all(), flows: 50)])
+      return Box(socket)
+    }
+    let receiver = try Traffic.start(world, Scripts.receive, "9000")
+    for turn in 0..<4 {
+      try agent.run(
+        "/usr/bin/python3", "-c", Scripts.manyFlows, "11.1.0.2", "9000", "40", "\(20000 + turn * 100)")
+      let live: [UInt32] = turn % 2 == 0 ? [3, 4, 7, 8] : [3, 4, 7]
+      try gateway.enter { try owner.value.refill(try Self.table(NetworkLink.all(), flows: 50, live: live)) }
+    }
+    let arrived = try receiver.finish().count { $0.hasSuffix("flow") }
+    #expect((45...50).contains(arrived), "\(arrived) of 160, of which 50 may be there at a time")
+    let listed = try gateway.run("nft", "list", "chain", "inet", "exitgate", "flows_0").output
+    #expect(listed.split(separator: "\n").filter { $0.contains("ct count over 50") }.count == 1, "\(listed)")
   }
 
   @Test("an answer to a captured question comes from the port that was asked")

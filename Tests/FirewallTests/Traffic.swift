@@ -263,11 +263,12 @@ extension Scripts {
   static let manyFlows = """
     import resource, socket, sys
     address, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    first = int((sys.argv + ["20000"])[4])
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
     made = []
     for number in range(count):
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        s.bind(('', 20000 + number))
+        s.bind(('', first + number))
         made.append(s)
         try: s.sendto(b'flow', (address, port))
         except OSError: s.sendto(b'flow', (address, port))

@@ -72,7 +72,8 @@ public final class NetfilterSocket {
   }
 
   /// Replaces rules, chains and the elements of all but the learned sets, in
-  /// one batch: between two packets, and with the table never open.
+  /// one batch: between two packets, and with the table never open. A chain
+  /// that counts flows stays as it is where it is to be the same, and so does its count.
   ///
   /// - Throws: `absent` when the table is gone; then `claim` is the way.
   public func refill(_ table: Table) throws(NetfilterError) {
@@ -83,13 +84,18 @@ public final class NetfilterSocket {
       !table.chains.contains { $0.name == old.name && $0.base == old.base }
     }
     let oldSets = (previous?.sets ?? []).filter { old in !table.sets.contains { $0.hasShape(of: old) } }
-    for chain in previous?.chains ?? table.chains { batch.flushChain(chain.name, of: table.name) }
+    let counting = Set(
+      (previous?.chains ?? []).filter { $0.countsFlows && table.chains.contains($0) }.map(\.name))
+    for chain in previous?.chains ?? table.chains where !counting.contains(chain.name) {
+      batch.flushChain(chain.name, of: table.name)
+    }
     for set in previous?.sets ?? table.sets where !set.hasTimeout && !oldSets.contains(set) {
       batch.flushSet(set.name, of: table.name)
     }
     for chain in oldChains { batch.deleteChain(chain.name, of: table.name) }
     for set in oldSets { batch.deleteSet(set.name, of: table.name) }
-    try batch.fill(table, counters: table.counters.filter { previous?.counters.contains($0) != true })
+    let counters = table.counters.filter { previous?.counters.contains($0) != true }
+    try batch.fill(table, counters: counters, leaving: counting)
     try netlink.commit(batch)
     installed[table.name] = table
   }
@@ -126,16 +132,27 @@ public final class NetfilterSocket {
 extension Batch {
   /// Adds all of a table but the table itself; what is there already is left in place.
   ///
-  /// - Parameter counters: Those that are not there yet.
-  fileprivate mutating func fill(_ table: Table, counters: [String]) throws(NetfilterError) {
+  /// - Parameters:
+  ///   - counters: Those that are not there yet.
+  ///   - full: The chains whose rules are there already.
+  fileprivate mutating func fill(
+    _ table: Table, counters: [String], leaving full: Set<String> = []
+  ) throws(NetfilterError) {
     for counter in counters { addCounter(counter, to: table.name) }
     for set in table.sets {
       addSet(set, to: table.name)
       if !set.elements.isEmpty { try addElements(set.elements, to: set, of: table.name) }
     }
     for chain in table.chains { addChain(chain, to: table.name) }
-    for chain in table.chains {
+    for chain in table.chains where !full.contains(chain.name) {
       for rule in chain.rules { try addRule(rule, to: chain.name, of: table.name) }
     }
+  }
+}
+
+extension Chain {
+  /// Whether one of its rules remembers the flows that came by it.
+  fileprivate var countsFlows: Bool {
+    rules.contains { $0.expressions.contains { if case .flowsOver = $0 { true } else { false } } }
   }
 }

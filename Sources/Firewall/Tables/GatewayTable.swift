@@ -39,7 +39,7 @@ public struct GatewayTable: Hashable, Sendable {
   /// chain reads it, on packets from enrolled links only, which arrive without a mark.
   public static let captureMark: UInt32 = 0x4567_0001
 
-  /// How many flows connection tracking holds for one agent at a time; more are refused.
+  /// How many flows connection tracking holds for one agent at a time, where it has room; more are refused.
   public static let flowsPerAgent: UInt32 = 8192
 
   public var name: TableName
@@ -56,6 +56,8 @@ public struct GatewayTable: Hashable, Sendable {
   public var logGroup: UInt16
   /// Whose packets prove that the table denies; nil where nobody sends any.
   public var canary: Canary.Mark?
+  /// See the constant.
+  public var flowsPerAgent = Self.flowsPerAgent
 
   public init(
     name: TableName = TableName(.inet, "exitgate"), agents: [Agent], transparentPort: UInt16,
@@ -122,7 +124,7 @@ public struct GatewayTable: Hashable, Sendable {
   /// link, and it would hold what the packet held.
   private var stranger: Chain {
     Heldback(.stranger).silentChain(
-      logGroup: logGroup, note: "Dropped without a word: where an answer would go is not known.")
+      logGroup: logGroup, note: "Dropped without a word: where an answer would go is not known, or not to be.")
   }
 
   /// Sends what came by each agent's links to a chain of that agent.
@@ -158,12 +160,15 @@ public struct GatewayTable: Hashable, Sendable {
     [
       Chain(
         "agent_\(number)", note: "To a listener, to where a rule grants it, or refused.",
-        rules: entry(number) + [
-          // Above it nothing is tracked for this agent, so that the others' flows have room.
-          Rule(.state([.new]), .flowsOver(Self.flowsPerAgent), .goto(Common.denyName(of: number)))
-        ] + agent.links.flatMap(explicitListeners) + capture([.tcp, .udp], .port(53), dnsPort)
+        rules: entry(number) + [Rule(.jump("flows_\(number)"))] + agent.links.flatMap(explicitListeners)
+          + capture([.tcp, .udp], .port(53), dnsPort)
           + Grants.newFlowRules(of: number) + capture([.tcp], nil, transparentPort)
           + (grants.isAudit ? neverAudited(of: number) : []) + [Rule(.goto(grants.refusal(of: number)))]),
+      Chain(
+        "flows_\(number)",
+        note: "Above it nothing is tracked for this agent, so that the others' flows have room.",
+        // A chain of its own, which a refill leaves as it is: the flows that were counted are still there then.
+        rules: [Rule(.state([.new]), .flowsOver(flowsPerAgent), .goto(Common.denyName(of: number)))]),
       grants.udpChain(agent.udp, of: number),
     ] + (grants.isAudit ? [Common.audit(logGroup: logGroup, floor: grants.floor, agent: number)] : []) + [
       Common.deny(logGroup: logGroup, agent: number)
@@ -225,7 +230,7 @@ public struct GatewayTable: Hashable, Sendable {
       Rule(
         .compare(.iifname, .interface(link.name), .notEqual),
         .compare(address.isV4 ? .ipDestination : .ip6Destination, .address(address)),
-        .compare(.tcpDestinationPort, .port(proxyPort)), .counter, .drop, comment: Common.denied)
+        .compare(.tcpDestinationPort, .port(proxyPort)), .goto("stranger"))
     }
   }
 

@@ -15,7 +15,7 @@ public struct Heldback: Hashable, Sendable {
     case spoofed
     /// It was to be routed where nothing is.
     case unforwarded
-    /// It came by a link that was made anew or renamed.
+    /// It came by a link that was closed, made anew or renamed, or to an agent's proxy by none of that agent's.
     case stranger
     /// It was sent beside the IP stack. No sample of these is taken.
     case frame

@@ -13,7 +13,7 @@ extension GateConfiguration {
     return strangers.map { name in
       "the policy declares no agent '\(name)', so only rules without 'agents' speak of it. "
         + "Write agents: { \(name): { by: interface } }"
-    } + [forwardingWarning(policy)].compactMap(\.self)
+    } + hostWarnings + [forwardingWarning(policy)].compactMap(\.self)
   }
 
   /// What a gateway's rules of `protocol: udp` lack of the host, in words; nil

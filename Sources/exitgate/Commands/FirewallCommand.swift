@@ -47,9 +47,10 @@ struct FirewallPrint: Verb {
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let side = try side(in: here)
-    let settings = KeeperSettings(
+    var settings = KeeperSettings(
       side, transparentPort: fence.transparentPort, dnsPort: fence.dnsPort, proxyPort: fence.proxyPort,
       logGroup: fence.logGroup, ownership: .ownedPersistent)
+    settings.fit(.ofThisHost)
     let agents = links.interface.isEmpty ? [own.agent] : links.agents
     let policy = try loaded(in: here)
     if case .gateway = side {

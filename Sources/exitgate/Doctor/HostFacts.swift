@@ -31,6 +31,8 @@ struct HostFacts: Hashable, Sendable {
   var transparent = Attempt.done
   /// net.netfilter.nf_conntrack_tcp_loose.
   var tcpLoose: Int?
+  /// net.netfilter.nf_conntrack_max.
+  var trackedFlows: Int?
   /// net.ipv4.ping_group_range, its bounds.
   var pingGroups: [UInt32] = []
   /// io_uring_setup(2).

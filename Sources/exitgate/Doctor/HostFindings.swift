@@ -1,4 +1,5 @@
 import Confinement
+import Firewall
 import PolicyFile
 
 /// Modes with a kernel table, which need a keeper and a user for the gate.
@@ -12,7 +13,7 @@ extension HostFacts {
         kernelFinding, identityFinding, netAdmin, gateUserFinding, namespaces, landlockFinding,
         seccomp, group, transparentFinding,
       ]
-        + table + [ports, addresses, forwarding, markedSources, looseness, pings, uring]
+        + table + [ports, addresses, forwarding, markedSources, looseness, flowRoom, pings, uring]
         + families.map(\.finding))
   }
 
@@ -330,6 +331,28 @@ extension HostFacts {
     return Finding(
       id: "tcp-loose", title: "nf_conntrack_tcp_loose", state: tcpLoose == nil ? .absent : .present,
       detail: tcpLoose.map { words[$0] ?? "\($0)" } ?? "no connection tracking so far")
+  }
+
+  /// A gateway's agents share what there is; it says so at its start, where it knows how many there are.
+  private var flowRoom: Finding {
+    let room = FlowRoom(most: trackedFlows), whole = Int(GatewayTable.flowsPerAgent)
+    let agents = (trackedFlows ?? 0) / FlowRoom.wanted(agents: 1)
+    return Finding(
+      id: "conntrack-max", title: "nf_conntrack_max",
+      state: trackedFlows == nil ? .absent : agents == 0 ? .limited : .present,
+      detail: trackedFlows.map {
+        "\($0): "
+          + (agents == 0
+            ? "room for \(room.limit(agents: 1)) flows of an agent"
+            : "room for \(whole) flows of each of \(count(agents, "agent"))")
+      } ?? "no connection tracking so far",
+      needs: [
+        Need(
+          modes: [.gateway], severity: .weakens, loss: "an agent has fewer than \(whole) tracked flows",
+          remedy:
+            "Set net.netfilter.nf_conntrack_max (sysctl) on the host to \(FlowRoom.wanted(agents: 1)) for each agent.",
+          isMet: trackedFlows == nil || agents > 0)
+      ])
   }
 
   /// What they send is dropped by the tables as any other ICMP is.

@@ -52,6 +52,7 @@ extension HostFacts {
     unprivilegedPorts = setting("net/ipv4/ip_unprivileged_port_start").first
     forwards = setting("net/ipv4/ip_forward").first.map { $0 == 1 }
     looksUpMarkedSources = setting("net/ipv4/conf/all/src_valid_mark").first == 1
+    trackedFlows = FlowRoom.ofThisHost.most
     tcpLoose = setting("net/netfilter/nf_conntrack_tcp_loose").first
     pingGroups = setting("net/ipv4/ping_group_range").map { UInt32(clamping: $0) }
     let six = localAddresses().filter { !$0.isV4 }

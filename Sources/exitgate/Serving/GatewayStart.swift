@@ -32,6 +32,7 @@ extension PrivilegedStart {
       }
     }
     configuration.fencedAgents = option.agents
+    configuration.hostWarnings = [FlowRoom.ofThisHost.warning(agents: side.count)].compactMap(\.self)
     try raise(
       .gateway(side), ownership, for: identity, &configuration, environment: environment, links: watch)
   }
@@ -91,7 +92,6 @@ extension PrivilegedStart {
     }
   }
 
-}
   /// An address that two links have is bound to neither; then the table alone says who may come by which.
   private func listen(
     for link: FencedLink, at addresses: [ListenAddress], _ configuration: inout GateConfiguration
@@ -102,6 +102,7 @@ extension PrivilegedStart {
       if isFirst { configuration.proxyListeners.append(address) }
     }
   }
+}
 
 extension FencedLink {
   /// Where the explicit proxy answers: it tells nobody from the default agent.

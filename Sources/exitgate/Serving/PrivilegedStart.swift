@@ -52,15 +52,16 @@ struct PrivilegedStart {
     _ side: FencedSide, _ ownership: Ownership, for identity: Identity,
     _ configuration: inout GateConfiguration, environment: [String: String], links: LinkWatch? = nil
   ) throws(Failure) {
-    let settings = KeeperSettings(
+    var settings = KeeperSettings(
       side, transparentPort: options.transparentPort, dnsPort: options.dnsPort, proxyPort: options.proxyPort,
       logGroup: options.logGroup, ownership: ownership,
       hasIPv6: localAddresses().contains(.v6(high: 0, low: 1)))
+    settings.fit(.ofThisHost)
     let packets: PacketLog
     let keeper: KeeperProcess
     do {
       packets = try PacketLog(group: options.logGroup)
-      keeper = try KeeperProcess.start(keeping: links?.descriptors ?? []) { channel in
+      keeper = try KeeperProcess.start(keeping: links?.descriptors ?? []) { [settings] channel in
         Keeper.run(channel, settings, links: links)
       }
     } catch { throw Failure(.host, "\(error)") }
@@ -91,5 +92,19 @@ extension FenceOption {
   func identity() throws(ConfinementError) -> Identity {
     if let user { return try UserTable.system().find(user) }
     return geteuid() == 0 ? .gate() : .current
+  }
+}
+
+extension FlowRoom {
+  /// What the kernel says as soon as it tracks connections.
+  static var ofThisHost: FlowRoom { FlowRoom(most: setting("net/netfilter/nf_conntrack_max").first) }
+
+  /// What agents lack of it, in words; nil where it is enough.
+  func warning(agents: Int) -> String? {
+    let limit = limit(agents: agents)
+    guard let most, limit < GatewayTable.flowsPerAgent else { return nil }
+    return
+      "net.netfilter.nf_conntrack_max is \(most), so each of \(agents) agents has at most \(limit) tracked flows in place of "
+      + "\(GatewayTable.flowsPerAgent). Set it on the host: sysctl -w net.netfilter.nf_conntrack_max=\(Self.wanted(agents: agents))"
   }
 }
