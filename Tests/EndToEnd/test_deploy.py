@@ -6,6 +6,7 @@ import yaml
 
 from harness.far import Accepted, Asked, Far
 from harness.gate import BINARY, eventually, exitgate
+from harness.gateway import passes as forwarded
 from harness.namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER, Namespaces
 from harness.packets import FLOOD, UDP
 from harness.pods import DEPLOY, Podman, lacking
@@ -306,7 +307,7 @@ def test_closing_needs_the_privilege_and_says_so(own_fence):
 
 # -- what is only read here: no cluster, no docker and no systemd is at hand
 
-UNITS = ("exitgate.service", "exitgate-sidecar@.service")
+UNITS = ("exitgate.service", "exitgate-sidecar@.service", "exitgate-gateway.service")
 
 
 def setting(unit, key):
@@ -314,7 +315,7 @@ def setting(unit, key):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-@pytest.mark.parametrize("unit, most", [(UNITS[0], 1.5), (UNITS[1], 2.0)])
+@pytest.mark.parametrize("unit, most", [(UNITS[0], 1.5), (UNITS[1], 2.0), (UNITS[2], 2.0)])
 def test_the_units_are_in_form_and_hardened(unit, most, tmp_path):
     score = subprocess.run(["systemd-analyze", "security", "--offline=true", DEPLOY / unit], capture_output=True, text=True)
     assert float(re.search(r"exposure level for \S+: ([\d.]+)", score.stdout)[1]) <= most, score.stdout
@@ -341,29 +342,42 @@ def permitted(unit):
 
 
 @pytest.mark.skipif(not (shutil.which("systemd-analyze") and shutil.which("strace")), reason="systemd-analyze or strace is not installed")
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS[:2])
 def test_the_gate_starts_and_works_with_what_its_unit_leaves_it(unit, own_fence, tmp_path):
     """As the unit's user, with its capabilities, and with no system call beyond its filters."""
     policy = "".join(line for line in POLICY.splitlines(True) if "sidecar" in unit or "protocol: udp" not in line)
     fence = own_fence(policy, start=False)
-    capabilities = ",".join("+" + name.lower().removeprefix("cap_") for name in setting(unit, "CapabilityBoundingSet")[0].split())
+    works_within(unit, fence, reached if "sidecar" in unit else None, tmp_path / "trace")
+
+
+@pytest.mark.skipif(not (shutil.which("systemd-analyze") and shutil.which("strace")), reason="systemd-analyze or strace is not installed")
+def test_the_gateway_starts_and_works_with_what_its_unit_leaves_it(own_behind, tmp_path):
+    """Its interfaces come from the environment, as the unit's file has them."""
+    fence = own_behind(start=False, links=())
+    environment = "EXITGATE_INTERFACE=f0=ci,f2=dev"
+    assert environment.split("=")[0] in (DEPLOY / UNITS[2]).read_text()
+    works_within(UNITS[2], fence, forwarded, tmp_path / "trace", environment)
+    assert fence.strays() == (0, 0)
+
+
+def works_within(unit, fence, check, trace, *environment):
     limits = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", "--no-new-privs"]
+    capabilities = ",".join("+" + name.lower().removeprefix("cap_") for name in setting(unit, "CapabilityBoundingSet")[0].split())
     for kind in ("--inh-caps", "--ambient-caps", "--bounding-set"):
         limits += [kind, ",".join(filter(None, ("-all", capabilities)))]
     command = fence.command()
-    if "sidecar" not in unit:
+    if unit == UNITS[0]:
         command[command.index("sidecar")] = "serve"
-    trace = tmp_path / "trace"
     fence.group.mkdir()
     into = f'echo $$ >{fence.group}/cgroup.procs; exec "$@"'
-    fence.command = lambda: command[:2] + ["strace", "-f", "-qq", "-o", trace, "sh", "-c", into, "sh", *limits, *command[2:]]
+    fence.command = lambda: command[:2] + ["strace", "-f", "-qq", "-o", trace, "env", *environment, "sh", "-c", into, "sh", *limits, *command[2:]]
     fence.grouped = False
     fence.start()
     fence.tell("reload")
-    if "sidecar" in unit:
+    if check:
         gate, keeper = fence.status()["processes"]
         assert gate["capabilities"] == "none" and keeper["capabilities"] == "net_admin" and keeper["user"] == USER
-        reached(fence)
+        check(fence)
     pid = int(re.search(r"process (\d+)", fence.tell("status").stdout)[1])
     os.kill(pid, signal.SIGTERM)
     assert fence.process.wait(15) == 0
@@ -372,7 +386,7 @@ def test_the_gate_starts_and_works_with_what_its_unit_leaves_it(unit, own_fence,
     used = set(re.findall(r"^\d+ +(\w+)\(", called, re.M))
     # libdispatch asks for the priority that it has, or a higher one, and goes on without.
     assert used - permitted(unit) <= {"setpriority"}, used - permitted(unit)
-    assert {"capset", "seccomp"} <= used if "sidecar" in unit else "socket" in used
+    assert {"capset", "seccomp"} <= used if check else "socket" in used
 
 
 def test_the_manifests_differ_in_where_the_gate_stands_and_in_nothing_else():

@@ -124,7 +124,8 @@ public struct GatewayTable: Hashable, Sendable {
   /// link, and it would hold what the packet held.
   private var stranger: Chain {
     Heldback(.stranger).silentChain(
-      logGroup: logGroup, note: "Dropped without a word: where an answer would go is not known, or not to be.")
+      logGroup: logGroup, note: "Dropped without a word: where an answer would go is not known, or not to be."
+    )
   }
 
   /// Sends what came by each agent's links to a chain of that agent.

@@ -252,3 +252,14 @@ r = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 inner = struct.pack(">BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + socket.inet_aton("10.66.0.1") + socket.inet_aton("11.11.0.10") + b"\\0" * 8
 r.sendto(struct.pack(">BBH", 5, 1, 0) + socket.inet_aton("10.66.0.2") + inner, ("10.66.0.1", 0)); print("sent")
 """
+
+# FIRST TARGET...: datagrams that ask the router FIRST to lead them on to each TARGET (LSRR and SSRR of RFC 791).
+SOURCE_ROUTED = """
+import socket, struct, sys
+for target in sys.argv[2:]:
+    for option in (131, 137):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(0, 4, struct.pack(">BBB", option, 7, 4) + socket.inet_aton(sys.argv[1]) + b"\\0")
+        try: s.sendto(b"MARK", (target, 443)); print("sent")
+        except OSError as error: print(type(error).__name__)
+"""
