@@ -29,8 +29,9 @@ public final class LinkWatch {
     }
   }
 
-  /// Room for more than a thousand changes (in bytes) while nobody reads.
-  private static let room: Int32 = 8 << 20
+  /// Room for more than a thousand changes (in bytes) while nobody reads, which is two seconds at most: a keeper
+  /// that hangs for longer is given up.
+  private static let room: Int32 = 2 << 20
 
   private let netlink: Netlink
   /// For lists, so that no answer stands between the changes.
