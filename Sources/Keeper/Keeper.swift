@@ -27,8 +27,12 @@ public final class Keeper {
   private(set) var rules: FenceRules?
   /// Devices that came and are not guarded yet, and those of which that was said.
   var unguarded: [String] = [], told: Set<String> = []
+  /// The kernel's numbers of the devices that lead out; nil before one came or went.
+  var deviceNumbers: [UInt32]?
   /// Whether devices came or went and nobody could say which there are.
   var isUnlisted = false
+  /// Whether somebody took the tables away and the kernel refused to have them back.
+  private(set) var isMissing = false
   /// What was held back: by the tables that are there, as far as is known, and by those before them.
   private var counted: [TableName: [Heldback: UInt64]] = [:], countedBefore: [Heldback: UInt64] = [:]
   /// How the table fared at the last proof; nil before the first.
@@ -81,7 +85,7 @@ public final class Keeper {
       var ready = [channel.descriptor, watch.descriptor, rules == nil ? -1 : links?.descriptor ?? -1].map {
         pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
       }
-      let wait = min(next - now(), isStale ? Self.retryInterval : .max)
+      let wait = min(next - now(), isStale || isMissing ? Self.retryInterval : .max)
       let count = poll(&ready, nfds_t(ready.count), Int32(clamping: max(0, wait)))
       guard count >= 0 || errno == EINTR else { return }
       guard count > 0 else { continue }
@@ -130,7 +134,8 @@ public final class Keeper {
     }
     try socket.refill(settings.table(rules))
     let ended = revoked.union(self.rules?.isAudit == true && !rules.isAudit ? [Grants.auditMark] : [])
-    (self.rules, isStale) = (rules, false)
+    // It holds no egress table: devices that wait for theirs go on waiting.
+    (self.rules, isStale) = (rules, !unguarded.isEmpty)
     for mark in ended { _ = try flows.delete(mark: mark) }
   }
 
@@ -184,7 +189,8 @@ public final class Keeper {
       let named = try socket.counts(in: table).compactMap { name, packets in
         Heldback(named: name).map { ($0, packets) }
       }
-      counted[table] = Dictionary(named, uniquingKeysWith: &+)
+      // A table that is there has its counters: of one that is gone, what was last known.
+      if !named.isEmpty { counted[table] = Dictionary(named, uniquingKeysWith: &+) }
     }
     return counted.values.reduce(countedBefore) { $0.merging($1, uniquingKeysWith: &+) }
   }
@@ -248,13 +254,29 @@ public final class Keeper {
       report.changes.first.map {
         "\($0.isDeletion ? "deletion" : "change") of a \($0.object.rawValue) by process \($0.portID)"
       } ?? "an unknown change"
-    let outcome: String
+    let failure = remake(rules)
+    tell("the kernel's table: \(what); \(failure.map { "NOT made anew: \($0)" } ?? "made anew")")
+  }
+
+  /// Makes the tables anew; where the kernel refuses, it is tried again and again.
+  ///
+  /// - Returns: Why it refused.
+  private func remake(_ rules: FenceRules) -> NetfilterError? {
     keepCount()
-    do {
+    do throws(NetfilterError) {
       try socket.claim(settings.tables(rules), ownership: settings.ownership)
-      outcome = "made anew"
-    } catch { outcome = "NOT made anew: \(error)" }
-    tell("the kernel's table: \(what); \(outcome)")
+      isMissing = false
+      return nil
+    } catch {
+      isMissing = true
+      return error
+    }
+  }
+
+  /// Tries again what `look` could not do.
+  func remakeMissing(_ rules: FenceRules) {
+    guard isMissing, remake(rules) == nil else { return }
+    tell("the kernel's table: it was missing; made anew")
   }
 }
 

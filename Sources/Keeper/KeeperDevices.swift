@@ -29,10 +29,14 @@ extension Keeper {
     isUnlisted = listed == nil
     guard let links = listed else { return }
     let before = settings.devices
-    guard settings.follow(links) == true else { return }
-    unguarded = (unguarded + settings.devices.filter { !before.contains($0) }).filter(
-      settings.devices.contains)
-    isStale = true
+    guard let differs = settings.follow(links) else { return }
+    // One that went and is there again is another, whatever its name.
+    let kept = report.isOverrun ? [] : Set(before).subtracting(report.changes.compactMap(\.absentName))
+    let fresh = settings.devices.filter { !kept.contains($0) }
+    unguarded = (unguarded.filter { !fresh.contains($0) } + fresh).filter(settings.devices.contains)
+    told.formIntersection(settings.devices)
+    deviceNumbers = links.filter { $0.name != "lo" }.map(\.index)
+    if differs || !fresh.isEmpty { isStale = true }
   }
 
   /// Makes the egress table anew, for all devices in one step.
@@ -44,12 +48,17 @@ extension Keeper {
     do throws(NetfilterError) {
       try socket.claim([egress], ownership: settings.ownership)
       for device in unguarded { say(.device(device, isGuarded: true)) }
+      told.subtract(unguarded)
       unguarded = []
-      canary?.follow(settings.devices)
+      if let deviceNumbers { canary?.follow(deviceNumbers) }
       return true
     } catch {
       for device in unguarded where told.insert(device).inserted { say(.device(device, isGuarded: false)) }
       return false
     }
   }
+}
+
+extension LinkWatch.Change {
+  fileprivate var absentName: String? { if case .absent(let link) = self { link.name } else { nil } }
 }

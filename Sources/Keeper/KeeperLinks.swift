@@ -53,6 +53,7 @@ extension Keeper {
   func followLinks() {
     guard let rules else { return }
     hearOfLinks()
+    remakeMissing(rules)
     if isStale { closeLinks(rules) }
     for lost in untold { say(.lost(lost.index, lost.loss)) }
     untold = []

@@ -146,7 +146,7 @@ def test_NFT_20_21_a_device_that_is_attached_later_is_no_way_out_beside_the_ip_s
         assert "sent" not in fence.python(BESIDE, "a0"), "the first device is guarded still"
         assert marked(fence) == 0
         status = fence.status()
-        assert status["enforcing"] and status["fence"]["unguarded"] == []
+        assert status["enforcing"] and status["fence"]["unguarded"] == [] and status["fence"]["canary"] == "counted"
         assert status["fence"]["denied_frames"] >= 12 * (turn + 1), "what was counted before goes on being counted"
         run("ip", "-n", fence.bench.names["agent"], "link", "del", "b0")
         run(*fence.bench.command("out", "nft", "delete", "table", "netdev", "end"))

@@ -88,8 +88,8 @@ public final class Canary {
     devices.map { if_nametoindex($0) }.filter { $0 != 0 }
   }
 
-  /// Sends by these devices from now on.
-  public func follow(_ devices: [String]) { self.devices = Self.indices(devices) }
+  /// Sends by the devices of these numbers from now on. A confined process cannot ask for a name's.
+  public func follow(_ devices: [UInt32]) { self.devices = devices }
 
   deinit { sockets.forEach { _ = close($0) } }
 
