@@ -148,9 +148,12 @@ struct SuggestTests {
     let written = try suggest([
       denied("169.254.169.254", 80, .http, reason: .specialAddress, layer: .http),
       denied("10.0.0.1", reason: .privateAddress),
+      question("metadata.test", verdict: .allow, wouldDeny: true),
+      denied("metadata.test", 80, .http, reason: .specialAddress, layer: .http),
       passed("good.test"),
     ])
     #expect(written.loaded.policy.rules.flatMap(\.to).map(\.description) == ["good.test"])
+    #expect(written.suggestion.leftOut.map(\.why) == [.floor])
   }
 
   @Test("names that were only asked for open the name, other types open themselves")

@@ -49,7 +49,8 @@ struct KindTable: Sendable {
   /// The number of a kind.
   mutating func number(of kind: RecordKind) -> Int {
     if let number = numbers[kind] { return number }
-    guard kinds.count < Self.limit || kind.destination == nil else { return number(of: kind.withoutPlace) }
+    let isAgents = kind.destination != nil || kind.method != nil
+    guard kinds.count < Self.limit || !isAgents else { return number(of: kind.withoutPlace) }
     numbers[kind] = kinds.count
     kinds.append(kind)
     return kinds.count - 1
@@ -148,9 +149,9 @@ extension RecordKind {
   /// The same for places that are too many to be told apart.
   var withoutPlace: RecordKind {
     var kind = self
-    (kind.destination, kind.address, kind.recordType, kind.process, kind.isOverflow) = (
-      nil, nil, nil, nil, true
-    )
+    // What an agent chooses; of the rest there is a bounded number.
+    (kind.destination, kind.address, kind.recordType) = (nil, nil, nil)
+    (kind.method, kind.process, kind.isOverflow) = (nil, nil, true)
     return kind
   }
 }

@@ -14,12 +14,16 @@ struct Observation {
   /// Connections whose first bytes were not TLS: those that only opaque bytes can be.
   private var opaque: Set<Need> = []
   private var questions: [Need: Evidence] = [:]
+  /// Hosts that lead where no rule may: connections to them were denied by the floor.
+  private var floored: Set<Asked> = []
 
   /// Sorts a summary.
   ///
   /// - Parameter base: What is allowed already is no need.
   init(_ summary: LogSummary, beyond base: Policy?, at now: Timestamp) {
     tunnels = TunnelShapes(summary).domains
+    floored = Set(
+      summary.tallies.lazy.filter(\.kind.isFloored).compactMap { PolicyQuestion($0.kind).map(Asked.init) })
     for tally in summary.tallies where tally.kind.hasPassed { take(tally, beyond: base, at: now) }
     makeOpaque()
     settleQuestions()
@@ -83,17 +87,26 @@ struct Observation {
   private struct Asked: Hashable {
     var agent: AgentName
     var host: Host
+
+    init(agent: AgentName, host: Host) { (self.agent, self.host) = (agent, host) }
+
+    init(_ question: PolicyQuestion) {
+      self.init(agent: question.agent, host: question.destination.host)
+    }
   }
 
   private mutating func addQuestions(_ need: Need, _ evidence: Evidence) {
-    guard isInTunnel(need.host) else {
+    let isFloored = floored.contains(Asked(agent: need.agent, host: need.host))
+    guard isFloored || isInTunnel(need.host) else {
       needs[need, default: Evidence()].merge(evidence)
       needs[need]?.isOnlyAsked = evidence.isOnlyAsked
       return
     }
     for question in evidence.questions {
       leftOut.append(
-        LeftOut(place: question.place, agent: need.agent.text, why: .tunnel, question: question, count: 1))
+        LeftOut(
+          place: question.place, agent: need.agent.text, why: isFloored ? .floor : .tunnel,
+          question: question, count: 1))
     }
   }
 
@@ -138,6 +151,13 @@ extension RecordKind {
   /// Whether it passed, by a rule or because the gate only watched.
   var hasPassed: Bool {
     event == .decision && verdict == .allow && (wouldDeny || reason == Reason.allowed.rawValue)
+  }
+
+  /// Whether the floor denied it, which no rule, or none that is suggested, changes.
+  var isFloored: Bool {
+    guard event == .decision, verdict == .deny else { return false }
+    let floor: [Reason] = [.specialAddress, .selfAddress, .privateAddress, .rebinding]
+    return floor.contains { $0.rawValue == reason }
   }
 
   /// Whether the first bytes were not TLS, or did not come: the server speaks first.
