@@ -14,7 +14,9 @@ extension Gate {
       on: shards[0].loop,
       admits: { address in
         guard isShared, let address else { return true }
-        return address.addressClass != .loopback && !localAddresses().contains(address)
+        // There is always one, unless nobody could say.
+        let own = localAddresses()
+        return address.addressClass != .loopback && !own.isEmpty && !own.contains(address)
       }
     ) { [unowned self] in answer($0, with: $1) }
   }
@@ -66,7 +68,8 @@ extension Exposition {
     add("uptime_seconds", .gauge, "Time since the start.", [Sample(status.uptime / .seconds(1))])
     let policy = status.policy
     add(
-      "policy_enforcing", .gauge, "Whether denials bite: 0 in audit mode.", policy.mode == .enforce ? 1 : 0)
+      "policy_enforcing", .gauge, "Whether the policy's mode is enforce: 0 in audit mode.",
+      policy.mode == .enforce ? 1 : 0)
     add("policy_generation", .gauge, "How many policies have been in force.", policy.generation)
     add("policy_rules", .gauge, "Rules of the policy in force.", policy.rules)
     add(
@@ -168,6 +171,14 @@ extension Exposition {
   }
 
   fileprivate mutating func addFence(_ fence: FenceStatus) {
+    add(
+      "kernel_keeper_answers", .gauge, "Whether the process that keeps the table answers.",
+      fence.isKept ? 1 : 0)
+    // What it does not say, nobody knows: a number would be made up.
+    guard fence.isKept else { return }
+    add(
+      "kernel_unguarded_devices", .gauge, "Devices on which frames of packet sockets are not stopped.",
+      fence.unguarded.count)
     add("kernel_table_in_force", .gauge, "Whether the kernel holds the table.", fence.isInForce ? 1 : 0)
     add("kernel_canary_counted", .gauge, "Whether it was seen to deny.", fence.canary == .counted ? 1 : 0)
     add("kernel_denied_packets_total", .counter, "Packets that the table refused.", fence.denied)
