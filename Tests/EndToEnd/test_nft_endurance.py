@@ -135,8 +135,7 @@ def test_NFT_26_a_hundred_thousand_flows_open_nothing(own_fence):
     before = fence.seen("ntp")
     sent = int(fence.python(FLOWS, GOOD, GOOD6, timeout=120))
     assert sent == 100_000
-    # A busy machine drops some behind the table.
-    eventually(lambda: fence.seen("ntp") >= before + 50_000, because="the control: what a rule grants does pass")
+    eventually(lambda: fence.seen("ntp") >= before + 99_000, because="the control: what a rule grants does pass")
     assert int(fence.python(FLOWS, EVIL, EVIL6, timeout=120)) == 0, "and as many to strangers do not"
     assert "flowtable" not in fence.agent("nft", "list", "ruleset").stdout
     passes(fence)
