@@ -187,7 +187,7 @@ def test_NFT_21_a_host_that_believes_routers_and_source_routes_believes_no_agent
     # The control: without the table this host does believe them.
     fence.stop()
     assert fence.firewall("remove").returncode == 0
-    assert "sent" in fence.python(ROUTERS, "a0")
-    eventually(lambda: len(learned()) >= 2, because="the router and its prefix")
+    believes = lambda: "sent" in fence.python(ROUTERS, "a0") and len(learned()) >= 2
+    eventually(believes, because="the router and its prefix")
     assert set(fence.python(SOURCE_ROUTED, "10.66.0.1", EVIL).split()) == {"sent"}
     eventually(lambda: fence.strays()[0] > 0, because="a packet went on along the route that its source wrote")

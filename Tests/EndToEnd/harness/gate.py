@@ -127,8 +127,8 @@ class Gate:
         return self.process.returncode
 
 
-def eventually(check, seconds=3.0, because=""):
-    """Waits until `check` is true, without guessing how long that takes."""
+def eventually(check, seconds=10.0, because=""):
+    """Waits until `check` is true, without guessing how long that takes. Says nothing of speed: whoever asks for that gives `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := check()):
         assert time.monotonic() < deadline, because or f"not true within {seconds} s"
