@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -147,4 +149,25 @@ ssize_t linux_receive_message(int fd, void *buffer, size_t capacity, int *descri
 int linux_unshare(int namespaces)
 {
   return unshare(namespaces);
+}
+
+static int visit_segments_of(struct dl_phdr_info *object, size_t size, void *visit)
+{
+  (void)size;
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+    if (segment->p_type == PT_LOAD)
+      ((linux_segment_visitor)visit)(object->dlpi_addr + segment->p_vaddr, segment->p_memsz, segment->p_flags);
+  }
+  return 0;
+}
+
+void linux_visit_segments(linux_segment_visitor visit)
+{
+  dl_iterate_phdr(visit_segments_of, visit);
+}
+
+void linux_trim_heap(void)
+{
+  malloc_trim(0);
 }

@@ -172,8 +172,8 @@ def test_DOS_02_header_bombs_cost_64_kib_a_connection_at_most(fresh, name):
     for _ in range(20):
         trial.passes()  # what the first connections load of the program is no connection's
     trial.malformed(bomb, status=431)
-    before = trial.gate.resident
     trial.gate.forget_peak()
+    before = trial.gate.peak
     held = [trial.agent.open() for _ in range(at_once // 2)]
     for sock in held:
         sock.sendall(fitting)

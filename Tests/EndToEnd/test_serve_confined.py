@@ -38,6 +38,14 @@ def test_status_says_what_the_process_may_do_and_the_kernel_says_the_same(fresh)
     assert status(trial.agent, "plain.test") == 200
 
 
+def test_what_only_the_start_needed_is_given_back(fresh):
+    trial = fresh()
+    fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{trial.gate.process.pid}/status").read_text().splitlines())
+    now, most = (int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM"))
+    assert now < 0.7 * most, f"{now} of {most} KiB"
+    assert status(trial.agent, "plain.test") == 200
+
+
 def test_an_ordinary_users_gate_is_confined_and_has_no_capability(fresh):
     home = pathlib.Path(tempfile.mkdtemp(prefix="exitgate-user"))
     try:

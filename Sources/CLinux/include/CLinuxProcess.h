@@ -2,6 +2,7 @@
 // has no function for, variadic ones, and macros. No logic lives here.
 #ifndef CLINUX_PROCESS_H
 #define CLINUX_PROCESS_H
+#include <elf.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -14,6 +15,13 @@ long linux_syscall(long number, long a, long b, long c, long d, long e, long f);
 
 /// prctl(2).
 int linux_prctl(int operation, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+
+/// dl_iterate_phdr(3): each PT_LOAD segment of the program and what it loaded, with its PF_ flags.
+typedef void (*linux_segment_visitor)(uintptr_t address, size_t length, uint32_t flags);
+void linux_visit_segments(linux_segment_visitor visit);
+
+/// malloc_trim(3): gives freed memory back to the kernel.
+void linux_trim_heap(void);
 
 /// Three sets of capabilities, one bit each, by their numbers in <linux/capability.h>.
 struct linux_capabilities {

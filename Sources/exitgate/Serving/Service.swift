@@ -51,6 +51,7 @@ struct Service: Sendable {
       for listener in status.listeners { words.notice("listening on \(listener.address)") }
       for listener in status.dns?.listeners ?? [] { words.notice("answering DNS on \(listener)") }
       if let warning = status.warning { words.warning("\(warning)") }
+      returnStartPages()
       words.notice("ready")
       ServiceNotice.ready.send(environment: environment)
     }

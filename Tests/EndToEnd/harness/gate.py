@@ -74,8 +74,8 @@ class Gate:
 
     @property
     def resident(self):
-        """Resident memory in KiB."""
-        return self._memory("VmRSS")
+        """Resident memory of its own in KiB, without the pages of files that are mapped."""
+        return self._memory("RssAnon") + self._memory("RssShmem")
 
     @property
     def peak(self):
