@@ -32,13 +32,13 @@ extension ControlEvent: CustomStringConvertible {
 /// (`SO_PEERCRED`, unix(7)), whatever the file's mode says.
 public final class ControlSocket: Sendable {
   /// Answers a request; the reply may be handed over later and from any thread, once.
-  public typealias Handler =
-    @Sendable (ControlRequest, PeerCredentials, _ reply: @escaping @Sendable (ControlReply) -> Void) -> Void
+  public typealias Handler = @Sendable (ControlRequest, PeerCredentials, _ reply: ControlAnswer) -> Void
   /// Told of what is worth a record.
   public typealias Notice = @Sendable (ControlEvent, PeerCredentials?) -> Void
 
-  /// Connections open at once; far more than people need, few enough to hold in memory.
-  static let maximumConnections = 32
+  /// Far more connections than people need, few enough to hold in memory. A reload reads files and resolves nothing.
+  private static let limits = ConversationRoom.Limits(connections: 32, patience: .seconds(60))
+  static var maximumConnections: Int { limits.connections }
 
   private let listener: Listener
   /// What a person should hear about the socket's place; nil when it is safe.
@@ -65,9 +65,18 @@ public final class ControlSocket: Sendable {
 
   /// Accepts connections on `loop` from now on.
   public func start(on loop: EventLoop, handler: @escaping Handler, notice: @escaping Notice) {
-    let room = ControlRoom(loop: loop, handler: handler, notice: notice)
+    let room = ConversationRoom(on: loop, Self.limits)
     let ownUser = geteuid()
-    listener.start(on: [loop], mayUseReserve: true, accept: { room.admit($0, ownUser: ownUser) })
+    listener.start(
+      on: [loop], mayUseReserve: true,
+      accept: { channel in
+        guard let peer = channel.peerCredentials, peer.uid == 0 || peer.uid == ownUser else {
+          notice(.strangerRefused, channel.peerCredentials)
+          return channel.close()
+        }
+        let dialogue = ControlDialogue(peer: peer, handler: handler, notice: notice)
+        room.admit(channel, dialogue) { notice(.tooManyConnections, peer) }
+      })
   }
 
   /// Stops accepting and removes the socket from the file system.

@@ -149,15 +149,13 @@ extension LoadedPolicy {
 // MARK: - Control socket
 
 extension Gate {
-  func answer(
-    _ request: ControlRequest, from peer: PeerCredentials, reply: @escaping @Sendable (ControlReply) -> Void
-  ) {
+  func answer(_ request: ControlRequest, from peer: PeerCredentials, reply: ControlAnswer) {
     switch request {
     case .status: status { reply(.status($0)) }
     case .reload:
       log.append(
         .control(ControlRecord(time: .now(), processID: peer.pid, userID: peer.uid, operation: "reload")))
-      reload(completion: reply)
+      reload { reply($0) }
     }
   }
 

@@ -25,13 +25,21 @@ public struct PageAnswer: Sendable {
   ///
   /// - Source: RFC 9112 §4, RFC 9111 §5.2.2.5; Fetch standard, `X-Content-Type-Options`.
   func bytes(headOnly: Bool, keepAlive: Bool) -> [UInt8] {
-    let own = [
-      ("Content-Type", type), ("Content-Length", "\(body.count)"), ("Cache-Control", "no-store"),
-      ("X-Content-Type-Options", "nosniff"), ("Connection", keepAlive ? "keep-alive" : "close"),
-    ]
-    let lines = (own + fields.map { ($0.name, $0.value) }).map { "\($0): \($1)\r\n" }.joined()
-    let head = Array("HTTP/1.1 \(status) \(Self.phrases[status] ?? "Status")\r\n\(lines)\r\n".utf8)
+    let head = head([("Content-Length", "\(body.count)")], keepAlive: keepAlive)
     return headOnly ? head : head + body
+  }
+
+  /// The head of an answer whose end is that of the connection, and the beginning of its body.
+  var openBytes: [UInt8] { head([], keepAlive: false) + body }
+
+  private func head(_ framing: [(String, String)], keepAlive: Bool) -> [UInt8] {
+    let own =
+      [("Content-Type", type)] + framing + [
+        ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
+        ("Connection", keepAlive ? "keep-alive" : "close"),
+      ]
+    let lines = (own + fields.map { ($0.name, $0.value) }).map { "\($0): \($1)\r\n" }.joined()
+    return Array("HTTP/1.1 \(status) \(Self.phrases[status] ?? "Status")\r\n\(lines)\r\n".utf8)
   }
 
   private static let phrases = [

@@ -1,16 +1,14 @@
 import Addressing
-import Dispatch
 import EventLoop
 
 /// A small server of the program's own pages on one loop: HTTP/1.1, read as
 /// strictly as what agents send, with a bound on everything.
 public final class PageServer: Sendable {
   /// Answers a request; the answer may be handed over later and from any thread, once.
-  public typealias Handler =
-    @Sendable (PageRequest, _ answer: @escaping @Sendable (PageAnswer) -> Void) -> Void
+  public typealias Handler = @Sendable (PageRequest, _ answer: PageReply) -> Void
 
-  /// Connections open at once; a further one is closed.
-  public static let maximumConnections = 32
+  /// A further connection is closed.
+  private static let limits = ConversationRoom.Limits(connections: 32, patience: .seconds(30))
 
   private let listener: Listener
 
@@ -29,56 +27,17 @@ public final class PageServer: Sendable {
     on loop: EventLoop, admits: @escaping @Sendable (IPAddress?) -> Bool = { _ in true },
     handler: @escaping Handler
   ) {
-    let room = PageRoom(loop: loop, handler: handler)
+    let room = ConversationRoom(on: loop, Self.limits)
     listener.start(
       on: [loop], mayUseReserve: true,
       accept: { channel in
-        admits(channel.remoteEndpoint?.address) ? room.admit(channel) : channel.reset()
+        guard admits(channel.remoteEndpoint?.address) else { return channel.reset() }
+        room.admit(channel, PageDialogue(at: channel.localEndpoint, handler: handler))
       })
   }
 
   /// Stops accepting. A Unix socket's file is removed.
   public func close() {
     listener.close()
-  }
-}
-
-/// The open connections of a server, by number, so that an answer made on any
-/// thread finds its connection on the loop, or finds it gone.
-///
-/// `@unchecked Sendable`: the table is touched on `loop` alone, which every entry point checks.
-final class PageRoom: @unchecked Sendable {
-  private let loop: EventLoop
-  private let handler: PageServer.Handler
-  private var connections: [UInt64: PageConnection] = [:]
-  private var opened: UInt64 = 0
-
-  init(loop: EventLoop, handler: @escaping PageServer.Handler) {
-    self.loop = loop
-    self.handler = handler
-  }
-
-  func admit(_ channel: Channel) {
-    dispatchPrecondition(condition: .onQueue(loop.queue))
-    guard connections.count < PageServer.maximumConnections else { return channel.close() }
-    opened += 1
-    let connection = PageConnection(channel, number: opened, loop: loop, room: self)
-    connections[opened] = connection
-    connection.open()
-  }
-
-  func ask(_ request: PageRequest, from connection: PageConnection) {
-    let number = connection.number
-    handler(request) { [self] answer in
-      loop.submit {
-        dispatchPrecondition(condition: .onQueue(self.loop.queue))
-        self.connections[number]?.answer(answer)
-      }
-    }
-  }
-
-  func forget(_ connection: PageConnection) {
-    dispatchPrecondition(condition: .onQueue(loop.queue))
-    connections[connection.number] = nil
   }
 }

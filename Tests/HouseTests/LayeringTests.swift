@@ -34,7 +34,7 @@ import Testing
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
-    Target(name: "Pages", imports: ["Addressing", "Wire", "EventLoop", "Dispatch"]),
+    Target(name: "Pages", imports: ["Addressing", "Wire", "EventLoop"]),
     Target(name: "Keeper", imports: ["Addressing", "Firewall", "Confinement", "Glibc", "Dispatch"]),
     Target(name: "Confinement", imports: ["CLinux", "SystemPackage", "Glibc"]),
     Target(name: "Launcher", imports: ["CLinux", "Confinement", "SystemPackage", "Glibc"]),

@@ -23,7 +23,7 @@ extension Gate {
 
   /// Answers whoever monitors the gate: `/metrics`, and `/healthz`, which is 200 while denials bite and
   /// what is allowed can be recorded.
-  func answer(_ request: PageRequest, with answer: @escaping @Sendable (PageAnswer) -> Void) {
+  func answer(_ request: PageRequest, with answer: PageReply) {
     guard request.method == "GET" || request.method == "HEAD" else {
       var refusal = PageAnswer.text(405, "only GET and HEAD are answered")
       refusal.fields = [("Allow", "GET, HEAD")]
@@ -40,7 +40,7 @@ extension Gate {
     }
   }
 
-  private func measure(under status: GateStatus, with answer: @escaping @Sendable (PageAnswer) -> Void) {
+  private func measure(under status: GateStatus, with answer: PageReply) {
     gatherReports { [self] reports in
       let counters = reports.reduce(into: ShardCounters()) { $0.add($1.counters) }
       let text = metricsText(status, counters, log.statistics)
