@@ -58,6 +58,8 @@ public struct AuditError: Error, Hashable, Sendable, CustomStringConvertible {
     case notALog
     /// The key file does not hold a key.
     case badKey
+    /// The file that checkpoints were to be read from holds none.
+    case noCheckpoint
     /// A system call failed.
     case failed(operation: String, Errno)
   }
@@ -79,6 +81,7 @@ public struct AuditError: Error, Hashable, Sendable, CustomStringConvertible {
     case .inUse: "another process writes this log"
     case .notALog: "holds something that is not an audit log"
     case .badKey: "does not hold an Ed25519 key"
+    case .noCheckpoint: "holds no checkpoint of a log"
     case .failed(let operation, let error): "cannot \(operation): \(error)"
     }
   }
@@ -92,6 +95,8 @@ public struct AuditError: Error, Hashable, Sendable, CustomStringConvertible {
     case .inUse: "Stop the other process, or give this one another log file"
     case .notALog: "Move it away, or name another file"
     case .badKey: "Put the right key back, or move it away to have a new one made"
+    case .noCheckpoint:
+      "Name a file with what was shipped: checkpoint records, or copies of the log's head file"
     case .failed(_, .noSpace), .failed(_, .diskQuotaExceeded): "Make room on this file system"
     case .failed(_, .permissionDenied), .failed(_, .notPermitted), .failed(_, .readOnlyFileSystem):
       "Choose a place where the user who runs Exitgate may write"

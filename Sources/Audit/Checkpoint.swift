@@ -28,6 +28,35 @@ enum Checkpoint {
   }
 }
 
+/// The signed part of a checkpoint's line.
+struct CheckpointLine {
+  var key: VerifyingKey
+  var signature: [UInt8]
+  var message: [UInt8]
+
+  private static let mark = Array(#","signature":""#.utf8), keyMark = Array(#","key":""#.utf8)
+
+  /// Finds the signature where a checkpoint has it, right before the hash. No
+  /// text of a record can look like it: quotes in text are escaped.
+  init?(_ line: [UInt8]) {
+    let end = line.count - SealedLine.tailLength - 1 - 128, start = end - Self.mark.count
+    let keyStart = start - 65, keyMarkStart = keyStart - Self.keyMark.count
+    guard keyMarkStart > 0, line[start..<end].elementsEqual(Self.mark),
+      line[keyMarkStart..<keyStart].elementsEqual(Self.keyMark),
+      let key = VerifyingKey(hex: String(decoding: line[keyStart..<(keyStart + 64)], as: UTF8.self)),
+      let signature = decodeHex(line[end..<(end + 128)])
+    else { return nil }
+    self.key = key
+    self.signature = signature
+    message = Checkpoint.message(line: line[..<start])
+  }
+
+  /// Whether `expected` made the signature.
+  func isSigned(by expected: VerifyingKey) -> Bool {
+    key == expected && key.isValid(signature, for: message)
+  }
+}
+
 /// The content of the sidecar file: the last checkpoint that the disk has.
 struct HeadFile: Hashable, Sendable {
   var head: ChainHead

@@ -82,6 +82,10 @@ struct LogCommandTests {
     #expect(good.status == 0)
     #expect(good.out.contains("intact"))
     let text = try gate.scratch.text("audit.jsonl")
+    let shipped = try gate.askLog("verify", "--checkpoint", gate.log + ".head", "--json")
+    let told = try object(shipped.out)["shipped"] as? [String: Any]
+    #expect(shipped.status == 0 && told?["matched"] as? Int == 1 && told?["checkpoints"] as? Int == 1)
+    #expect(try gate.askLog("verify", "--checkpoint", gate.policy).status == 78)
     let changed = try #require(text.split(separator: "\n").first { $0.contains("n3.example") })
     let sequence = try #require((try object(changed))["seq"] as? Int)
     try gate.scratch.write("audit.jsonl", text.replacing("n3.example", with: "n4.example"))

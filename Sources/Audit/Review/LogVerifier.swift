@@ -26,11 +26,15 @@ public struct LogVerifier: Sendable {
 
   /// Reads the whole log.
   ///
-  /// - Throws: `AuditError` when a file cannot be read.
-  public func verify() throws(AuditError) -> Verification {
+  /// - Parameter file: A file with checkpoints that were kept elsewhere; the log must hold each state they sign.
+  /// - Throws: `AuditError` when a file cannot be read, or `file` holds no checkpoint.
+  public func verify(againstCheckpointsIn file: String? = nil) throws(AuditError) -> Verification {
+    let shipped = try file.map { file throws(AuditError) in try ShippedCheckpoints(file: file, key: key) }
     let head = try readHead()
     var reader = try LogReader(path: path)
-    var walk = Walk(key: key, head: head.known, mustBeginAtOne: try Segments(path: path).startAtFirst())
+    var walk = Walk(
+      key: key, head: head.known, mustBeginAtOne: try Segments(path: path).startAtFirst(), shipped: shipped)
+    walk.result.shipped = shipped.map { .init(checkpoints: $0.states.count) }
     while let line = try reader.next() { walk.visit(line) }
     walk.finish(torn: reader.rest, path: path, headProblem: head.problem)
     return walk.result
@@ -67,6 +71,18 @@ public struct Verification: Sendable {
   public internal(set) var findingCount = 0
   /// Bytes of a line that is not finished, at the end of the last file.
   public internal(set) var tornBytes = 0
+  /// How the log agrees with checkpoints kept elsewhere; nil when there was nothing to compare with.
+  public internal(set) var shipped: Shipped?
+
+  /// Checkpoints that were kept elsewhere.
+  public struct Shipped: Hashable, Sendable {
+    /// How many states they sign.
+    public internal(set) var checkpoints: Int
+    /// How many of these the log holds exactly.
+    public internal(set) var matched = 0
+    /// How many lie before the log's first record, where files were taken away.
+    public internal(set) var before = 0
+  }
 
   /// Whether nothing is wrong.
   public var isIntact: Bool { findingCount == 0 }
@@ -112,6 +128,14 @@ public struct Verification: Sendable {
     case truncated(signed: UInt64)
     /// This record is not the one that was signed under its number.
     case notTheSignedOne
+    /// This record, or the one before the first, is not the one that a checkpoint kept elsewhere signs.
+    case notTheShippedOne
+    /// The log ends before a record that a checkpoint kept elsewhere signs.
+    case shippedMissing(signed: UInt64)
+    /// No checkpoint that was kept elsewhere lies within the log.
+    case nothingShippedCovered
+    /// Two checkpoints kept elsewhere sign different records of one number.
+    case shippedTwice
     /// The head file is gone.
     case headMissing
     /// The head file is no such file.
@@ -135,6 +159,10 @@ public struct Verification: Sendable {
       case .unsigned(let since): "no checkpoint since record \(since)"
       case .truncated(let signed): "the end is cut off: record \(signed) was signed and is not here"
       case .notTheSignedOne: "not the record that the head file signs"
+      case .notTheShippedOne: "not the record that was signed under its number: the log was rewritten"
+      case .shippedMissing(let signed): "the end is cut off: the checkpoints go on to record \(signed)"
+      case .nothingShippedCovered: "all its checkpoints lie before the log's first record"
+      case .shippedTwice: "another checkpoint signs another record under this number: the log was rewritten"
       case .headMissing: "the head file is gone, so a cut end would not be noticed"
       case .headUnreadable: "the head file cannot be read as one"
       case .headWronglySigned: "the head file's signature is wrong"
@@ -150,6 +178,7 @@ private struct Walk {
   let head: HeadFile?
   /// Whether the oldest file is the log's first.
   let mustBeginAtOne: Bool
+  let shipped: ShippedCheckpoints?
   var result = Verification()
   /// The record before; nil at the start.
   var before: ChainHead?
@@ -165,6 +194,7 @@ private struct Walk {
     if let head, head.head.sequence == sealed.sequence, head.head.hash != sealed.stated {
       report(line, sealed.sequence, .notTheSignedOne)
     }
+    compare(sealed.head, line, number: sealed.sequence)
     before = sealed.head
     result.lastSequence = max(result.lastSequence ?? 0, sealed.sequence)
   }
@@ -173,6 +203,7 @@ private struct Walk {
     guard let before else {
       result.firstSequence = sealed.sequence
       unsignedSince = sealed.sequence
+      compare(ChainHead(sequence: sealed.sequence - 1, hash: sealed.previous), line, number: sealed.sequence)
       if sealed.sequence > 1, mustBeginAtOne {
         report(line, sealed.sequence, .missing(from: 1, to: sealed.sequence - 1))
       } else if sealed.sequence == 1, sealed.previous != .zero {
@@ -188,6 +219,12 @@ private struct Walk {
     } else if sealed.previous != before.hash {
       report(line, sealed.sequence, .brokenLink)
     }
+  }
+
+  /// Holds one state of the chain to what was kept elsewhere.
+  private mutating func compare(_ head: ChainHead, _ line: LogLine, number: UInt64) {
+    guard let known = shipped?.states[head.sequence] else { return }
+    if known == head.hash { result.shipped?.matched += 1 } else { report(line, number, .notTheShippedOne) }
   }
 
   private mutating func checkSignature(of sealed: SealedLine, _ line: LogLine) {
@@ -211,8 +248,20 @@ private struct Walk {
     if let headProblem {
       add(.init(file: HeadFile.path(of: path), line: nil, sequence: nil, problem: headProblem))
     }
+    if let shipped { finish(shipped, path: path) }
     guard let signed = head?.head.sequence, signed > result.lastSequence ?? 0 else { return }
     add(.init(file: path, line: nil, sequence: result.lastSequence, problem: .truncated(signed: signed)))
+  }
+
+  private mutating func finish(_ shipped: ShippedCheckpoints, path: String) {
+    for finding in shipped.findings { add(finding) }
+    let first = result.firstSequence ?? 1, before = shipped.states.keys.count { $0 + 1 < first }
+    result.shipped?.before = before
+    if let last = shipped.states.keys.max(), last > result.lastSequence ?? 0 {
+      add(.init(file: path, line: nil, sequence: result.lastSequence, problem: .shippedMissing(signed: last)))
+    } else if before > 0, before == shipped.states.count {
+      add(.init(file: shipped.file, line: nil, sequence: nil, problem: .nothingShippedCovered))
+    }
   }
 
   private mutating func report(_ line: LogLine, _ sequence: UInt64?, _ problem: Verification.Problem) {
@@ -222,29 +271,5 @@ private struct Walk {
   private mutating func add(_ finding: Verification.Finding) {
     result.findingCount += 1
     if result.findings.count < LogVerifier.findingLimit { result.findings.append(finding) }
-  }
-}
-
-/// The signed part of a checkpoint's line.
-private struct CheckpointLine {
-  var key: VerifyingKey
-  var signature: [UInt8]
-  var message: [UInt8]
-
-  private static let mark = Array(#","signature":""#.utf8), keyMark = Array(#","key":""#.utf8)
-
-  /// Finds the signature where a checkpoint has it, right before the hash. No
-  /// text of a record can look like it: quotes in text are escaped.
-  init?(_ line: [UInt8]) {
-    let end = line.count - SealedLine.tailLength - 1 - 128, start = end - Self.mark.count
-    let keyStart = start - 65, keyMarkStart = keyStart - Self.keyMark.count
-    guard keyMarkStart > 0, line[start..<end].elementsEqual(Self.mark),
-      line[keyMarkStart..<keyStart].elementsEqual(Self.keyMark),
-      let key = VerifyingKey(hex: String(decoding: line[keyStart..<(keyStart + 64)], as: UTF8.self)),
-      let signature = decodeHex(line[end..<(end + 128)])
-    else { return nil }
-    self.key = key
-    self.signature = signature
-    message = Checkpoint.message(line: line[..<start])
   }
 }
