@@ -104,9 +104,6 @@ public struct SidecarTable: Hashable, Sendable {
       // A flow of the gate outlives its socket, and whoever takes its port is not the gate.
       Rule(.compare(.ctMark, .number(Grants.ownMark)), Common.hasOwner, .goto("deny")),
       Rule(.state([.established]), .lookup([.ctMark], set: Grants.live.name), .accept),
-      Rule(
-        .state([.established]), .direction(.reply), .compare(.ctMark, .number(Grants.inboundMark)),
-        .lookup([.tcpSourcePort], set: "inbound"), .accept),
     ]
     return Chain(
       "out", Chain.Base(.filter, .output, priority: 0, policy: .drop),
@@ -117,6 +114,10 @@ public struct SidecarTable: Hashable, Sendable {
         Rule(
           .state([.established]), .compare(.ctMark, .number(Grants.ownMark), .notEqual),
           .lookup([.ctMark], set: Grants.live.name), .accept),
+        // Then answers to those whom --inbound lets in: the flow's source is one that others connected to.
+        Rule(
+          .state([.established]), .direction(.reply), .compare(.ctMark, .number(Grants.inboundMark)),
+          .lookup([.tcpSourcePort], set: "inbound"), .accept),
         Rule(isGate + [.setConnectionMark(Grants.ownMark), .accept]),
         // Without an ICMP error, which would go where the packet says it came from.
         Rule(.oneOf(.l4proto, [.tcp, .udp]), .sourceIsForeign, .goto(Self.spoofed.name)),
@@ -148,10 +149,10 @@ public struct SidecarTable: Hashable, Sendable {
         Rule(.compare(.iifname, .interface("lo")), .accept),
         Common.routingHeader(.drop),
         Rule(.state([.established]), .lookup([.ctMark], set: Grants.live.name), .accept),
-      ] + Common.oddities(.drop) + [
         Rule(
           .state([.established]), .direction(.original), .compare(.ctMark, .number(Grants.inboundMark)),
           .lookup([.tcpDestinationPort], set: "inbound"), .accept),
+      ] + Common.oddities(.drop) + [
         // Behind the rule for lo: what began there was begun by a program, and is answered to nobody else.
         Rule(
           .state([.new]), .lookup([.tcpDestinationPort], set: "inbound"),
