@@ -54,6 +54,7 @@ let package = Package(
       name: "Review", dependencies: ["Addressing", "Policy", "PolicyFile", "Audit"], swiftSettings: strict),
     .target(
       name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
+    .target(name: "TLSClient", dependencies: ["Addressing", "COpenSSL"], swiftSettings: strict),
     .target(name: "Pages", dependencies: ["Addressing", "Wire", "EventLoop"], swiftSettings: strict),
     .target(name: "Confinement", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
     .target(
@@ -65,7 +66,7 @@ let package = Package(
       name: "Gateway",
       dependencies: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
-        "Pages", "COpenSSL", crypto, systemPackage, logging,
+        "Pages", "TLSClient", crypto, systemPackage, logging,
       ],
       swiftSettings: strict),
     .executableTarget(

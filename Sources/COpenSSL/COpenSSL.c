@@ -12,11 +12,13 @@
 #define FUNCTIONS(each) \
   each(BIO_new) each(BIO_read) each(BIO_s_mem) each(BIO_write) each(ERR_clear_error) each(ERR_peek_last_error) \
   each(ERR_reason_error_string) each(SSL_CTX_ctrl) each(SSL_CTX_free) each(SSL_CTX_load_verify_locations) \
-  each(SSL_CTX_new) each(SSL_CTX_set_default_verify_paths) each(SSL_CTX_set_options) each(SSL_CTX_set_verify) \
+  each(SSL_CTX_check_private_key) each(SSL_CTX_new) each(SSL_CTX_set_default_passwd_cb) \
+  each(SSL_CTX_set_default_verify_paths) each(SSL_CTX_set_options) each(SSL_CTX_set_verify) \
   each(SSL_ctrl) each(SSL_do_handshake) each(SSL_free) each(SSL_get_error) each(SSL_get_rbio) \
   each(SSL_get_verify_result) each(SSL_get_wbio) each(SSL_new) each(SSL_read) each(SSL_set1_host) \
   each(SSL_set_bio) each(SSL_set_connect_state) each(SSL_set_hostflags) each(SSL_shutdown) each(SSL_write) \
-  each(TLS_client_method) each(X509_verify_cert_error_string) each(BIO_free)
+  each(SSL_CTX_use_certificate_chain_file) \
+  each(SSL_CTX_use_PrivateKey_file) each(TLS_client_method) each(X509_verify_cert_error_string) each(BIO_free)
 
 #define POINTER(name) __typeof__(&name) name;
 static struct { FUNCTIONS(POINTER) } lib;
@@ -61,12 +63,28 @@ struct ssl_ctx_st *openssl_settings_new(const char *authorities)
   return settings;
 }
 
+/* An encrypted key is no key: nobody is asked for its password. */
+static int no_password(char *buffer, int size, int is_written, void *context)
+{
+  (void)buffer, (void)size, (void)is_written, (void)context;
+  return -1;
+}
+
+int openssl_settings_identity(struct ssl_ctx_st *settings, const char *certificates, const char *key)
+{
+  lib.ERR_clear_error();
+  lib.SSL_CTX_set_default_passwd_cb(settings, no_password);
+  return lib.SSL_CTX_use_certificate_chain_file(settings, certificates) == 1
+    && lib.SSL_CTX_use_PrivateKey_file(settings, key, SSL_FILETYPE_PEM) == 1
+    && lib.SSL_CTX_check_private_key(settings) == 1;
+}
+
 void openssl_settings_free(struct ssl_ctx_st *settings)
 {
   lib.SSL_CTX_free(settings);
 }
 
-struct ssl_st *openssl_session_new(struct ssl_ctx_st *settings, const char *name)
+struct ssl_st *openssl_session_new(struct ssl_ctx_st *settings, const char *name, int is_name)
 {
   lib.ERR_clear_error();
   SSL *session = lib.SSL_new(settings);
@@ -82,8 +100,10 @@ struct ssl_st *openssl_session_new(struct ssl_ctx_st *settings, const char *name
   lib.SSL_set_connect_state(session);
   /* RFC 9525 §6.3: no '*' inside a label; §2: the subject's common name is no name. */
   lib.SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  /* An address is compared with the certificate's addresses; only a name may be told to the server (RFC 6066 §3). */
   if (lib.SSL_set1_host(session, name) != 1
-      || lib.SSL_ctrl(session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)name) != 1) {
+      || (is_name
+          && lib.SSL_ctrl(session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)name) != 1)) {
     lib.SSL_free(session);
     return NULL;
   }

@@ -8,6 +8,7 @@ import Logging
 import Pages
 import Policy
 import PolicyFile
+import TLSClient
 
 /// What is known before anything is bound, written or announced.
 struct StartParts {
@@ -123,7 +124,7 @@ extension GateConfiguration {
     }
     do { return try TLSSettings(authorities: upstreamAuthorities) } catch {
       if case .noLibrary = error { throw .host("\(error)") }
-      throw .configuration("\(error)")
+      throw .configuration("\(error) The option is --dns-upstream-ca.")
     }
   }
 }

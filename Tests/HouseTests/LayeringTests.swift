@@ -34,6 +34,7 @@ import Testing
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),
+    Target(name: "TLSClient", imports: ["Addressing", "COpenSSL"]),
     Target(name: "Pages", imports: ["Addressing", "Wire", "EventLoop"]),
     Target(name: "Keeper", imports: ["Addressing", "Firewall", "Confinement", "Glibc", "Dispatch"]),
     Target(name: "Confinement", imports: ["CLinux", "SystemPackage", "Glibc"]),
@@ -43,7 +44,7 @@ import Testing
       name: "Gateway",
       imports: [
         "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
-        "Pages", "COpenSSL", "Crypto", "SystemPackage",
+        "Pages", "TLSClient", "Crypto", "SystemPackage",
         "Logging", "Glibc", "Dispatch", "Synchronization",
       ]),
     Target(name: "Firewall", imports: ["Addressing", "CNetfilter", "Glibc", "Synchronization"]),

@@ -1,7 +1,7 @@
-/* A TLS client on memory, as much of OpenSSL 3 as DNS over TLS needs.
+/* A TLS client on memory, as much of OpenSSL 3 as DNS over TLS and shipping the log need.
  *
  * The library is not linked: `openssl_load` opens libssl.so.3 with dlopen(3)
- * when the first TLS upstream is configured. Linked, it would cost every gate
+ * when the first TLS peer is configured. Linked, it would cost every gate
  * 1.7 MB of resident memory at its start (relocations of libcrypto), whether it
  * speaks TLS or not.
  *
@@ -35,9 +35,12 @@ const char *openssl_load(void);
  * Returns NULL when it cannot be read, or holds no certificate. */
 struct ssl_ctx_st *openssl_settings_new(const char *authorities);
 void openssl_settings_free(struct ssl_ctx_st *settings);
+/* The client's own certificate, a PEM file with its chain, and its key, a PEM file that is not encrypted.
+ * Returns whether both could be read and belong together. */
+int openssl_settings_identity(struct ssl_ctx_st *settings, const char *certificates, const char *key);
 
-/* A session with the server that is to be `name`. Returns NULL without memory. */
-struct ssl_st *openssl_session_new(struct ssl_ctx_st *settings, const char *name);
+/* A session with the server that is to be `name`, an address unless `is_name`. Returns NULL without memory. */
+struct ssl_st *openssl_session_new(struct ssl_ctx_st *settings, const char *name, int is_name);
 void openssl_session_free(struct ssl_st *session);
 
 /* Gives what came from the peer. Returns whether there was memory for it. */

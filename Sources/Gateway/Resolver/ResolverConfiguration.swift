@@ -1,4 +1,5 @@
 import Addressing
+import TLSClient
 
 /// Whom a resolver asks and what it knows beforehand.
 public struct ResolverConfiguration: Sendable {

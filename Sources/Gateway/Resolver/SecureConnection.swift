@@ -1,6 +1,7 @@
 import Addressing
 import EventLoop
 import SystemPackage
+import TLSClient
 
 /// A connection to a TLS upstream, kept for many queries.
 ///

@@ -1,6 +1,7 @@
 import Addressing
 import EventLoop
 import SystemPackage
+import TLSClient
 import Wire
 
 /// One loop's connections to TLS upstreams: at most one to each, opened by the
@@ -45,7 +46,7 @@ final class SecureUpstreams {
   private func usable(_ upstream: Upstream) throws(Errno) -> SecureConnection {
     if let connection = connections[upstream], connection.isUsable { return connection }
     guard case .tls(let name) = upstream.transport, let settings,
-      let session = TLSSession(settings, name: name)
+      let session = TLSSession(settings, host: .name(name))
     else { throw .protocolNotSupported }
     let connection = try SecureConnection(upstream.endpoint, session, on: loop) { [weak self] in
       self?.end($0, of: upstream, because: $1, mayRetry: $2)

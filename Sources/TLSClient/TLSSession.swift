@@ -1,51 +1,14 @@
 import Addressing
 import COpenSSL
 
-/// What all TLS sessions of a gate's resolvers share: whose certificates are believed.
-///
-/// `@unchecked Sendable`: the settings are not changed once made, and OpenSSL counts
-/// their references atomically (SSL_CTX_new(3), openssl-threads(7)).
-public final class TLSSettings: @unchecked Sendable {
-  fileprivate let settings: OpaquePointer
-
-  /// Loads the library and the certificates.
-  ///
-  /// - Parameter authorities: A PEM file with those that are believed; nil takes the system's.
-  public init(authorities: String? = nil) throws(TLSSettingsError) {
-    if let problem = openssl_load() { throw .noLibrary(String(cString: problem)) }
-    guard let settings = openssl_settings_new(authorities) else { throw .authorities(authorities) }
-    self.settings = settings
-  }
-
-  deinit { openssl_settings_free(settings) }
-}
-
-/// Why no TLS can be spoken.
-public enum TLSSettingsError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// OpenSSL is not there.
-  case noLibrary(String)
-  /// The certificates cannot be read, or there are none; nil for the system's.
-  case authorities(String?)
-
-  public var description: String {
-    switch self {
-    case .noLibrary(let problem): "DNS over TLS needs OpenSSL 3: \(problem). Install it (Debian: libssl3)."
-    case .authorities(let file?):
-      "\(file): holds no certificate that can be read. Name a PEM file with --dns-upstream-ca."
-    case .authorities(nil):
-      "the system's certificates cannot be read. Name a PEM file with --dns-upstream-ca."
-    }
-  }
-}
-
 /// One TLS connection's state, without its socket: bytes go in and come out.
 ///
 /// The peer must show a certificate that is valid now, signed by one that is
-/// believed, and good for the name asked for; else the handshake fails and nothing
-/// but it was ever sent (RFC 8310 §5, the strict profile; RFC 9525 §6).
-final class TLSSession {
+/// believed, and good for the name or address asked for; else the handshake fails and nothing
+/// but it was ever sent (RFC 9525 §6; for DNS the strict profile of RFC 8310 §5).
+public final class TLSSession {
   /// What a step came to.
-  enum Step: Hashable {
+  public enum Step: Hashable {
     /// It is done.
     case done
     /// It goes on when more has come.
@@ -60,21 +23,26 @@ final class TLSSession {
   /// The largest record of plain text, in bytes (RFC 8446 §5.1).
   private static let record = 16_384
 
-  /// Begins a session with the server that is to be `name`; nil without memory.
-  init?(_ settings: TLSSettings, name: Hostname) {
-    guard let session = openssl_session_new(settings.settings, name.text) else { return nil }
+  /// Begins a session with the server that is to be `host`; nil without memory.
+  public init?(_ settings: TLSSettings, host: Host) {
+    let session: OpaquePointer?
+    switch host {
+    case .name(let name): session = openssl_session_new(settings.settings, name.text, 1)
+    case .address(let address): session = openssl_session_new(settings.settings, "\(address)", 0)
+    }
+    guard let session else { return nil }
     self.session = session
   }
 
   deinit { openssl_session_free(session) }
 
   /// Takes in what came from the peer. Returns whether there was memory for it.
-  func put(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  public func put(_ bytes: UnsafeRawBufferPointer) -> Bool {
     bytes.isEmpty || openssl_put(session, bytes.baseAddress, Int32(clamping: bytes.count)) == 1
   }
 
   /// Hands out all that is to be sent to the peer.
-  func take() -> [UInt8] {
+  public func take() -> [UInt8] {
     var taken: [UInt8] = []
     while true {
       let part = [UInt8](unsafeUninitializedCapacity: Self.record) { buffer, count in
@@ -86,15 +54,15 @@ final class TLSSession {
   }
 
   /// Goes on with the handshake.
-  func handshake() -> Step { step(openssl_handshake(session), in: "the handshake failed") }
+  public func handshake() -> Step { step(openssl_handshake(session), in: "the handshake failed") }
 
   /// Says `bytes`, which must not be empty, to the peer.
-  func write(_ bytes: [UInt8]) -> Step {
+  public func write(_ bytes: [UInt8]) -> Step {
     step(openssl_write(session, bytes, Int32(clamping: bytes.count)), in: "it cannot be written to")
   }
 
   /// Appends all that the peer has said to `bytes`.
-  func read(onto bytes: inout [UInt8]) -> Step {
+  public func read(onto bytes: inout [UInt8]) -> Step {
     while true {
       var result: Int32 = 0
       bytes += [UInt8](unsafeUninitializedCapacity: Self.record) { buffer, count in
@@ -106,7 +74,7 @@ final class TLSSession {
   }
 
   /// Says goodbye; what that gives is still to be taken and sent.
-  func goodbye() { openssl_goodbye(session) }
+  public func goodbye() { openssl_goodbye(session) }
 
   private func step(_ result: Int32, in what: String) -> Step {
     switch result {
