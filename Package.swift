@@ -43,6 +43,7 @@ let package = Package(
     .target(name: "Addressing", swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict + [.strictMemorySafety()]),
     .target(name: "Policy", dependencies: ["Addressing"], swiftSettings: strict),
+    .target(name: "Approvals", dependencies: ["Addressing", "Policy"], swiftSettings: strict),
     .target(
       name: "PolicyFile", dependencies: ["Policy", "Addressing", "CYAML", "CPSL", "CIDN2", systemPackage],
       swiftSettings: strict),
@@ -83,6 +84,7 @@ let package = Package(
     tests("AddressingTests", ["Addressing"]),
     tests("WireTests", ["Wire", "Addressing"]),
     tests("PolicyTests", ["Policy", "Addressing"]),
+    tests("ApprovalsTests", ["Approvals", "Policy", "Addressing"]),
     tests("PolicyFileTests", ["PolicyFile", "Policy", "Addressing"]),
     tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
     tests("ReviewTests", ["Review", "Audit", "PolicyFile", "Policy", "Addressing"]),

@@ -74,6 +74,18 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case auditUnavailable = "audit-unavailable"
   /// A person would have to approve, and none is there.
   case noApprover = "no-approver"
+  /// A person approved it.
+  case approved
+  /// A person refused it.
+  case refused
+  /// A person is asked, and has not answered in time.
+  case pendingApproval = "pending-approval"
+  /// As many questions of the agent wait as may.
+  case approvalQueueFull = "approval-queue-full"
+  /// The agent has opened as many questions in a minute as it may.
+  case approvalRate = "approval-rate"
+  /// It was refused so often that nobody is asked again.
+  case askingEnded = "asking-ended"
   /// The rule or approval was taken back.
   case revoked
   /// The rule or approval ran out.

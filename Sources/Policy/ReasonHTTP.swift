@@ -4,7 +4,7 @@ extension Reason {
   /// - Source: RFC 9209 §2.3, the registered proxy error types.
   public var proxyError: String? {
     switch self {
-    case .allowed: nil
+    case .allowed, .approved: nil
     case .specialAddress, .selfAddress, .privateAddress, .rebinding, .syntheticUnnamed:
       "destination_ip_prohibited"
     case .malformed, .hostMismatch, .method, .headTimeout, .bodyTimeout: "http_request_error"
@@ -20,18 +20,19 @@ extension Reason {
     case .badUpstream: "http_protocol_error"
     case .denyRule, .askRule, .noRule, .sniMismatch, .sniMissing, .encryptedHello, .upgrade, .unknownAgent,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .revoked, .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .revoked,
+      .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       "http_request_denied"
     }
   }
 
-  /// The status to answer with; 200 for `allowed`.
+  /// The status to answer with; 200 for what passes.
   ///
   /// - Source: RFC 9110 §15; 408 for a client that is slow, 407 for one without
   ///   a token, 503 for what may pass, 502 and 504 for the upstream's trouble.
   public var status: Int {
     switch self {
-    case .allowed: 200
+    case .allowed, .approved: 200
     case .malformed, .hostMismatch: 400
     case .method: 405
     case .unknownAgent: 407
@@ -44,7 +45,8 @@ extension Reason {
       .syntheticUnnamed, .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge,
       .upgrade,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .revoked, .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .revoked,
+      .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       403
     }
   }

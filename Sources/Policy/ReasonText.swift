@@ -7,9 +7,25 @@ extension Reason {
     case .askRule: "A person has to approve it first"
     case .noRule: "No rule allows it"
     default:
-      addressExplanation ?? packetExplanation ?? questionExplanation ?? handshakeExplanation
+      approvalExplanation ?? addressExplanation ?? packetExplanation ?? questionExplanation
+        ?? handshakeExplanation
         ?? limitExplanation
         ?? failureExplanation
+    }
+  }
+
+  private var approvalExplanation: String? {
+    switch self {
+    case .noApprover:
+      "A person would have to approve it, and none is there: start 'exitgate pending --follow'"
+    case .approved: "A person approved it"
+    case .refused: "A person refused it"
+    case .pendingApproval: "A person is asked and has not answered yet; try again"
+    case .approvalQueueFull:
+      "Too many questions of this agent wait for a person; try again when some are answered"
+    case .approvalRate: "This agent opened too many questions for a person in a minute; try again later"
+    case .askingEnded: "It was refused three times, so nobody is asked again until the gate is started anew"
+    default: nil
     }
   }
 
@@ -73,7 +89,6 @@ extension Reason {
     case .bytesOutLimit: "The rule's budget for bytes sent is spent"
     case .bytesInLimit: "The rule's budget for bytes received is spent"
     case .durationLimit: "The connection lasted as long as it may"
-    case .noApprover: "A person would have to approve it, and none is there"
     case .revoked: "The rule or approval behind it was taken back"
     case .expired: "The rule or approval behind it ran out"
     default: nil

@@ -78,6 +78,35 @@ public struct SuggestedRule: Hashable, Sendable {
     SuggestedRule(destination, agent).yaml
   }
 
+  /// The rule about exactly this destination, agent and request, named in full, as one line of YAML.
+  ///
+  /// - Parameters:
+  ///   - request: Of plain HTTP, the one that it is about; nil for every request.
+  ///   - id: What the rule is called.
+  ///   - action: Allow, or deny.
+  /// - Returns: nil where no pattern stands for this path and no other.
+  public static func exact(
+    _ destination: Destination, agent: AgentName, request: RequestFacts?, id: RuleID, action: Action
+  ) -> String? {
+    let rule = SuggestedRule(destination, agent)
+    var fields = [
+      "id: \"\(id)\"", "action: \(action.rawValue)", "agents: [\"\(agent)\"]", "to: [\"\(rule.hostText)\"]",
+    ]
+    if destination.traffic != .https { fields.append("protocol: \(destination.traffic.rawValue)") }
+    if destination.port != rule.defaultPort { fields.append("ports: [\(destination.port)]") }
+    if let request {
+      guard let pattern = request.pattern else { return nil }
+      fields.append("http: [{ methods: [\"\(request.method)\"], path: \"\(pattern)\" }]")
+    }
+    if action == .allow { fields += rule.leaves }
+    return "{ \(fields.joined(separator: ", ")) }"
+  }
+
+  /// What it says of addresses that are not public.
+  private var leaves: [String] {
+    (allowPrivate ? ["allow-private: true"] : []) + (allowLoopback ? ["allow-loopback: true"] : [])
+  }
+
   /// The rule as a YAML flow mapping on one line. What the policy language
   /// fills in is left out: protocol https, port 443 for it, port 80 for http,
   /// and the agent when it is the default one.
@@ -88,8 +117,7 @@ public struct SuggestedRule: Hashable, Sendable {
     if destination.traffic != .https { fields.append("protocol: \(destination.traffic.rawValue)") }
     if !recordTypes.isEmpty { fields.append("types: [\(recordTypes.joined(separator: ", "))]") }
     if destination.port != defaultPort { fields.append("ports: [\(destination.port)]") }
-    if allowPrivate { fields.append("allow-private: true") }
-    if allowLoopback { fields.append("allow-loopback: true") }
+    fields += leaves
     return "{ \(fields.joined(separator: ", ")) }"
   }
 
@@ -138,5 +166,16 @@ extension Host {
   /// Whether it is `localhost` or below, which leads to this machine (RFC 6761 §6.3).
   fileprivate var isLocalhost: Bool {
     if case .name(let name) = self { name.labels.last == "localhost" } else { false }
+  }
+}
+
+extension RequestFacts {
+  /// The pattern that its path alone falls under; nil where there is none, or where YAML would need escapes.
+  fileprivate var pattern: PathPattern? {
+    let isPlain = { (text: String) in
+      text.utf8.allSatisfy { (0x21...0x7e).contains($0) && !"\"\\*".utf8.contains($0) }
+    }
+    guard isPlain(path), isPlain(method) else { return nil }
+    return PathPattern(path)
   }
 }

@@ -17,6 +17,7 @@ import Testing
     Target(name: "Addressing", imports: []),
     Target(name: "Wire", imports: ["Addressing"]),
     Target(name: "Policy", imports: ["Addressing"]),
+    Target(name: "Approvals", imports: ["Addressing", "Policy"]),
     Target(
       name: "PolicyFile",
       imports: [

@@ -1,0 +1,51 @@
+import Policy
+
+/// What a person's answer lets pass, as a connection carries it.
+public struct Approval: Hashable, Sendable {
+  /// What takes it back: the question's id, or that of the rule that was written down.
+  public let id: String
+  /// How far it goes.
+  public let scope: Scope
+  /// Who gave it; nil for one that was written down before the gate started.
+  public let person: Person?
+  /// When it ends, on the clock that the book is asked by; nil where it does not.
+  public let expires: Timestamp?
+}
+
+/// A standing approval, as lists show it.
+public struct Grant: Hashable, Sendable {
+  /// What it lets pass: all of these, and nothing else.
+  public let keys: [QuestionKey]
+  /// The approval.
+  public let approval: Approval
+  /// When it was given.
+  public let given: Timestamp
+}
+
+/// What a held connection is told.
+public enum Verdict: Hashable, Sendable {
+  /// Go on, if the policy in force still asks.
+  case allowed(Approval)
+  /// Do not.
+  case denied(Reason, by: Person)
+  /// Ask anew: what was answered was not for this one.
+  case again
+}
+
+/// What a connection that asks is told at once.
+public enum AskReply: Hashable, Sendable {
+  /// An answer of before covers it.
+  case allowed(Approval)
+  /// It is not asked about, for this reason.
+  case denied(Reason)
+  /// It waits for this question's answer.
+  case held(QuestionID)
+}
+
+/// What happened to a question, for those who follow.
+public enum BookEvent: Hashable, Sendable {
+  /// It is new, or there is more to it than before.
+  case asked(Question)
+  /// It is over.
+  case closed(Question, Outcome)
+}

@@ -1,0 +1,115 @@
+import Addressing
+import Policy
+
+/// What one answer is about, and nothing beside it: one agent, one host, one
+/// port, one protocol, and where the rule that asks looks at requests, one
+/// method and path. Another of any is another question.
+public struct QuestionKey: Hashable, Sendable {
+  /// Who asks.
+  public let agent: AgentName
+  /// Where to.
+  public let destination: Destination
+  /// The request; nil where the rule that asks does not look at requests.
+  public let request: RequestFacts?
+
+  /// Makes the key of a question.
+  ///
+  /// - Parameter rule: The rule that asks; nil where the policy's default does.
+  public init(_ destination: Destination, agent: AgentName, request: RequestFacts?, under rule: Rule?) {
+    self.destination = destination
+    self.agent = agent
+    self.request = rule?.requests.isEmpty == false ? request : nil
+  }
+}
+
+/// What a question is called: 16 characters of RFC 4648's base32 in lower case,
+/// 80 random bits, so that no agent guesses one and no restart repeats one.
+public struct QuestionID: Hashable, Sendable, CustomStringConvertible {
+  /// The id as ASCII text.
+  public let text: String
+
+  /// Takes an id as `description` writes it; nil for any other form.
+  public init?(_ text: String) {
+    guard text.utf8.count == Self.length, text.utf8.allSatisfy({ Self.alphabet.contains($0) }) else {
+      return nil
+    }
+    self.text = text
+  }
+
+  /// Draws an id.
+  public static func random(using generator: inout some RandomNumberGenerator) -> QuestionID {
+    let digits = (0..<length).map { _ in alphabet[Int.random(in: alphabet.indices, using: &generator)] }
+    return QuestionID(known: String(decoding: digits, as: UTF8.self))
+  }
+
+  private init(known text: String) { self.text = text }
+
+  private static let length = 16
+  private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
+
+  public var description: String { text }
+}
+
+/// A question that waits for a person, with all that its answer binds.
+public struct Question: Hashable, Sendable {
+  /// One of what it is about.
+  public struct Member: Hashable, Sendable {
+    /// What is asked for.
+    public let key: QuestionKey
+    /// The rule that asks; nil where the policy's default does.
+    public internal(set) var rule: RuleID?
+    /// The rule that allowing it always would add, one line of YAML; nil where
+    /// no rule can say exactly this.
+    public let candidate: String?
+  }
+
+  /// What it is called.
+  public let id: QuestionID
+  /// Whose it is.
+  public let agent: AgentName
+  /// What it is about: one, or where many under one domain were joined, all of them.
+  public internal(set) var members: [Member]
+  /// The registered domain that they are under; nil for addresses and for names directly under nothing.
+  public let domain: Hostname?
+  /// Whether it stands for several that were joined.
+  public let isJoined: Bool
+  /// The policy it was asked under.
+  public internal(set) var generation: UInt64
+  /// When it was first asked.
+  public let first: Timestamp
+  /// When it was last asked.
+  public internal(set) var last: Timestamp
+  /// How often it was asked.
+  public internal(set) var count: UInt64
+  /// How many connections are held for it now.
+  public internal(set) var waiting: Int
+  /// The addresses, where somebody knew them; never looked up for the question.
+  public internal(set) var addresses: [IPAddress] = []
+  /// Who asks, as the kernel sees it; nil where it is not known.
+  public internal(set) var program: Program?
+  /// Stands for exactly what would be allowed; an answer has to name it.
+  public internal(set) var digest: String
+
+  /// What its answer may be.
+  public var offers: Set<Offer> {
+    if isJoined { return [.allowTime, .allowSession, .refuse, .refuseSession] }
+    guard members.allSatisfy({ $0.candidate != nil }) else {
+      return [.allowOnce, .allowTime, .allowSession, .refuse, .refuseSession]
+    }
+    return Set(Offer.allCases)
+  }
+}
+
+/// The program behind a connection.
+public struct Program: Hashable, Sendable {
+  /// What runs, as its process says; bytes from inside the sandbox.
+  public var command: String
+  /// Where it runs.
+  public var workingDirectory: String
+
+  /// Makes a program.
+  public init(command: String, workingDirectory: String) {
+    self.command = command
+    self.workingDirectory = workingDirectory
+  }
+}
