@@ -66,15 +66,16 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
+        "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "EventLoop", "Control",
+        "Firewall", "Keeper",
         "Pages", "TLSClient", crypto, systemPackage, logging,
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "exitgate",
       dependencies: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway", "Firewall",
-        "Keeper",
+        "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
+        "Firewall", "Keeper",
         "Control", "CLinux", "Confinement", "Launcher",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
@@ -98,7 +99,8 @@ let package = Package(
     tests(
       "GatewayTests",
       [
-        "Gateway", "Control", "EventLoop", "Pages", "Audit", "PolicyFile", "Policy", "Wire", "Addressing",
+        "Gateway", "Approvals", "Control", "EventLoop", "Pages", "Audit", "PolicyFile", "Policy", "Wire",
+        "Addressing",
         crypto,
         logging,
         systemPackage,

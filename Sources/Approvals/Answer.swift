@@ -26,7 +26,7 @@ public enum Scope: Hashable, Sendable {
 }
 
 /// What a person says to a question.
-public enum Answer: Hashable, Sendable {
+public enum ApprovalAnswer: Hashable, Sendable {
   /// Let it pass.
   case allow(Scope)
   /// Do not.
@@ -78,7 +78,7 @@ public enum Offer: String, Hashable, Sendable, CaseIterable {
 }
 
 /// By what people are asked and answer.
-public enum Channel: String, Hashable, Sendable, CaseIterable {
+public enum ApprovalChannel: String, Hashable, Sendable, CaseIterable {
   /// The control socket and the command line.
   case control
   /// The terminal that `run` was started on.
@@ -92,7 +92,7 @@ public enum Channel: String, Hashable, Sendable, CaseIterable {
 /// Who answered.
 public struct Person: Hashable, Sendable {
   /// By what.
-  public var channel: Channel
+  public var channel: ApprovalChannel
   /// The user, as the kernel says; nil where it does not.
   public var userID: UInt32?
   /// The process, as the kernel says; nil where it does not.
@@ -104,7 +104,7 @@ public struct Person: Hashable, Sendable {
 
   /// Makes a person.
   public init(
-    _ channel: Channel, userID: UInt32? = nil, processID: Int32? = nil, name: String? = nil,
+    _ channel: ApprovalChannel, userID: UInt32? = nil, processID: Int32? = nil, name: String? = nil,
     note: String? = nil
   ) {
     self.channel = channel
@@ -118,16 +118,16 @@ public struct Person: Hashable, Sendable {
 /// An answer, and exactly what it answers.
 public struct BoundAnswer: Hashable, Sendable {
   /// Which question.
-  public var id: QuestionID
+  public var id: PendingID
   /// Under which policy it was shown.
   public var generation: UInt64
-  /// What was shown, see `Question.digest`.
+  /// What was shown, see `PendingQuestion.digest`.
   public var digest: String
   /// What is said.
-  public var answer: Answer
+  public var answer: ApprovalAnswer
 
   /// Makes an answer.
-  public init(_ id: QuestionID, generation: UInt64, digest: String, _ answer: Answer) {
+  public init(_ id: PendingID, generation: UInt64, digest: String, _ answer: ApprovalAnswer) {
     self.id = id
     self.generation = generation
     self.digest = digest
@@ -138,11 +138,11 @@ public struct BoundAnswer: Hashable, Sendable {
 /// What became of a question.
 public enum Outcome: Hashable, Sendable {
   /// A person answered.
-  case answered(Answer, Person)
+  case answered(ApprovalAnswer, Person)
   /// Nobody asked for it any more.
   case expired
   /// It was joined with others of its domain into this one.
-  case joined(QuestionID)
+  case joined(PendingID)
   /// Under another policy nobody is asked.
   case superseded
 }

@@ -4,9 +4,9 @@ import Policy
 /// An answer that counts.
 public struct Decided: Hashable, Sendable {
   /// What was asked.
-  public let question: Question
+  public let question: PendingQuestion
   /// What was said.
-  public let answer: Answer
+  public let answer: ApprovalAnswer
   /// By whom.
   public let person: Person
   /// What it lets pass; nil for a refusal.
@@ -20,7 +20,7 @@ extension ApprovalBook {
   ///
   /// - Returns: The question.
   /// - Throws: Why it would not. Nothing changes either way.
-  public func check(_ bound: BoundAnswer) throws(AnswerRefusal) -> Question {
+  public func check(_ bound: BoundAnswer) throws(AnswerRefusal) -> PendingQuestion {
     if let outcome = outcomes[bound.id] { throw .late(outcome) }
     guard let question = entries[bound.id]?.question else { throw .unknown }
     guard question.generation == bound.generation else { throw .otherPolicy(now: question.generation) }
@@ -60,20 +60,20 @@ extension ApprovalBook {
       question: question, answer: bound.answer, person: person, approval: approval, waiters: waiters)
   }
 
-  private mutating func allow(_ question: Question, _ scope: Scope, by person: Person, at now: Timestamp)
+  private mutating func allow(
+    _ question: PendingQuestion, _ scope: Scope, by person: Person, at now: Timestamp
+  )
     -> Approval
   {
-    var expires: Timestamp?
-    switch scope {
-    case .once: expires = now + bounds.expiry
-    case .time(let time): expires = now + time
-    case .session: break
-    case .always: return Approval(id: "approved-\(question.id)", scope: scope, person: person, expires: nil)
+    guard scope != .always else {
+      return Approval(id: "approved-\(question.id)", scope: scope, person: person, expires: nil)
     }
-    let approval = Approval(id: question.id.text, scope: scope, person: person, expires: expires)
+    var end: Timestamp?
+    if case .time(let time) = scope { end = now + time }
+    let approval = Approval(id: question.id.text, scope: scope, person: person, expires: end)
     for member in question.members { refusals.remove(member.key) }
     let isTaken = scope == .once && question.waiting > 0
-    if !isTaken { add(Grant(keys: question.members.map(\.key), approval: approval, given: now)) }
+    if !isTaken { add(approval, question.members.map(\.key), at: now) }
     return approval
   }
 
@@ -84,7 +84,7 @@ extension ApprovalBook {
     }
   }
 
-  private mutating func refuse(_ question: Question, _ scope: Scope, at now: Timestamp) {
+  private mutating func refuse(_ question: PendingQuestion, _ scope: Scope, at now: Timestamp) {
     guard scope != .always else { return }
     for member in question.members { refusals.add(member.key, forSession: scope == .session, at: now) }
   }
@@ -95,7 +95,7 @@ extension ApprovalBook {
   }
 
   /// Takes a question away, with all that leads to it.
-  mutating func close(_ id: QuestionID, _ outcome: Outcome) {
+  mutating func close(_ id: PendingID, _ outcome: Outcome) {
     guard let entry = entries.removeValue(forKey: id) else { return }
     for member in entry.question.members where places[member.key] == id { places[member.key] = nil }
     if let domain = entry.question.domain {
@@ -122,7 +122,7 @@ extension ApprovalBook {
     guard let (verdict, key) = verdicts.removeValue(forKey: waiter),
       case .allowed(let approval) = verdict, approval.scope == .once, grants.count < bounds.grants
     else { return }
-    add(Grant(keys: [key], approval: approval, given: now))
+    add(approval, [key], at: now)
   }
 
   /// Takes a connection out of the question it is held for; the question stays.

@@ -12,7 +12,7 @@ import Policy
 public struct ApprovalBook: Sendable {
   /// A question, and the connections held for it in the order in which they came.
   struct Entry: Sendable {
-    var question: Question
+    var question: PendingQuestion
     var waiters: [UInt64] = []
   }
 
@@ -23,24 +23,24 @@ public struct ApprovalBook: Sendable {
   }
 
   let bounds: Bounds
-  private let drawID: @Sendable () -> QuestionID
+  private let drawID: @Sendable () -> PendingID
   private let digest: @Sendable (String) -> String
-  var entries: [QuestionID: Entry] = [:]
-  var places: [QuestionKey: QuestionID] = [:]
+  var entries: [PendingID: Entry] = [:]
+  var places: [ApprovalKey: PendingID] = [:]
   /// Where further names of a quarter are asked about.
-  var joined: [Quarter: QuestionID] = [:]
+  var joined: [Quarter: PendingID] = [:]
   /// What each held connection is held for.
-  var waiting: [UInt64: QuestionKey] = [:]
+  var waiting: [UInt64: ApprovalKey] = [:]
   /// Verdicts that their connections have not taken yet.
-  var verdicts: [UInt64: (verdict: Verdict, key: QuestionKey)] = [:]
+  var verdicts: [UInt64: (verdict: Verdict, key: ApprovalKey)] = [:]
   var grants: [String: Grant] = [:]
-  var grantOf: [QuestionKey: String] = [:]
+  var grantOf: [ApprovalKey: String] = [:]
   var refusals: Refusals
   private var rate = PromptRate()
-  private var channels: [UInt64: Channel] = [:]
+  private var channels: [UInt64: ApprovalChannel] = [:]
   private var lastChannel: UInt64 = 0
-  var outcomes: [QuestionID: Outcome] = [:]
-  private var outcomeOrder: [QuestionID] = []
+  var outcomes: [PendingID: Outcome] = [:]
+  private var outcomeOrder: [PendingID] = []
   private var events: [BookEvent] = []
   /// The policy in force.
   var generation: UInt64
@@ -54,7 +54,7 @@ public struct ApprovalBook: Sendable {
   ///   - drawID: Gives ids that nobody can guess.
   ///   - digest: Gives a text that no other input has.
   public init(
-    bounds: Bounds = Bounds(), generation: UInt64, drawID: @escaping @Sendable () -> QuestionID,
+    bounds: Bounds = Bounds(), generation: UInt64, drawID: @escaping @Sendable () -> PendingID,
     digest: @escaping @Sendable (String) -> String
   ) {
     self.bounds = bounds
@@ -65,15 +65,18 @@ public struct ApprovalBook: Sendable {
   }
 
   /// The questions that wait, the oldest first.
-  public var questions: [Question] {
+  public var questions: [PendingQuestion] {
     entries.values.map(\.question).sorted { ($0.first, $0.id.text) < ($1.first, $1.id.text) }
   }
 
   /// What became of a question; nil for one that waits or is not known any more.
-  public func outcome(of id: QuestionID) -> Outcome? { outcomes[id] }
+  public func outcome(of id: PendingID) -> Outcome? { outcomes[id] }
+
+  /// The question that a connection is held for now.
+  public func question(of waiter: UInt64) -> PendingID? { waiting[waiter].flatMap { places[$0] } }
 
   /// A question that waits.
-  public func question(_ id: QuestionID) -> Question? { entries[id]?.question }
+  public func question(_ id: PendingID) -> PendingQuestion? { entries[id]?.question }
 
   /// What stands approved, the oldest first; not what was written down.
   public var standingGrants: [Grant] {
@@ -88,16 +91,16 @@ public struct ApprovalBook: Sendable {
 
   mutating func tell(_ event: BookEvent) { events.append(event) }
 
-  mutating func remember(_ outcome: Outcome, of id: QuestionID) {
+  mutating func remember(_ outcome: Outcome, of id: PendingID) {
     outcomes[id] = outcome
     outcomeOrder.append(id)
     if outcomeOrder.count > bounds.outcomes { outcomes[outcomeOrder.removeFirst()] = nil }
   }
 
-  mutating func newID() -> QuestionID { drawID() }
+  mutating func newID() -> PendingID { drawID() }
 
   /// Sets the digest of all that a question would allow.
-  func seal(_ question: inout Question) {
+  func seal(_ question: inout PendingQuestion) {
     let lines = question.members.map { member in
       let request = member.key.request.map { " \($0.method) \($0.path)" } ?? ""
       return "\(member.key.agent) \(member.key.destination)\(request)\n\(member.candidate ?? "")"
@@ -116,7 +119,7 @@ extension ApprovalBook {
   /// Counts one more way by which a person is asked now.
   ///
   /// - Returns: What `detach` takes.
-  public mutating func attach(_ channel: Channel) -> UInt64 {
+  public mutating func attach(_ channel: ApprovalChannel) -> UInt64 {
     lastChannel += 1
     channels[lastChannel] = channel
     return lastChannel
@@ -132,7 +135,7 @@ extension ApprovalBook {
   public var hasTerminal: Bool { channels.values.contains(.terminal) }
 
   /// How many there are of each.
-  public var attached: [Channel: Int] {
+  public var attached: [ApprovalChannel: Int] {
     channels.values.reduce(into: [:]) { $0[$1, default: 0] += 1 }
   }
 }

@@ -2,9 +2,9 @@ import Addressing
 import Policy
 
 /// What a connection brings when it asks.
-public struct Request: Sendable {
+public struct ApprovalRequest: Sendable {
   /// What is asked for.
-  public var key: QuestionKey
+  public var key: ApprovalKey
   /// The registered domain of its name; nil where it has none.
   public var domain: Hostname?
   /// The rule that asks; nil where the policy's default does.
@@ -16,7 +16,7 @@ public struct Request: Sendable {
 
   /// Makes a request.
   public init(
-    _ key: QuestionKey, domain: Hostname? = nil, rule: RuleID? = nil, addresses: [IPAddress] = [],
+    _ key: ApprovalKey, domain: Hostname? = nil, rule: RuleID? = nil, addresses: [IPAddress] = [],
     program: Program? = nil
   ) {
     self.key = key
@@ -32,7 +32,7 @@ extension ApprovalBook {
   /// question, its own or one that is open already.
   ///
   /// - Parameter waiter: The connection; one that is held already may ask again.
-  public mutating func ask(_ request: Request, as waiter: UInt64, at now: Timestamp) -> AskReply {
+  public mutating func ask(_ request: ApprovalRequest, as waiter: UInt64, at now: Timestamp) -> AskReply {
     let key = request.key
     release(waiter)
     if let approval = takeGrant(for: key, at: now) { return .allowed(approval) }
@@ -50,13 +50,13 @@ extension ApprovalBook {
     return hold(waiter, request, for: open(request, at: now), at: now)
   }
 
-  private func quarter(of request: Request) -> Quarter? {
+  private func quarter(of request: ApprovalRequest) -> Quarter? {
     request.domain.map { Quarter(agent: request.key.agent, domain: $0) }
   }
 
-  private mutating func takeGrant(for key: QuestionKey, at now: Timestamp) -> Approval? {
+  private mutating func takeGrant(for key: ApprovalKey, at now: Timestamp) -> Approval? {
     guard let id = grantOf[key], let grant = grants[id] else { return nil }
-    if let end = grant.approval.expires, end <= now {
+    if let end = grant.expires, end <= now {
       drop(grant)
       return nil
     }
@@ -66,7 +66,7 @@ extension ApprovalBook {
 
   /// What was answered for good, as the one evaluator reads it. It knows no address as this host's own: the
   /// connection itself is held to the floor.
-  private func written(_ key: QuestionKey, at now: Timestamp) -> AskReply? {
+  private func written(_ key: ApprovalKey, at now: Timestamp) -> AskReply? {
     let decision = standing.decide(
       key.destination, agent: key.agent, request: key.request, floor: Floor(), at: now)
     guard let rule = decision.rule, decision.answer != .ask else { return nil }
@@ -74,9 +74,9 @@ extension ApprovalBook {
     return .allowed(Approval(id: rule.id.text, scope: .always, person: nil, expires: rule.expires))
   }
 
-  private mutating func open(_ request: Request, at now: Timestamp) -> QuestionID {
+  private mutating func open(_ request: ApprovalRequest, at now: Timestamp) -> PendingID {
     let id = newID()
-    var question = Question(
+    var question = PendingQuestion(
       id: id, agent: request.key.agent, members: [member(request, of: id)], domain: request.domain,
       isJoined: false, generation: generation, first: now, last: now, count: 0, waiting: 0,
       addresses: request.addresses, program: request.program, digest: "")
@@ -90,20 +90,22 @@ extension ApprovalBook {
     return near.count > bounds.perDomain ? join(near, in: quarter, at: now) : id
   }
 
-  private func member(_ request: Request, of id: QuestionID, number: Int? = nil) -> Question.Member {
+  private func member(_ request: ApprovalRequest, of id: PendingID, number: Int? = nil)
+    -> PendingQuestion.Member
+  {
     let suffix = number.map { "-\($0)" } ?? ""
     let name = RuleID("approved-\(id)\(suffix)")
-    return Question.Member(
+    return PendingQuestion.Member(
       key: request.key, rule: request.rule, candidate: name.flatMap { request.key.candidate(named: $0) })
   }
 
   /// Puts questions of one quarter into one: what its approval covers is what it lists.
-  private mutating func join(_ parts: [Entry], in quarter: Quarter, at now: Timestamp) -> QuestionID {
+  private mutating func join(_ parts: [Entry], in quarter: Quarter, at now: Timestamp) -> PendingID {
     let id = newID()
     let parts = parts.sorted {
       ($0.question.first, $0.question.id.text) < ($1.question.first, $1.question.id.text)
     }
-    var question = Question(
+    var question = PendingQuestion(
       id: id, agent: quarter.agent, members: parts.flatMap(\.question.members), domain: quarter.domain,
       isJoined: true, generation: generation, first: parts[0].question.first, last: now,
       count: parts.reduce(0) { $0 + $1.question.count }, waiting: 0, digest: "")
@@ -121,7 +123,7 @@ extension ApprovalBook {
     return id
   }
 
-  private mutating func enlarge(_ id: QuestionID, by request: Request) -> Bool {
+  private mutating func enlarge(_ id: PendingID, by request: ApprovalRequest) -> Bool {
     guard var question = entries[id]?.question, question.members.count < bounds.members else { return false }
     question.members.append(member(request, of: id, number: question.members.count))
     seal(&question)
@@ -131,7 +133,7 @@ extension ApprovalBook {
   }
 
   private mutating func hold(
-    _ waiter: UInt64, _ request: Request, for id: QuestionID, at now: Timestamp
+    _ waiter: UInt64, _ request: ApprovalRequest, for id: PendingID, at now: Timestamp
   ) -> AskReply {
     guard var entry = entries[id] else { return .denied(.internalError) }
     entry.waiters.append(waiter)
@@ -148,7 +150,7 @@ extension ApprovalBook {
   }
 }
 
-extension QuestionKey {
+extension ApprovalKey {
   /// The rule that would allow exactly this, one line of YAML.
   func candidate(named id: RuleID, _ action: Action = .allow) -> String? {
     SuggestedRule.exact(destination, agent: agent, request: request, id: id, action: action)

@@ -8,18 +8,28 @@ public struct Approval: Hashable, Sendable {
   public let scope: Scope
   /// Who gave it; nil for one that was written down before the gate started.
   public let person: Person?
-  /// When it ends, on the clock that the book is asked by; nil where it does not.
+  /// When what it let pass ends, on the clock that the book is asked by; nil where it does not.
   public let expires: Timestamp?
+
+  /// Makes an approval.
+  public init(id: String, scope: Scope, person: Person?, expires: Timestamp?) {
+    self.id = id
+    self.scope = scope
+    self.person = person
+    self.expires = expires
+  }
 }
 
 /// A standing approval, as lists show it.
 public struct Grant: Hashable, Sendable {
   /// What it lets pass: all of these, and nothing else.
-  public let keys: [QuestionKey]
+  public let keys: [ApprovalKey]
   /// The approval.
   public let approval: Approval
   /// When it was given.
   public let given: Timestamp
+  /// When it lets nothing new pass any more; nil where it does not end.
+  public let expires: Timestamp?
 }
 
 /// What a held connection is told.
@@ -39,13 +49,13 @@ public enum AskReply: Hashable, Sendable {
   /// It is not asked about, for this reason.
   case denied(Reason)
   /// It waits for this question's answer.
-  case held(QuestionID)
+  case held(PendingID)
 }
 
 /// What happened to a question, for those who follow.
 public enum BookEvent: Hashable, Sendable {
   /// It is new, or there is more to it than before.
-  case asked(Question)
+  case asked(PendingQuestion)
   /// It is over.
-  case closed(Question, Outcome)
+  case closed(PendingQuestion, Outcome)
 }

@@ -4,7 +4,10 @@ import Policy
 // MARK: - What stands
 
 extension ApprovalBook {
-  mutating func add(_ grant: Grant) {
+  /// An approval of one connection that nobody takes ends like a question that nobody waits for.
+  mutating func add(_ approval: Approval, _ keys: [ApprovalKey], at now: Timestamp) {
+    let end = approval.scope == .once ? now + bounds.expiry : approval.expires
+    let grant = Grant(keys: keys, approval: approval, given: now, expires: end)
     for key in grant.keys {
       if let before = grantOf[key].flatMap({ grants[$0] }) { shrink(before, by: key) }
       grantOf[key] = grant.approval.id
@@ -13,10 +16,11 @@ extension ApprovalBook {
   }
 
   /// A later approval of the same key takes its place.
-  private mutating func shrink(_ grant: Grant, by key: QuestionKey) {
+  private mutating func shrink(_ grant: Grant, by key: ApprovalKey) {
     let rest = grant.keys.filter { $0 != key }
     grants[grant.approval.id] =
-      rest.isEmpty ? nil : Grant(keys: rest, approval: grant.approval, given: grant.given)
+      rest.isEmpty
+      ? nil : Grant(keys: rest, approval: grant.approval, given: grant.given, expires: grant.expires)
   }
 
   mutating func drop(_ grant: Grant) {
@@ -43,7 +47,7 @@ extension ApprovalBook {
   public mutating func tick(at now: Timestamp) -> [Grant] {
     let stale = entries.values.map(\.question).filter { $0.waiting == 0 && $0.last + bounds.expiry <= now }
     for question in stale { close(question.id, .expired) }
-    let ended = grants.values.filter { $0.approval.expires.map { $0 <= now } ?? false }
+    let ended = grants.values.filter { $0.expires.map { $0 <= now } ?? false }
     for grant in ended { drop(grant) }
     return ended
   }
@@ -56,7 +60,7 @@ extension ApprovalBook {
   ///   - judge: What it says about a key.
   /// - Returns: The connections that have a verdict now.
   public mutating func adopt(
-    generation: UInt64, judge: (QuestionKey) -> Decision
+    generation: UInt64, judge: (ApprovalKey) -> Decision
   ) -> [UInt64] {
     self.generation = generation
     var told: [UInt64] = []
@@ -75,7 +79,7 @@ extension ApprovalBook {
     return told
   }
 
-  private mutating func supersede(_ id: QuestionID) -> [UInt64] {
+  private mutating func supersede(_ id: PendingID) -> [UInt64] {
     let waiters = entries[id]?.waiters ?? []
     for waiter in waiters {
       if let key = waiting.removeValue(forKey: waiter) { verdicts[waiter] = (.again, key) }

@@ -8,13 +8,13 @@ struct Refusals: Sendable {
     var until: Timestamp?
   }
 
-  private var entries: [QuestionKey: Entry] = [:]
+  private var entries: [ApprovalKey: Entry] = [:]
   private let bounds: Bounds
 
   init(_ bounds: Bounds) { self.bounds = bounds }
 
   /// Why nobody is asked about this now; nil when somebody is.
-  func denial(of key: QuestionKey, at now: Timestamp) -> Reason? {
+  func denial(of key: ApprovalKey, at now: Timestamp) -> Reason? {
     guard let entry = entries[key] else { return nil }
     if entry.count >= bounds.refusals { return .askingEnded }
     guard let until = entry.until else { return .refused }
@@ -23,7 +23,7 @@ struct Refusals: Sendable {
 
   /// Remembers a refusal. A table that is full forgets the one that ends first: it is asked about again then,
   /// and passes no more than before.
-  mutating func add(_ key: QuestionKey, forSession: Bool, at now: Timestamp) {
+  mutating func add(_ key: ApprovalKey, forSession: Bool, at now: Timestamp) {
     let count = (entries[key]?.count ?? 0) + 1
     let wait = bounds.backOff * (0..<min(count - 1, 8)).reduce(1) { wait, _ in wait * 4 }
     let isFinal = forSession || count >= bounds.refusals
@@ -32,7 +32,7 @@ struct Refusals: Sendable {
   }
 
   /// Asks about this again.
-  mutating func remove(_ key: QuestionKey) { entries[key] = nil }
+  mutating func remove(_ key: ApprovalKey) { entries[key] = nil }
 
   private mutating func forgetOne() {
     let first = entries.min {

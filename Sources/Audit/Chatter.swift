@@ -72,7 +72,8 @@ public struct Chatter: Sendable {
   ///
   /// - Parameter now: In nanoseconds, on a clock that never goes back.
   public mutating func admit(_ record: DecisionRecord, at now: UInt64) -> Bool {
-    guard record.verdict == .deny else { return true }
+    // What a person was asked about stands by itself, so that each request ends decided once.
+    guard record.verdict == .deny, record.approval == nil else { return true }
     let fresh = Bucket(keyLimit: agents.count < Self.agentLimit ? Self.keysPerAgent : 0)
     return agents[record.agent, default: fresh].admit(record, at: now)
   }

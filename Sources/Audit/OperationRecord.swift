@@ -100,21 +100,23 @@ public struct LifecycleRecord: Hashable, Sendable {
 public struct ControlRecord: Sendable {
   /// When.
   public var time: Timestamp
-  /// The peer's process.
-  public var processID: Int32
-  /// The peer's user.
-  public var userID: UInt32
+  /// The peer's process; nil where the kernel does not say.
+  public var processID: Int32?
+  /// The peer's user; nil where the kernel does not say.
+  public var userID: UInt32?
   /// The operation: `reload`, `approve`, `refuse`, …
   public var operation: String
   /// What it was about: a rule's or a pending connection's id.
   public var subject: String?
   /// Why it was refused; nil when it was done.
   public var refusal: String?
+  /// What a person answered; nil for other operations.
+  public var answer: AnswerFacts?
 
   /// Makes a record.
   public init(
-    time: Timestamp, processID: Int32, userID: UInt32, operation: String, subject: String? = nil,
-    refusal: String? = nil
+    time: Timestamp, processID: Int32?, userID: UInt32?, operation: String, subject: String? = nil,
+    refusal: String? = nil, answer: AnswerFacts? = nil
   ) {
     self.time = time
     self.processID = processID
@@ -122,5 +124,6 @@ public struct ControlRecord: Sendable {
     self.operation = operation
     self.subject = subject
     self.refusal = refusal
+    self.answer = answer
   }
 }

@@ -77,6 +77,8 @@ public struct DecisionRecord: Sendable {
   public var extendedError: UInt16?
   /// A word of the gate's own, never the client's bytes.
   public var detail: String?
+  /// The question and the answer of a person behind it; nil where nobody was asked.
+  public var approval: ApprovalMark?
 
   /// Makes a record.
   public init(
@@ -84,7 +86,8 @@ public struct DecisionRecord: Sendable {
     destination: Destination?, rawHost: [UInt8]? = nil, layer: Layer, verdict: Action,
     wouldDeny: Bool = false,
     reason: Reason, rule: RuleID? = nil, generation: UInt64, method: String? = nil, address: IPAddress? = nil,
-    responseCode: UInt16? = nil, extendedError: UInt16? = nil, detail: String? = nil
+    responseCode: UInt16? = nil, extendedError: UInt16? = nil, detail: String? = nil,
+    approval: ApprovalMark? = nil
   ) {
     self.time = time
     self.flow = flow
@@ -104,6 +107,7 @@ public struct DecisionRecord: Sendable {
     self.responseCode = responseCode
     self.extendedError = extendedError
     self.detail = detail
+    self.approval = approval
   }
 }
 

@@ -60,6 +60,7 @@ extension DecisionRecord {
     if let method, layer != .dns { json.field("method", method) }
     if !listener.isEmpty { json.field("listener", listener) }
     if let detail { json.field("detail", detail) }
+    approval?.encode(into: &json)
     if let rawHost { encode(rawHost, into: &json) }
   }
 
@@ -177,12 +178,16 @@ extension ControlRecord {
     json.integer(time.milliseconds)
     json.verbatim(refusal == nil ? #""severity_id":1,"status_id":1"# : #""severity_id":3,"status_id":2"#)
     json.object("actor") { json in
-      json.object("process") { json in
-        json.key("pid")
-        json.integer(processID)
+      if let processID {
+        json.object("process") { json in
+          json.key("pid")
+          json.integer(processID)
+        }
       }
-      json.object("user") { json in
-        json.field("uid", String(userID))
+      if let userID {
+        json.object("user") { json in
+          json.field("uid", String(userID))
+        }
       }
     }
     json.object("api") { json in
@@ -192,6 +197,7 @@ extension ControlRecord {
       json.verbatim(#""event":"control""#)
       if let subject { json.field("subject", subject) }
       if let refusal { json.field("refusal", refusal) }
+      answer?.encode(into: &json)
     }
   }
 }

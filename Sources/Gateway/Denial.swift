@@ -1,4 +1,5 @@
 import Addressing
+import Approvals
 import Audit
 import Policy
 
@@ -14,11 +15,16 @@ struct Denial: Sendable {
   var agent: AgentName
   /// Which field the closest rule failed on, where one came close.
   var nearMiss: NearMiss?
+  /// The question to a person that is open.
+  var question: PendingID?
+
+  /// In seconds: when a client that was told to come back may do so.
+  private static let retryAfter = 5
 
   init(
     _ reason: Reason, status: Int? = nil, destination: Destination? = nil, rule: RuleID? = nil,
     generation: UInt64,
-    agent: AgentName, nearMiss: NearMiss? = nil
+    agent: AgentName, nearMiss: NearMiss? = nil, question: PendingID? = nil
   ) {
     self.status = status ?? reason.status
     self.reason = reason
@@ -27,7 +33,8 @@ struct Denial: Sendable {
     self.generation = generation
     self.agent = agent
     self.nearMiss = nearMiss
-    error = Denial.errorWord(for: self.status)
+    self.question = question
+    error = reason == .pendingApproval ? "pending_approval" : Denial.errorWord(for: self.status)
   }
 
   private static func errorWord(for status: Int) -> String {
@@ -49,6 +56,7 @@ struct Denial: Sendable {
     var head = "HTTP/1.1 \(status) \(Denial.phrase(status))\r\nProxy-Status: exitgate; error="
     head += "\(reason.proxyError ?? "proxy_internal_error"); details=\"\(reason.rawValue)\"\r\n"
     if status == 407 { head += "Proxy-Authenticate: Basic realm=\"exitgate\"\r\n" }
+    if reason == .pendingApproval { head += "Retry-After: \(Denial.retryAfter)\r\n" }
     head += "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
     head += "Content-Length: \(body.count)\r\nConnection: close\r\n\r\n"
     return Array(head.utf8) + (headOnly ? [] : body)
@@ -58,6 +66,7 @@ struct Denial: Sendable {
     var json = JSONWriter(reserving: 512)
     json.beginObject()
     json.member("error", error)
+    if let question { json.member("id", question.text) }
     json.member("destination", destination?.description)
     json.member("reason", reason.rawValue)
     json.member("explanation", reason.explanation)

@@ -1,4 +1,5 @@
 import Addressing
+import Approvals
 import Audit
 import Policy
 
@@ -21,6 +22,12 @@ struct Flow: Sendable {
   /// What enforce mode would hold against it beside its rule: a denied alias, a
   /// ClientHello. Only audit mode lets such a flow stand.
   var objection: Reason?
+  /// The question to a person that it was held for last.
+  var question: PendingID?
+  /// What a person let it pass by.
+  var approval: Approval?
+  /// Who decided.
+  var person: Person?
 
   /// How long it may last in all, from when its upstream stands.
   var longest: Duration { decision.rule?.limits.duration ?? Deadlines.total }
@@ -29,13 +36,20 @@ struct Flow: Sendable {
   func decisionRecord(
     _ verdict: Action, _ reason: Reason, wouldDeny: Bool = false, layer: Layer? = nil,
     address: IPAddress? = nil,
-    method: String? = nil, at time: Timestamp
+    method: String? = nil, detail: String? = nil, at time: Timestamp
   ) -> Record {
     .decision(
       DecisionRecord(
         time: time, flow: id, agent: origin.agent, client: origin.client, listener: origin.listener,
         destination: destination, rawHost: nil, layer: layer ?? origin.layer, verdict: verdict,
         wouldDeny: wouldDeny, reason: reason, rule: decision.rule?.id, generation: generation, method: method,
-        address: address, detail: nil))
+        address: address, detail: detail, approval: mark))
+  }
+
+  private var mark: ApprovalMark? {
+    guard let id = approval?.id ?? question?.text else { return nil }
+    return ApprovalMark(
+      id: id, scope: approval?.scope.word, channel: person?.channel.rawValue, userID: person?.userID,
+      name: person?.name)
   }
 }

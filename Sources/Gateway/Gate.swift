@@ -21,6 +21,8 @@ public final class Gate: @unchecked Sendable {
   let log: AuditLog
   let shards: [Shard]
   let admission: Admittance
+  /// Who asks people for what: where channels attach.
+  public let approvals: ApprovalDesk
   let routes: UpstreamRoutes
   let nameSettings: NameSettings
   let startedAt = MonotonicTime.now()
@@ -61,16 +63,19 @@ public final class Gate: @unchecked Sendable {
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(),
       rules: policy.rules.count)
+    approvals = ApprovalDesk(
+      generation: policy.generation, hold: parts.configuration.hold, standing: parts.standing)
     admission = Admittance(capacity: parts.descriptors.connections)
     shards = try Self.makeShards(
-      parts, snapshot: snapshot, log: log, admission: admission, episodes: UpstreamEpisodes(words))
+      parts, snapshot: snapshot, log: log, admission: admission, approvals: approvals,
+      episodes: UpstreamEpisodes(words))
   }
 
   private static func makeShards(
     _ parts: StartParts, snapshot: PolicySnapshot, log: AuditLog, admission: Admittance,
-    episodes: UpstreamEpisodes
+    approvals: ApprovalDesk, episodes: UpstreamEpisodes
   ) throws(StartError) -> [Shard] {
-    let common = ShardCommons(pool: parts.pool)
+    let common = ShardCommons(pool: parts.pool, approvals: approvals)
     var shards: [Shard] = []
     for number in 0..<parts.loopCount {
       let loop: EventLoop
@@ -157,6 +162,7 @@ extension Gate {
     log.tick(.now())
     tellLosses()
     lookAtLinks()
+    endOverdue()
     _ = log.commit()
     if snapshot.policy.rules.contains(where: { $0.expires != nil }) {
       for shard in shards { shard.loop.submit { shard.endExpired() } }

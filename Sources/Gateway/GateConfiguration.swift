@@ -75,6 +75,11 @@ public struct GateConfiguration: Sendable {
   public var confine: (@Sendable (_ listenerDirectories: [String]) throws(StartError) -> [String])?
   /// Where monitoring reads metrics; nil: nowhere.
   public var metricsListener: ListenAddress?
+  /// How long a connection waits for a person; nil: as long as the policy says, or 25 s where somebody sits in
+  /// front of a terminal.
+  public var hold: Duration?
+  /// The file of what people answered for good; nil: `approvals.yaml` beside the audit log.
+  public var overlayPath: String?
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.
@@ -113,6 +118,20 @@ public struct GateConfiguration: Sendable {
     self.environment = environment
     self.workingDirectory = workingDirectory
     self.version = version
+  }
+}
+
+extension GateConfiguration {
+  /// The file of what people answered for good.
+  public var overlay: String {
+    if let overlayPath { return overlayPath }
+    guard let slash = auditLogPath.lastIndex(of: "/") else { return "approvals.yaml" }
+    return auditLogPath[...slash] + "approvals.yaml"
+  }
+
+  /// What people answered for good, as it is written now.
+  func loadOverlay() throws(PolicyFileError) -> Policy {
+    try loader.overlay(path: overlay)?.rules ?? Policy()
   }
 }
 

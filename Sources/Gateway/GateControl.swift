@@ -34,8 +34,11 @@ extension Gate {
 
   private func replacePolicy(completion: @escaping @Sendable (ReloadOutcome) -> Void) throws(ReloadError) {
     dispatchPrecondition(condition: .onQueue(queue))
-    let loaded: LoadedPolicy
-    do { loaded = try configuration.loadPolicy(generation: snapshot.generation + 1) } catch {
+    let loaded: LoadedPolicy, standing: Policy
+    do throws(PolicyFileError) {
+      loaded = try configuration.loadPolicy(generation: snapshot.generation + 1)
+      standing = try configuration.loadOverlay()
+    } catch {
       throw ReloadError(problems: error.diagnostics.map(\.description))
     }
     let (fresh, freshNames) = try rebind(for: loaded.policy)
@@ -51,6 +54,7 @@ extension Gate {
         for listener in fresh.values { listener.close() }
         return refuse(ReloadError(problems: [failure.description]), completion: completion)
       }
+      replaceStanding(standing)
       adopt(next, loaded, fresh, freshNames, completion: completion)
     }
   }
@@ -68,6 +72,8 @@ extension Gate {
     policyStatus = PolicyStatus(
       path: configuration.policyPath, mode: loaded.policy.mode, generation: loaded.policy.generation,
       loadedAt: .now(), rules: loaded.policy.rules.count)
+    let asked = approvals.adopt(next)
+    defer { wake(asked) }
     publish(next) { [self] closed in
       // Not before: whoever comes by a new listener is judged by the policy that names it.
       for (address, listener) in fresh where listeners.bound[address] === listener {

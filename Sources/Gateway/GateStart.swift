@@ -14,6 +14,8 @@ import TLSClient
 struct StartParts {
   var configuration: GateConfiguration
   var loaded: LoadedPolicy
+  /// What people answered for good.
+  let standing: Policy
   var routes: UpstreamRoutes
   var secure: TLSSettings?
   let descriptors: DescriptorBudget
@@ -29,6 +31,7 @@ struct StartParts {
       } else {
         loaded = try configuration.loadPolicy(generation: 1)
       }
+      standing = try configuration.loadOverlay()
     } catch { throw .policy(error) }
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
     secure = try configuration.tlsSettings(for: routes)
@@ -89,11 +92,15 @@ extension GateConfiguration {
   /// The agents that have listeners of their own: in another network none but those that were handed over.
   func listeningAgents(of policy: Policy) -> [Agent] { handedSockets == nil ? policy.agents : [] }
 
-  /// Reads the policy file as generation `generation`.
-  public func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
-    let loader = PolicyLoader(
+  /// What reads policies for this gate.
+  var loader: PolicyLoader {
+    PolicyLoader(
       runMode: runMode, environment: environment, workingDirectory: workingDirectory, now: .now(),
       hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty)
+  }
+
+  /// Reads the policy file as generation `generation`.
+  public func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
     var loaded =
       if let policyText { try loader.load(text: policyText, named: policyPath) } else {
         try loader.load(path: policyPath)

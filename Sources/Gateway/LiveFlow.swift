@@ -1,3 +1,4 @@
+import Approvals
 import Policy
 
 /// Something that lives by a decision of the policy: a tunnel, or a request
@@ -15,6 +16,12 @@ class LiveFlow {
 
   /// Ends it because the gate stops.
   func stop() {}
+
+  /// Whether it waits for a person: nothing has been let through yet.
+  var isHeld: Bool { false }
+
+  /// Another policy is in force; called where it is held.
+  func reconsider() {}
 
   /// Whether it is a connection that waits for a request.
   var isIdle: Bool { false }
@@ -49,8 +56,19 @@ struct FlowRegistry {
     flows.compactMap { live in
       guard let flow = live.flow else { return nil }
       if strangers.contains(flow.origin.agent) { return (live, .revoked) }
+      if live.isHeld { return nil }
       return snapshot.objection(to: flow, at: now).map { (live, $0) }
     }
+  }
+
+  /// The flows that passed by an approval which has run out, on the clock of approvals.
+  func overdue(at now: Timestamp) -> [LiveFlow] {
+    flows.filter { $0.flow?.approval?.expires.map { $0 <= now } ?? false }
+  }
+
+  /// The flows that passed by any of these approvals.
+  func approved(by ids: Set<String>) -> [LiveFlow] {
+    flows.filter { $0.flow?.approval.map { ids.contains($0.id) } ?? false }
   }
 
   /// The flows whose rule has expired by now, on the rules' clock.
@@ -65,7 +83,8 @@ extension PolicySnapshot {
     if policy.mode == .enforce, flow.objection != nil { return .revoked }
     let rule = flow.decision.answer == .allow ? flow.decision.rule : nil
     let stands = policy.stillStands(
-      rule, for: flow.destination, agent: flow.origin.agent, floor: floor, at: now)
+      rule, isApproved: flow.approval != nil, for: flow.destination, agent: flow.origin.agent, floor: floor,
+      at: now)
     return stands ? nil : .revoked
   }
 }

@@ -20,6 +20,8 @@ final class Shard: @unchecked Sendable {
   private(set) var snapshot: PolicySnapshot
   private(set) var flows = FlowRegistry()
   var counters = ShardCounters()
+  /// The connections that wait for a person, by their numbers.
+  private var held: [UInt64: ApproachDriver] = [:]
   private var hasRecorded = false
   /// The first record of the turn; what waits for the turn waits for all from there.
   private var firstMark = AppendMark.nothing
@@ -98,7 +100,20 @@ final class Shard: @unchecked Sendable {
     expiryLookedAt = snapshot.clock.now().rules
     let outdated = flows.outdated(under: snapshot, strangers: strangers, at: snapshot.clock.now().rules)
     for (flow, reason) in outdated { flow.revoke(reason) }
+    for driver in held.values { driver.reconsider() }
     return outdated.count
+  }
+
+  /// Ends the flows that passed by these approvals, which were taken back.
+  func endApproved(by ids: Set<String>) -> Int {
+    let flows = flows.approved(by: ids)
+    for flow in flows { flow.revoke(.revoked) }
+    return flows.count
+  }
+
+  /// Ends the flows that passed by an approval whose time is over.
+  func endOverdue() {
+    for flow in flows.overdue(at: commons.approvals.now) { flow.revoke(.expired) }
   }
 
   /// Ends the flows whose rule has expired, and forgets the answers that were
@@ -124,4 +139,14 @@ final class Shard: @unchecked Sendable {
     names?.finish()
     loop.shutdown()
   }
+}
+
+// MARK: - Waiting for people
+
+extension Shard {
+  func hold(_ driver: ApproachDriver, as waiter: UInt64) { held[waiter] = driver }
+  func release(_ waiter: UInt64) { held[waiter] = nil }
+
+  /// A held connection has its answer, if it is still there.
+  func tellHeld(_ waiter: UInt64) { held[waiter]?.takeVerdict() }
 }

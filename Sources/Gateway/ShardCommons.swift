@@ -4,11 +4,14 @@ final class ShardCommons: Sendable {
   let ledger = Ledger()
   /// What agents have used of the budgets for new labels.
   let labels = LabelLedger()
+  /// Who asks people for what.
+  let approvals: ApprovalDesk
   /// The addresses that stand for names; nil where names have their own.
   let pool: SyntheticPool?
 
   /// Makes what a gate begins with.
-  init(pool: SyntheticPool?) {
+  init(pool: SyntheticPool?, approvals: ApprovalDesk) {
     self.pool = pool
+    self.approvals = approvals
   }
 }

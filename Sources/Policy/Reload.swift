@@ -10,14 +10,18 @@ extension Policy {
   ///
   /// - Parameters:
   ///   - rule: The rule that let it through; nil for one that only audit mode did.
+  ///   - isApproved: Whether a person let it through where the policy asked.
   ///   - request: For `http`. Without it, a rule about single requests counts as
   ///     matching, since each request is decided anew anyway.
   public func stillStands(
-    _ rule: Rule?, for destination: Destination, agent: AgentName, request: RequestFacts? = nil, floor: Floor,
-    at now: Timestamp
+    _ rule: Rule?, isApproved: Bool = false, for destination: Destination, agent: AgentName,
+    request: RequestFacts? = nil, floor: Floor, at now: Timestamp
   ) -> Bool {
     let decision = decideAgain(destination, agent: agent, request: request, floor: floor, at: now)
-    guard mode == .enforce, let rule else { return decision.verdict(in: mode) == .allow }
+    guard mode == .enforce, let rule else {
+      let isAsked = isApproved && decision.answer == .ask && decision.rule == nil
+      return isAsked || decision.verdict(in: mode) == .allow
+    }
     guard let current = self.rule(rule.id), current.hasSameEffect(as: rule), !current.hasExpired(at: now)
     else {
       return false

@@ -38,7 +38,8 @@ public struct SuggestedRule: Hashable, Sendable {
     let literal: IPAddress? = if case .address(let address) = destination.host { address } else { nil }
     switch (reason, literal?.addressClass) {
     case (_, .metadata?), (_, .unspecified?), (_, .multicast?), (_, .broadcast?): return nil
-    case (.noRule, _), (.askRule, _), (.noApprover, _), (.privateAddress, _), (.specialAddress, .loopback?),
+    case (.noRule, _), (.askRule, _), (.noApprover, _), (.pendingApproval, _), (.approvalQueueFull, _),
+      (.approvalRate, _), (.privateAddress, _), (.specialAddress, .loopback?),
       (.specialAddress, .reserved?):
       break
     default: return nil

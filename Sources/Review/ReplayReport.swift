@@ -111,7 +111,9 @@ extension RecordKind {
   fileprivate var wasAllowedByRules: Bool? {
     switch reason.flatMap({ Reason(rawValue: $0) }) {
     case .allowed: verdict == .allow && !wouldDeny
-    case .noRule, .denyRule, .askRule, .noApprover, .privateAddress: false
+    case .noRule, .denyRule, .askRule, .noApprover, .approved, .refused, .pendingApproval, .approvalQueueFull,
+      .approvalRate, .askingEnded, .privateAddress:
+      false
     case .recordType where layer == .dns: false
     default: nil
     }

@@ -63,7 +63,7 @@ struct AnsweringTests {
       let key = try BookRig.key("https://x.evil.test:443")
       let later = shared.withLock { book in
         book.leave(waiter, at: now)
-        return (0..<3).count { book.ask(Request(key), as: 100 + UInt64($0), at: now).isAllowed }
+        return (0..<3).count { book.ask(ApprovalRequest(key), as: 100 + UInt64($0), at: now).isAllowed }
       }
       #expect(taken.withLock { $0 } + later == 1)
     }
@@ -87,7 +87,7 @@ struct AnsweringTests {
     ({ $0.answer = .allow(.time(.zero)) }, "no time at all"),
     ({ $0.answer = .allow(.time(.seconds(31 * 86_400))) }, "longer than any"),
     ({ $0.answer = .refuse(.time(.seconds(60))) }, "never offered"),
-    ({ $0.id = QuestionID("aaaaaaaaaaaaaaaa") ?? $0.id }, "no such question"),
+    ({ $0.id = PendingID("aaaaaaaaaaaaaaaa") ?? $0.id }, "no such question"),
   ]
   @Test("CTL-12: an answer to anything but what was asked has no effect")
   func wrongAnswers() throws {

@@ -19,20 +19,20 @@ struct BookRig {
       generation: 1,
       drawID: {
         var generator = SystemRandomNumberGenerator()
-        return QuestionID.random(using: &generator)
+        return PendingID.random(using: &generator)
       }, digest: { "digest of \($0)" })
     book.standing = Policy(rules: rules)
     if isAttended { _ = book.attach(.control) }
   }
 
-  static func key(_ place: String, agent: String = "a1", _ request: RequestFacts? = nil) throws -> QuestionKey
+  static func key(_ place: String, agent: String = "a1", _ request: RequestFacts? = nil) throws -> ApprovalKey
   {
     let parts = place.split(separator: "/", omittingEmptySubsequences: true)
     let traffic = try #require(TrafficProtocol(rawValue: String(parts[0].dropLast())))
     let authority = try Authority(Array(parts[1].utf8)[...])
     let rule = Rule(
       id: try #require(RuleID("r")), action: .ask, to: [], ports: [], requests: [RequestPattern()])
-    return QuestionKey(
+    return ApprovalKey(
       Destination(authority.host, authority.port, traffic), agent: try #require(AgentName(agent)),
       request: request,
       under: request == nil ? nil : rule)
@@ -49,23 +49,23 @@ struct BookRig {
       domain = try? Hostname(name.labels.suffix(2).joined(separator: "."))
     }
     let number = waiter ?? lastWaiter
-    return (number, book.ask(Request(key, domain: domain), as: number, at: now))
+    return (number, book.ask(ApprovalRequest(key, domain: domain), as: number, at: now))
   }
 
   /// Opens a question; its connection is held.
   mutating func held(_ place: String, agent: String = "a1", _ request: RequestFacts? = nil) throws -> (
-    waiter: UInt64, question: Question
+    waiter: UInt64, question: PendingQuestion
   ) {
     let (waiter, reply) = try ask(place, agent: agent, request)
     guard case .held(let id) = reply else { throw Unexpected(what: "\(place): \(reply)") }
     return (waiter, try #require(book.question(id)))
   }
 
-  mutating func answer(_ question: Question, _ answer: Answer) throws -> Decided {
+  mutating func answer(_ question: PendingQuestion, _ answer: ApprovalAnswer) throws -> Decided {
     try book.answer(bound(question, answer), by: Self.me, at: now)
   }
 
-  func bound(_ question: Question, _ answer: Answer) -> BoundAnswer {
+  func bound(_ question: PendingQuestion, _ answer: ApprovalAnswer) -> BoundAnswer {
     BoundAnswer(question.id, generation: question.generation, digest: question.digest, answer)
   }
 

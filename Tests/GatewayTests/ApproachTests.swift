@@ -61,7 +61,7 @@ struct ApproachTests {
       effects: ["deny deny-rule", "refuse 403 deny-rule"]),
     Case(
       host: "a.test", rules: "  - { id: q, action: ask, to: [a.test] }",
-      effects: ["deny no-approver", "refuse 403 no-approver"]),
+      effects: ["ask https://a.test:443"]),
     Case(
       host: "a.test", rules: "  - { id: q, action: ask, to: [a.test] }", mode: .audit,
       effects: ["resolve a.test"]),

@@ -1,4 +1,5 @@
 import Addressing
+import Approvals
 import Audit
 import EventLoop
 import Policy
@@ -75,6 +76,8 @@ extension Approach.Effect {
   var words: String {
     switch self {
     case .record(let record): record.words
+    case .ask(let key, _): "ask \(key.destination)"
+    case .hold: "hold"
     case .reserve: "reserve"
     case .resolve(let name): "resolve \(name)"
     case .commit: "commit"

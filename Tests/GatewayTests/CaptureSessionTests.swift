@@ -271,7 +271,7 @@ struct CapturedApproachTests {
       effects: ["deny deny-rule", "refuse 403 deny-rule"],
       traffic: .tcp),
     Case(
-      host: "a.test:23", spoken: .tcp, effects: ["deny no-approver", "refuse 403 no-approver"], traffic: .tcp),
+      host: "a.test:23", spoken: .tcp, effects: ["ask tcp://a.test:23"], traffic: .tcp),
     Case(
       host: "127.0.0.1:3128", spoken: .tcp, mode: .audit,
       effects: ["deny self-address", "refuse 403 self-address"],

@@ -1,4 +1,5 @@
 import Addressing
+import Approvals
 import Audit
 import EventLoop
 import Policy
@@ -53,6 +54,16 @@ extension GateTests {
       run(try ApproachBench(to: "a.test", under: ApproachTests.limited), [.begin, .reserved(false)])
       let ask = "  - { id: q, action: ask, to: [a.test] }"
       run(try ApproachBench(to: "a.test", under: ask, mode: .audit), [.begin, .resolved(.success(found))])
+      let refusals: [Reason] = [.noApprover, .approvalQueueFull, .approvalRate, .refused, .askingEnded]
+      for reason in refusals {
+        run(try ApproachBench(to: "a.test", under: ask), [.begin, .asked(.denied(reason))])
+      }
+      let approval = Approval(id: "x", scope: .session, person: nil, expires: nil)
+      let held = [Approach.Event.begin, .asked(.held(HoldTests.question)), .holdEnded(nil)]
+      run(try ApproachBench(to: "a.test", under: ask), held)
+      run(
+        try ApproachBench(to: "a.test", under: ask),
+        [.begin, .asked(.allowed(approval)), .resolved(.success(found))])
       return seen
     }
 

@@ -57,7 +57,7 @@ extension GateTests {
         snapshot = try Bench.snapshot("  - { id: r, action: allow, to: [a.test] }")
       let shard = Shard(
         loop: loop, number: 0, of: 1, log: rig.gate.log, resolver: rig.gate.shards[0].resolver,
-        commons: ShardCommons(pool: nil),
+        commons: ShardCommons(pool: nil, approvals: ApprovalDesk(generation: 1)),
         admission: Admittance(capacity: 0), snapshot: snapshot)
       var pair: [Int32] = [-1, -1]
       #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)

@@ -44,7 +44,8 @@ import Testing
     Target(
       name: "Gateway",
       imports: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "EventLoop", "Control", "Firewall", "Keeper",
+        "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "EventLoop", "Control",
+        "Firewall", "Keeper",
         "Pages", "TLSClient", "Crypto", "SystemPackage",
         "Logging", "Glibc", "Dispatch", "Synchronization",
       ]),
@@ -52,7 +53,8 @@ import Testing
     Target(
       name: "exitgate",
       imports: [
-        "Addressing", "Wire", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway", "Firewall",
+        "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
+        "Firewall",
         "Control",
         "CLinux", "Confinement", "Keeper", "Launcher",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",

@@ -1,4 +1,5 @@
 import Addressing
+import Approvals
 import Audit
 import EventLoop
 import Policy
@@ -12,6 +13,14 @@ import Policy
 struct Approach {
   enum Event {
     case begin
+    /// What became of the question to a person.
+    case asked(AskReply)
+    /// A person answered, or the question is to be asked anew.
+    case answered(Verdict)
+    /// The time to wait for a person is over; the question that is open then.
+    case holdEnded(PendingID?)
+    /// Another policy is in force.
+    case policyChanged
     case reserved(Bool)
     /// A budget is used up, of the rule's bytes or of new names: nothing could pass.
     case spent(Reason)
@@ -26,6 +35,10 @@ struct Approach {
 
   enum Effect {
     case record(Record)
+    /// Ask a person, answer with `asked`.
+    case ask(ApprovalKey, rule: RuleID?)
+    /// Wait for a person, answer with `answered` or `holdEnded`.
+    case hold
     /// Take one of the rule's connections, answer with `reserved` or `spent`.
     case reserve
     case resolve(Hostname)
@@ -51,6 +64,8 @@ struct Approach {
 
   private enum Phase {
     case judging
+    case asking(ApprovalKey)
+    case holding(ApprovalKey)
     case reserving
     case resolving
     case recording([IPAddress])
@@ -72,7 +87,13 @@ struct Approach {
 
   mutating func handle(_ event: Event, under snapshot: PolicySnapshot, at now: Moment) -> [Effect] {
     switch (phase, event) {
-    case (.judging, .begin): judge(under: snapshot, at: now)
+    case (.judging, .begin), (.holding, .policyChanged), (.holding, .answered(.again)):
+      judge(under: snapshot, at: now)
+    case (.asking(let key), .asked(let reply)): hear(reply, to: key, under: snapshot, at: now)
+    case (.holding(let key), .answered(let verdict)): obey(verdict, to: key, under: snapshot, at: now)
+    case (.holding, .holdEnded(let question)): endHold(question, at: now)
+    case (.holding, .clientClosed), (.asking, .clientClosed): giveUp(.clientReset, at: now)
+    case (.holding, .stopped), (.asking, .stopped): giveUp(.shutdown, at: now)
     case (.reserving, .reserved(true)): find()
     case (.reserving, .reserved(false)): deny(.connectionLimit, at: now)
     case (.reserving, .spent(let reason)), (.resolving, .spent(let reason)): deny(reason, at: now)
@@ -98,6 +119,12 @@ struct Approach {
     return false
   }
 
+  /// Whether it waits for a person.
+  var isHeld: Bool {
+    if case .holding = phase { return true }
+    return false
+  }
+
   private mutating func advance(_ next: Phase, _ effects: [Effect]) -> [Effect] {
     phase = next
     return effects
@@ -113,13 +140,13 @@ extension Approach {
     let decision = flow.decision
     switch decision.verdict(in: snapshot.policy.mode) {
     case .deny: return deny(decision.reason, at: now)
-    case .ask: return deny(.noApprover, at: now)
+    case .ask: return ask(at: now)
     case .allow: return proceed(under: snapshot, at: now)
     }
   }
 
   private mutating func proceed(under snapshot: PolicySnapshot, at now: Moment) -> [Effect] {
-    if let objection = subject.objection(to: flow) {
+    if flow.decision.answer == .allow, let objection = subject.objection(to: flow) {
       guard snapshot.policy.mode == .audit else { return deny(objection, layer: .sni, at: now) }
       flow.objection = objection
     }
@@ -213,6 +240,78 @@ extension Approach {
   }
 }
 
+// MARK: - Ask
+
+extension Approach {
+  private var key: ApprovalKey {
+    let facts: RequestFacts? = if case .request(let facts, _) = subject { facts } else { nil }
+    return ApprovalKey(
+      flow.destination, agent: flow.origin.agent, request: facts, under: flow.decision.rule)
+  }
+
+  /// Nobody is asked about a handshake that no rule would let pass.
+  private mutating func ask(at now: Moment) -> [Effect] {
+    if let objection = subject.objection(to: flow) { return deny(objection, layer: .sni, at: now) }
+    let key = key
+    return advance(.asking(key), [.ask(key, rule: flow.decision.rule?.id)])
+  }
+
+  private mutating func hear(
+    _ reply: AskReply, to key: ApprovalKey, under snapshot: PolicySnapshot, at now: Moment
+  ) -> [Effect] {
+    switch reply {
+    case .allowed(let approval): return approved(approval, under: snapshot, at: now)
+    case .denied(let reason): return deny(reason, at: now)
+    case .held(let question):
+      let isFirst = flow.question == nil
+      flow.question = question
+      let record = flow.decisionRecord(.ask, flow.decision.reason, method: method, at: now.wall)
+      return advance(.holding(key), (isFirst ? [.record(record)] : []) + [.hold])
+    }
+  }
+
+  /// What a person allowed passes only where the policy in force still asks for exactly that.
+  private mutating func obey(
+    _ verdict: Verdict, to key: ApprovalKey, under snapshot: PolicySnapshot, at now: Moment
+  ) -> [Effect] {
+    switch verdict {
+    case .again: return judge(under: snapshot, at: now)
+    case .denied(let reason, let person):
+      flow.person = person
+      return deny(reason, at: now)
+    case .allowed(let approval):
+      decide(under: snapshot, at: now)
+      flow.generation = snapshot.generation
+      guard flow.decision.verdict(in: snapshot.policy.mode) == .ask, self.key == key else {
+        return judge(under: snapshot, at: now)
+      }
+      return approved(approval, under: snapshot, at: now)
+    }
+  }
+
+  private mutating func approved(_ approval: Approval, under snapshot: PolicySnapshot, at now: Moment)
+    -> [Effect]
+  {
+    flow.approval = approval
+    flow.person = approval.person
+    flow.decision.answer = .allow
+    flow.decision.reason = .approved
+    return proceed(under: snapshot, at: now)
+  }
+
+  private mutating func endHold(_ question: PendingID?, at now: Moment) -> [Effect] {
+    flow.question = question ?? flow.question
+    return deny(.pendingApproval, at: now)
+  }
+
+  /// Ends without an answer what nobody had allowed.
+  private mutating func giveUp(_ reason: CloseReason, at now: Moment) -> [Effect] {
+    let record = flow.decisionRecord(
+      .deny, .pendingApproval, method: method, detail: reason.token, at: now.wall)
+    return advance(.finished, [.record(record), .abandon])
+  }
+}
+
 // MARK: - Arrive, or not
 
 extension Approach {
@@ -251,7 +350,7 @@ extension Approach {
   private mutating func refuse(_ reason: Reason, at now: Moment) -> [Effect] {
     let denial = Denial(
       reason, destination: flow.destination, rule: flow.decision.rule?.id, generation: flow.generation,
-      agent: flow.origin.agent, nearMiss: flow.decision.nearMiss)
+      agent: flow.origin.agent, nearMiss: flow.decision.nearMiss, question: flow.question)
     return advance(.finished, closing(.cut(reason), at: now) + [.refuse(denial)])
   }
 
@@ -279,9 +378,7 @@ extension Approach.Subject {
 
   /// What stands against a flow that a rule of `https` allows.
   fileprivate func objection(to flow: Flow) -> Reason? {
-    guard case .captured(_, let objection) = self, flow.decision.answer == .allow,
-      flow.destination.traffic == .https
-    else { return nil }
+    guard case .captured(_, let objection) = self, flow.destination.traffic == .https else { return nil }
     return objection
   }
 }

@@ -1,7 +1,9 @@
 import Addressing
+import Approvals
 import Audit
 import EventLoop
 import Policy
+import PolicyFile
 
 /// Performs the effects of an `Approach` on a loop; tunnels and exchanges
 /// are built on it and take over where it ends.
@@ -24,6 +26,8 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
   /// The dial under way; ended with the flow, so that no further address is tried.
   private var dialer: Dialer?
   private var holdsConnection = false
+  /// The end of the time to wait for a person.
+  private var holdTimer: TimerID?
   /// Whether time has passed since the request was read: the client may have
   /// gone on sending.
   private(set) var hasWaited = false
@@ -68,6 +72,12 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
     approach.isFinished ? revokeSession(reason) : approach(.revoked(reason))
   }
 
+  final override var isHeld: Bool { approach.isHeld }
+
+  final override func reconsider() {
+    if approach.isHeld { approach(.policyChanged) }
+  }
+
   final override func stop() {
     approach.isFinished ? stopSession() : approach(.stopped)
   }
@@ -79,11 +89,14 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
   func approach(_ event: Approach.Event) {
     let snapshot = shard.snapshot
     for effect in approach.handle(event, under: snapshot, at: snapshot.clock.now()) { perform(effect) }
+    if holdTimer != nil, !approach.isHeld { endHold() }
   }
 
   private func perform(_ effect: Approach.Effect) {
     switch effect {
     case .record(let record): shard.record(record)
+    case .ask(let key, let rule): ask(key, rule)
+    case .hold: hold()
     case .reserve: reserve()
     case .resolve(let name): resolve(name)
     case .commit: shard.afterCommit { self.approach(.recorded($0)) }
@@ -104,6 +117,7 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
   /// Leaves the registry and gives back what was reserved; harmless twice.
   func finish() {
     shard.remove(self)
+    endHold()
     if let lookup { shard.resolver.cancel(lookup) }
     lookup = nil
     dialer?.cancel()
@@ -123,6 +137,53 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
   func cut() {
     upstream?.reset()
     client.reset()
+  }
+}
+
+// MARK: - People
+
+extension ApproachDriver {
+  private var waiter: UInt64 { approach.flow.id }
+
+  private func ask(_ key: ApprovalKey, _ rule: RuleID?) {
+    var domain: Hostname?
+    if case .name(let name) = key.destination.host { domain = registeredDomain(of: name) }
+    let request = ApprovalRequest(key, domain: domain, rule: rule)
+    approach(.asked(shard.commons.approvals.ask(request, as: waiter)))
+  }
+
+  /// Waits for an answer, in all no longer than the first question may take.
+  private func hold() {
+    guard holdTimer == nil else { return }
+    shard.hold(self, as: waiter)
+    holdTimer = shard.loop.schedule(after: shard.commons.approvals.hold(under: shard.snapshot.policy)) {
+      self.holdEnded()
+    }
+  }
+
+  /// An answer that has come in the same moment counts.
+  private func holdEnded() {
+    guard approach.isHeld else { return }
+    let desk = shard.commons.approvals
+    if let verdict = desk.take(waiter) {
+      approach(.answered(verdict))
+      guard approach.isHeld else { return }
+    }
+    approach(.holdEnded(desk.question(of: waiter)))
+  }
+
+  /// Somebody answered; whether it was for this one, the desk knows.
+  final func takeVerdict() {
+    guard approach.isHeld, let verdict = shard.commons.approvals.take(waiter) else { return }
+    approach(.answered(verdict))
+  }
+
+  private func endHold() {
+    guard let timer = holdTimer else { return }
+    holdTimer = nil
+    shard.loop.cancel(timer)
+    shard.release(waiter)
+    shard.commons.approvals.leave(waiter)
   }
 }
 

@@ -24,7 +24,7 @@ extension LoadRun {
       policy: policy, warnings: sink.warnings.sorted(), sources: sources, sandbox: sandbox)
   }
 
-  private func checkIDs(_ drafts: [RuleDraft]) {
+  func checkIDs(_ drafts: [RuleDraft]) {
     var first: [RuleID: RuleDraft] = [:]
     for draft in drafts {
       guard let name = draft.id?.name else { continue }

@@ -5,6 +5,8 @@ import SystemPackage
 struct SafeFileError: Error {
   var cause: String
   var remedy: String
+  /// Whether there is nothing under this name.
+  var isMissing = false
 }
 
 /// A file that was read whole.
@@ -78,7 +80,8 @@ private func unreadable(_ path: String, _ error: Errno) -> SafeFileError {
   case .noSuchFileOrDirectory, .notDirectory:
     SafeFileError(
       cause: "there is no file \(quoted(path))",
-      remedy: "Check the path; relative ones count from the file that names them")
+      remedy: "Check the path; relative ones count from the file that names them",
+      isMissing: error == .noSuchFileOrDirectory)
   case .permissionDenied:
     SafeFileError(
       cause: "\(quoted(path)) may not be read by this user",

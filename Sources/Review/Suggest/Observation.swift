@@ -150,7 +150,8 @@ extension PolicyQuestion {
 extension RecordKind {
   /// Whether it passed, by a rule or because the gate only watched.
   var hasPassed: Bool {
-    event == .decision && verdict == .allow && (wouldDeny || reason == Reason.allowed.rawValue)
+    event == .decision && verdict == .allow
+      && (wouldDeny || reason == Reason.allowed.rawValue || reason == Reason.approved.rawValue)
   }
 
   /// Whether the floor denied it, which no rule, or none that is suggested, changes.
@@ -170,7 +171,9 @@ extension RecordKind {
     switch reason.flatMap({ Reason(rawValue: $0) }) {
     case .allowed, .noRule, .notTLS, .helloTimeout: break
     case .denyRule: return .deniedByRule
-    case .askRule, .noApprover: return .askedByRule
+    case .askRule, .noApprover, .approved, .refused, .pendingApproval, .approvalQueueFull, .approvalRate,
+      .askingEnded:
+      return .askedByRule
     case .cnameDenied: return .alias
     case .dnsBudget: return .tunnel
     case .sniMismatch, .sniMissing, .sniMalformed, .encryptedHello, .helloTooLarge: return .handshake

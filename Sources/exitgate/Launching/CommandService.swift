@@ -88,7 +88,8 @@ struct CommandService {
   private func confinement(
     _ configuration: GateConfiguration
   ) -> @Sendable ([String]) throws(StartError) -> [String] {
-    let directories = [configuration.auditLogPath, configuration.controlPath].map(directory)
+    let directories = [configuration.auditLogPath, configuration.controlPath, configuration.overlay].map(
+      directory)
     let weaker = plan.weaker, drivesTerminal = !plan.terminal.isEmpty
     return { (sockets) throws(StartError) in
       do throws(ConfinementError) {

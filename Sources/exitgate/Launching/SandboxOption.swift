@@ -100,7 +100,9 @@ struct SandboxOption: ParsableArguments {
 
   /// What the gate writes must be out of the command's reach.
   func protect(_ gate: GateConfiguration, in view: FileView) throws(Failure) {
-    for (path, option) in [(gate.auditLogPath, "--audit-log"), (gate.controlPath, "--control")] {
+    for (path, option) in [
+      (gate.auditLogPath, "--audit-log"), (gate.controlPath, "--control"), (gate.overlay, "--overlay"),
+    ] {
       let place = realPath(directory(of: path)) ?? path
       guard [.write, .own].contains(view.access(to: place)) else { continue }
       guard view.access(to: place) == .write else { continue }

@@ -18,7 +18,8 @@ struct GateConfinement {
 
   /// The directories that the gate writes in: of its log and its control socket.
   static func writable(_ configuration: GateConfiguration) -> [String] {
-    Set([configuration.auditLogPath, configuration.controlPath].map(directory)).sorted()
+    Set([configuration.auditLogPath, configuration.controlPath, configuration.overlay].map(directory))
+      .sorted()
   }
 
   /// Confines the gate that `configuration` starts.

@@ -4,7 +4,7 @@ import Policy
 /// What one answer is about, and nothing beside it: one agent, one host, one
 /// port, one protocol, and where the rule that asks looks at requests, one
 /// method and path. Another of any is another question.
-public struct QuestionKey: Hashable, Sendable {
+public struct ApprovalKey: Hashable, Sendable {
   /// Who asks.
   public let agent: AgentName
   /// Where to.
@@ -24,7 +24,7 @@ public struct QuestionKey: Hashable, Sendable {
 
 /// What a question is called: 16 characters of RFC 4648's base32 in lower case,
 /// 80 random bits, so that no agent guesses one and no restart repeats one.
-public struct QuestionID: Hashable, Sendable, CustomStringConvertible {
+public struct PendingID: Hashable, Sendable, CustomStringConvertible {
   /// The id as ASCII text.
   public let text: String
 
@@ -37,9 +37,9 @@ public struct QuestionID: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Draws an id.
-  public static func random(using generator: inout some RandomNumberGenerator) -> QuestionID {
+  public static func random(using generator: inout some RandomNumberGenerator) -> PendingID {
     let digits = (0..<length).map { _ in alphabet[Int.random(in: alphabet.indices, using: &generator)] }
-    return QuestionID(known: String(decoding: digits, as: UTF8.self))
+    return PendingID(known: String(decoding: digits, as: UTF8.self))
   }
 
   private init(known text: String) { self.text = text }
@@ -51,11 +51,11 @@ public struct QuestionID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A question that waits for a person, with all that its answer binds.
-public struct Question: Hashable, Sendable {
+public struct PendingQuestion: Hashable, Sendable {
   /// One of what it is about.
   public struct Member: Hashable, Sendable {
     /// What is asked for.
-    public let key: QuestionKey
+    public let key: ApprovalKey
     /// The rule that asks; nil where the policy's default does.
     public internal(set) var rule: RuleID?
     /// The rule that allowing it always would add, one line of YAML; nil where
@@ -64,7 +64,7 @@ public struct Question: Hashable, Sendable {
   }
 
   /// What it is called.
-  public let id: QuestionID
+  public let id: PendingID
   /// Whose it is.
   public let agent: AgentName
   /// What it is about: one, or where many under one domain were joined, all of them.
@@ -89,6 +89,12 @@ public struct Question: Hashable, Sendable {
   public internal(set) var program: Program?
   /// Stands for exactly what would be allowed; an answer has to name it.
   public internal(set) var digest: String
+
+  /// The rule that stands for an answer for good; nil where there is none.
+  public func rule(for answer: ApprovalAnswer) -> String? {
+    guard answer.scope == .always, members.count == 1, let id = RuleID("approved-\(id)") else { return nil }
+    return members[0].key.candidate(named: id, answer.isAllowing ? .allow : .deny)
+  }
 
   /// What its answer may be.
   public var offers: Set<Offer> {

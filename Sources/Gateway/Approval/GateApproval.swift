@@ -1,0 +1,220 @@
+import Addressing
+import Approvals
+import Audit
+import Dispatch
+import EventLoop
+import Policy
+import PolicyFile
+
+/// Why an answer or a revocation was not carried out.
+public enum ApprovalError: Error, Hashable, Sendable {
+  /// The book refuses it.
+  case refused(AnswerRefusal)
+  /// It could not be written down, for this reason; nothing was decided.
+  case unwritten(String)
+  /// Nothing that stands approved is called so.
+  case unknownGrant
+  /// The gate is stopping.
+  case stopping
+}
+
+extension Gate {
+  /// Carries out a person's answer: once it is written down, where it is for
+  /// good, and in the log, those who wait are told.
+  ///
+  /// - Parameter completion: Called on the gate's queue with what was decided, or why nothing was.
+  public func answer(
+    _ bound: BoundAnswer, by person: Person,
+    completion: @escaping @Sendable (Result<Decided, ApprovalError>) -> Void
+  ) {
+    queue.async { [self] in
+      do throws(ApprovalError) {
+        completion(.success(try carryOut(bound, by: person)))
+      } catch {
+        record(bound.answer.isAllowing ? "approve" : "refuse", bound.id.text, by: person, refusal: "\(error)")
+        completion(.failure(error))
+      }
+    }
+  }
+
+  private func carryOut(_ bound: BoundAnswer, by person: Person) throws(ApprovalError) -> Decided {
+    dispatchPrecondition(condition: .onQueue(queue))
+    guard !isDraining else { throw .stopping }
+    let asked: PendingQuestion
+    do throws(AnswerRefusal) {
+      let question = try approvals.check(bound)
+      if bound.answer.scope != .always { return tell(try approvals.answer(bound, by: person), rule: nil) }
+      asked = question
+    } catch { throw .refused(error) }
+    return try writeDown(asked, bound, by: person)
+  }
+
+  /// Told by the record first: whoever is let through finds the person's answer in the log before him.
+  private func tell(_ decided: Decided, rule: String?) -> Decided {
+    log.append(.control(decided.record(rule: rule)))
+    _ = log.commit()
+    wake(decided.waiters)
+    return decided
+  }
+
+  /// Has connections take their verdicts, each on its loop.
+  func wake(_ waiters: [UInt64]) {
+    for waiter in waiters {
+      let shard = shards[Int(waiter % UInt64(shards.count))]
+      shard.loop.submit { shard.tellHeld(waiter) }
+    }
+  }
+
+  /// Writes an answer down for good, then lets it count; an answer that does not is taken out again.
+  private func writeDown(_ question: PendingQuestion, _ bound: BoundAnswer, by person: Person)
+    throws(ApprovalError)
+    -> Decided
+  {
+    guard let rule = question.rule(for: bound.answer) else { throw .refused(.unoffered(question.offers)) }
+    let file = OverlayFile(configuration.overlay, reader: configuration.loader),
+      name = "approved-\(question.id)"
+    let standing: Policy
+    do throws(OverlayError) {
+      standing = try file.add(rule, named: name, says: bound.answer.comment(by: person))
+    } catch {
+      throw .unwritten(error.description)
+    }
+    do throws(AnswerRefusal) {
+      return tell(try approvals.answer(bound, by: person, standing: standing), rule: rule)
+    } catch {
+      _ = try? file.remove(name)
+      throw .refused(error)
+    }
+  }
+
+  /// Takes an approval back, or what was answered for good, and cuts what it let pass.
+  ///
+  /// - Parameters:
+  ///   - id: A question's id, or that of a rule of the overlay.
+  ///   - completion: Called on the gate's queue with the number of connections that were cut.
+  public func revoke(
+    _ id: String, by person: Person, completion: @escaping @Sendable (Result<Int, ApprovalError>) -> Void
+  ) {
+    queue.async { [self] in
+      do throws(ApprovalError) { try takeBack(id) } catch {
+        record("revoke", id, by: person, refusal: "\(error)")
+        return completion(.failure(error))
+      }
+      record("revoke", id, by: person)
+      cut([id]) { completion(.success($0)) }
+    }
+  }
+
+  private func takeBack(_ id: String) throws(ApprovalError) {
+    guard !isDraining else { throw .stopping }
+    if approvals.revoke(id) != nil { return }
+    guard approvals.standing.rules.contains(where: { $0.id.text == id }) else { throw .unknownGrant }
+    let file = OverlayFile(configuration.overlay, reader: configuration.loader)
+    do throws(OverlayError) { approvals.replaceStanding(try file.remove(id)) } catch {
+      throw .unwritten(error.description)
+    }
+  }
+
+  private func record(_ operation: String, _ subject: String, by person: Person, refusal: String? = nil) {
+    log.append(
+      .control(
+        ControlRecord(
+          time: .now(), processID: person.processID, userID: person.userID, operation: operation,
+          subject: subject, refusal: refusal)))
+    _ = log.commit()
+  }
+
+  /// Ends the flows that passed by these approvals.
+  private func cut(_ ids: Set<String>, completion: @escaping @Sendable (Int) -> Void) {
+    let ended = Tally()
+    onEveryShard { shard in
+      ended.add(shard.endApproved(by: ids))
+    } then: {
+      completion(ended.value)
+    }
+  }
+
+  /// Puts in force what is written down now; what was taken out by hand is cut.
+  func replaceStanding(_ next: Policy) {
+    let before = Set(approvals.standing.rules.map(\.id.text))
+    approvals.replaceStanding(next)
+    let gone = before.subtracting(next.rules.map(\.id.text))
+    if !gone.isEmpty { cut(gone) { _ in } }
+  }
+
+  /// Ends what has run out; called each second.
+  func endOverdue() {
+    let ended = approvals.tick()
+    if ended.contains(where: { $0.approval.expires != nil }) {
+      for shard in shards { shard.loop.submit { shard.endOverdue() } }
+    }
+  }
+}
+
+extension Decided {
+  fileprivate func record(rule: String?) -> ControlRecord {
+    ControlRecord(
+      time: .now(), processID: person.processID, userID: person.userID,
+      operation: answer.isAllowing ? "approve" : "refuse", subject: question.id.text,
+      answer: AnswerFacts(
+        channel: person.channel.rawValue, name: person.name, scope: answer.scope.word,
+        agent: question.agent.text, destinations: question.members.map { $0.key.destination.description },
+        generation: question.generation, digest: question.digest, rule: rule, note: person.note))
+  }
+}
+
+extension ApprovalError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .refused(let refusal): refusal.sentence
+    case .unwritten(let why): "it could not be written down: \(why)"
+    case .unknownGrant: "nothing that stands approved is called so"
+    case .stopping: "the gate is stopping"
+    }
+  }
+}
+
+extension AnswerRefusal {
+  /// Why, for people, without a full stop.
+  public var sentence: String {
+    switch self {
+    case .unknown: "no question is called so; 'exitgate pending' lists them"
+    case .late(let outcome): "it is decided already: \(outcome.sentence)"
+    case .otherPolicy(let now):
+      "the policy has changed since it was shown; generation \(now) is in force, look again"
+    case .otherCandidate: "what would be allowed is not what was shown; look again"
+    case .unoffered(let offers):
+      "that answer is not offered; offered are \(offers.map(\.rawValue).sorted().joined(separator: ", "))"
+    case .full: "as many approvals stand as are kept; take some back first"
+    }
+  }
+}
+
+extension Outcome {
+  /// What became of it, for people, without a full stop.
+  public var sentence: String {
+    switch self {
+    case .answered(let answer, let person):
+      "\(answer.isAllowing ? "allowed" : "refused") (\(answer.scope.word)) by \(person.sentence)"
+    case .expired: "nobody asked any more"
+    case .joined(let id): "it was joined with others of its domain into \(id)"
+    case .superseded: "the policy in force does not ask any more"
+    }
+  }
+}
+
+extension Person {
+  /// Who, for people.
+  public var sentence: String {
+    let who = name ?? userID.map { "user \($0)" } ?? "somebody"
+    return "\(who) by \(channel.rawValue)"
+  }
+}
+
+extension ApprovalAnswer {
+  /// What stands above its rule in the overlay.
+  fileprivate func comment(by person: Person) -> String {
+    let note = person.note.map { ": \($0)" } ?? ""
+    return "\(isAllowing ? "allowed" : "refused") always, \(Timestamp.now()), \(person.sentence)\(note)"
+  }
+}

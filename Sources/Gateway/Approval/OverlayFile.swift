@@ -1,0 +1,116 @@
+import Glibc
+import Policy
+import PolicyFile
+import SystemPackage
+
+/// Why the overlay does not take a change. Nothing is changed then.
+struct OverlayError: Error, Hashable, Sendable, CustomStringConvertible {
+  var description: String
+}
+
+/// The file of what people answered for good: a policy that exitgate writes and people may read and change.
+///
+/// Each change reads the file, is read again as the whole that it makes, and takes the file's place at once.
+struct OverlayFile {
+  private let path: String
+  private let reader: PolicyLoader
+
+  private static let beginning = """
+    # What people answered for good. A rule here speaks only where the policy says 'ask'.
+    # exitgate writes it; 'exitgate revoke ID' takes a rule out again.
+    version: 1
+    rules:
+
+    """
+
+  /// The longest comment above a rule, in characters.
+  private static let longestComment = 400
+
+  init(_ path: String, reader: PolicyLoader) {
+    (self.path, self.reader) = (path, reader)
+  }
+
+  /// Adds one rule, a line of YAML.
+  ///
+  /// - Parameter comment: What stands above it; anything but printable ASCII becomes a question mark.
+  /// - Returns: All rules, this one among them.
+  func add(_ rule: String, named id: String, says comment: String) throws(OverlayError) -> Policy {
+    try change { text throws(OverlayError) in
+      var whole = text ?? Self.beginning
+      if let empty = whole.firstRange(of: Self.none) { whole.replaceSubrange(empty, with: "rules:\n") }
+      if whole.utf8.last != UInt8(ascii: "\n") { whole += "\n" }
+      return whole + "  # \(Self.plain(comment))\n  - \(rule)\n"
+    } expecting: {
+      $0.rules.contains { $0.id.text == id }
+    }
+  }
+
+  /// Takes one rule out, and the comment above it.
+  func remove(_ id: String) throws(OverlayError) -> Policy {
+    try change { text throws(OverlayError) in
+      var lines = (text ?? "").split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+      let mark = "  - { id: \"\(id)\","
+      guard let place = lines.firstIndex(where: { $0.utf8.starts(with: mark.utf8) }) else {
+        throw OverlayError(
+          description:
+            "the rule '\(id)' is not on a line of its own in \(path); take it out by hand, then reload")
+      }
+      let hasComment = place > 0 && lines[place - 1].utf8.starts(with: "  # ".utf8)
+      lines.removeSubrange((hasComment ? place - 1 : place)...place)
+      let isEmpty = !lines.contains { $0.utf8.starts(with: "  - ".utf8) }
+      if isEmpty, let head = lines.firstIndex(of: "rules:") { lines[head] = "rules: []" }
+      return lines.joined(separator: "\n")
+    } expecting: {
+      !$0.rules.contains { $0.id.text == id }
+    }
+  }
+
+  private static let none = "rules: []\n"
+
+  private static func plain(_ text: String) -> String {
+    String(
+      decoding: text.unicodeScalars.prefix(longestComment).map { scalar in
+        (0x20...0x7e).contains(scalar.value) ? UInt8(scalar.value) : UInt8(ascii: "?")
+      }, as: UTF8.self)
+  }
+
+  private func change(
+    _ edit: (String?) throws(OverlayError) -> String, expecting isRight: (Policy) -> Bool
+  ) throws(OverlayError) -> Policy {
+    let lock = open("\(path).lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard lock >= 0 else { throw failed("lock") }
+    defer { close(lock) }
+    guard flock(lock, LOCK_EX) == 0 else { throw failed("lock") }
+    let text = try edit(try read { () throws(PolicyFileError) in try reader.overlay(path: path)?.text })
+    let rules = try read { () throws(PolicyFileError) in try reader.overlay(text: text, named: path) }
+    guard isRight(rules) else { throw OverlayError(description: "\(path) does not say what it should") }
+    try replace(with: Array(text.utf8))
+    return rules
+  }
+
+  private func read<Value>(_ work: () throws(PolicyFileError) -> Value) throws(OverlayError) -> Value {
+    do throws(PolicyFileError) { return try work() } catch {
+      throw OverlayError(description: error.diagnostics.first?.description ?? "\(path) is wrong")
+    }
+  }
+
+  private func replace(with bytes: [UInt8]) throws(OverlayError) {
+    let temporary = "\(path).new"
+    _ = unlink(temporary)
+    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard file >= 0 else { throw failed("write") }
+    let isWritten = (try? FileDescriptor(rawValue: file).writeAll(bytes)) == bytes.count && fsync(file) == 0
+    close(file)
+    guard isWritten, rename(temporary, path) == 0 else {
+      let error = failed("write")
+      _ = unlink(temporary)
+      throw error
+    }
+  }
+
+  private func failed(_ operation: String) -> OverlayError {
+    OverlayError(
+      description:
+        "cannot \(operation) \(path): \(Errno(rawValue: errno)). Make its directory writable for the gate.")
+  }
+}
