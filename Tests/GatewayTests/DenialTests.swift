@@ -66,7 +66,7 @@ struct DenialTests {
     "Every reason gives one well-formed response: a line, a length that is right, JSON that parses",
     arguments: Reason.allCases)
   func wellFormed(_ reason: Reason) throws {
-    guard reason != .allowed else { return }
+    guard reason != .allowed, reason != .approved else { return }
     let denial = try Self.denial(reason)
     let (head, body) = try Self.parts(denial.httpBytes())
     #expect(head[0].hasPrefix("HTTP/1.1 \(reason.status) ") && head[0] != "HTTP/1.1 \(reason.status) Error")
@@ -77,7 +77,9 @@ struct DenialTests {
       })
     #expect(head.contains { $0.hasPrefix("Proxy-Authenticate: ") } == (reason.status == 407))
     let json = try JSONValue(parsing: body.dropLast(), limit: 65536)
-    #expect(json["reason"]?.text == reason.rawValue && json["error"]?.text == Self.words[reason.status])
+    let word = reason == .pendingApproval ? "pending_approval" : Self.words[reason.status]
+    #expect(json["reason"]?.text == reason.rawValue && json["error"]?.text == word)
+    #expect(head.contains("Retry-After: 5") == (reason == .pendingApproval))
     #expect(json["policy_generation"]?.integer == 7)
   }
 
