@@ -71,12 +71,18 @@ let package = Package(
         "Pages", "TLSClient", crypto, systemPackage, logging,
       ],
       swiftSettings: strict),
+    .target(
+      name: "ReviewPage",
+      dependencies: [
+        "Addressing", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Pages", "Control",
+      ],
+      exclude: ["Assets"], swiftSettings: strict),
     .executableTarget(
       name: "exitgate",
       dependencies: [
         "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
         "Firewall", "Keeper",
-        "Control", "CLinux", "Confinement", "Launcher",
+        "Control", "CLinux", "Confinement", "Launcher", "ReviewPage",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],
@@ -90,6 +96,9 @@ let package = Package(
     tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
     tests("ReviewTests", ["Review", "Audit", "PolicyFile", "Policy", "Addressing"]),
     tests("PagesTests", ["Pages", "Wire", "Addressing"]),
+    tests(
+      "ReviewPageTests",
+      ["ReviewPage", "Review", "Audit", "PolicyFile", "Policy", "Addressing"]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),

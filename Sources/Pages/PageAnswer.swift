@@ -43,9 +43,11 @@ public struct PageAnswer: Sendable {
   }
 
   private static let phrases = [
-    200: "OK", 303: "See Other", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 414: "URI Too Long", 417: "Expectation Failed",
-    421: "Misdirected Request", 431: "Request Header Fields Too Large", 501: "Not Implemented",
+    200: "OK", 204: "No Content", 303: "See Other", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 414: "URI Too Long",
+    417: "Expectation Failed",
+    415: "Unsupported Media Type", 421: "Misdirected Request", 431: "Request Header Fields Too Large",
+    501: "Not Implemented",
     503: "Service Unavailable", 505: "HTTP Version Not Supported",
   ]
 }

@@ -11,10 +11,12 @@ public final class PageServer: Sendable {
   private static let limits = ConversationRoom.Limits(connections: 32, patience: .seconds(30))
 
   private let listener: Listener
+  private let terms: PageTerms
 
   /// Takes a listener that is bound.
-  public init(_ listener: Listener) {
+  public init(_ listener: Listener, _ terms: PageTerms = PageTerms()) {
     self.listener = listener
+    self.terms = terms
   }
 
   /// The address bound to; nil for a Unix socket.
@@ -27,12 +29,12 @@ public final class PageServer: Sendable {
     on loop: EventLoop, admits: @escaping @Sendable (IPAddress?) -> Bool = { _ in true },
     handler: @escaping Handler
   ) {
-    let room = ConversationRoom(on: loop, Self.limits)
+    let room = ConversationRoom(on: loop, Self.limits), terms = terms
     listener.start(
       on: [loop], mayUseReserve: true,
       accept: { channel in
         guard admits(channel.remoteEndpoint?.address) else { return channel.reset() }
-        room.admit(channel, PageDialogue(at: channel.localEndpoint, handler: handler))
+        room.admit(channel, PageDialogue(at: channel.localEndpoint, terms, handler: handler))
       })
   }
 

@@ -51,12 +51,18 @@ import Testing
       ]),
     Target(name: "Firewall", imports: ["Addressing", "CNetfilter", "Glibc", "Synchronization"]),
     Target(
+      name: "ReviewPage",
+      imports: [
+        "Addressing", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Pages", "Control", "Glibc",
+        "Dispatch", "Synchronization",
+      ]),
+    Target(
       name: "exitgate",
       imports: [
         "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
         "Firewall",
         "Control",
-        "CLinux", "Confinement", "Keeper", "Launcher",
+        "CLinux", "Confinement", "Keeper", "Launcher", "ReviewPage",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

@@ -29,6 +29,59 @@ import Wire
     #expect(try parse("") == nil)
   }
 
+  private static let terms = PageTerms(
+    hosts: ["127.0.0.1:9464", "localhost:9464"], bodyLimit: 8, fields: [("X-Own", "1")])
+
+  @Test("a body is taken whole, up to the limit of the terms")
+  func body() throws {
+    let head = "POST /apply HTTP/1.1\r\nHost: localhost:9464\r\nContent-Length: 4\r\n\r\n"
+    func parse(_ text: String) throws -> (request: PageRequest, length: Int)? {
+      try PageRequest.parse(Array(text.utf8)[...], at: Self.place, Self.terms, resumingAt: 3)
+    }
+    #expect(try parse(head + "abc") == nil)
+    let (request, length) = try #require(try parse(head + "abcdGET /"))
+    #expect(request.body == Array("abcd".utf8))
+    #expect(length == head.utf8.count + 4)
+    #expect(throws: PageRefusal.tooLarge) { try parse(head.replacing("th: 4", with: "th: 9")) }
+    #expect(throws: PageRefusal.expectation) {
+      try parse(head.replacing("Host", with: "Expect: 100-continue\r\nHost"))
+    }
+    #expect(throws: PageRefusal.request(.framing)) {
+      try parse(head.replacing("Content-Length: 4", with: "Transfer-Encoding: chunked"))
+    }
+  }
+
+  @Test(
+    "CTL-05: where the hosts are given, Host is one of them to the byte",
+    arguments: [
+      ("127.0.0.1:9464", true), ("localhost:9464", true), ("127.0.0.1", false), ("127.0.0.1:80", false),
+      ("LOCALHOST:9464", false), ("127.0.0.1.evil.test:9464", false), ("127.evil.test:9464", false),
+      ("localhost.evil.test:9464", false), ("user@127.0.0.1:9464", false), ("[::1", false),
+      ("[::1]:9464", false),
+      ("", false), ("127.0.0.2:9464", false), ("127.1:9464", false), ("localhost.:9464", false),
+    ])
+  func hosts(_ host: String, _ isTaken: Bool) {
+    for version in ["1.0", "1.1"] {
+      for line in ["Host: \(host)\r\n", host.isEmpty ? "" : "Host: \(host)\r\nX: y\r\n"] {
+        let text = "GET / HTTP/\(version)\r\n\(line)\r\n"
+        let request = Result {
+          try PageRequest.parse(Array(text.utf8)[...], at: Self.place, Self.terms, resumingAt: 0)
+        }
+        switch request {
+        case .success(let found): #expect(isTaken && found != nil)
+        case .failure(let error): #expect(!isTaken && error as? PageRefusal == .host, "\(text): \(error)")
+        }
+      }
+    }
+  }
+
+  @Test("CTL-06: a wish for another protocol is seen")
+  func upgrade() throws {
+    #expect(try parse("GET / HTTP/1.1\r\nHost: a:9464\r\n\r\n")?.isUpgrade == false)
+    let wish = "GET / HTTP/1.1\r\nHost: a:9464\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    #expect(try parse(wish)?.isUpgrade == true)
+  }
+
   @Test(
     "CTL-05: what names another place, or brings a body, is refused",
     arguments: [
@@ -43,7 +96,7 @@ import Wire
       ("GET / HTTP/1.1\nHost: a:9464\n\n", .lineEnd),
     ])
   func refused(_ text: String, _ error: RequestError) {
-    #expect(throws: error) { try parse(text) }
+    #expect(throws: PageRefusal.request(error)) { try parse(text) }
   }
 
   @Test("an answer says its length, and that nobody may keep it or guess what it is")

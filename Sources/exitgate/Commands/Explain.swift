@@ -65,39 +65,41 @@ struct Explain: Verb {
   var destination: String
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
+    let answer = try answer(in: here)
+    if json { here.console.result(answer.json) } else { answer.lines.forEach(here.console.result) }
+    return answer.status
+  }
+
+  /// What is answered, for people and for programs, and what the process ends with.
+  func answer(in here: Surroundings) throws(Failure) -> (lines: [Text], json: JSONValue, status: Int32) {
     let target: Target
     do { target = try Target(destination, isQuestion: type != nil || traffic == .dns) } catch {
-      return try report(error, on: here.console)
+      return try answer(to: error)
     }
     let loaded = try load(in: here)
     try checkAgent(in: loaded.policy)
     try checkType(target)
     let question = question(target, under: loaded.policy)
     let answer = Answer(question, under: loaded.policy, floor: floor(of: loaded.policy), at: wallClock())
-    if json {
-      here.console.result(answer.json)
-    } else {
-      answer.page(policyPath: try policy.path(in: here)).forEach(here.console.result)
-    }
-    return answer.exitStatus
+    return (answer.page(policyPath: try policy.path(in: here)), answer.json, answer.exitStatus)
   }
 
   /// What a client that asks for something malformed gets needs no policy.
-  private func report(_ problem: Target.Problem, on console: Console) throws(Failure) -> Int32 {
+  private func answer(to problem: Target.Problem) throws(Failure) -> (
+    lines: [Text], json: JSONValue, status: Int32
+  ) {
     switch problem {
     case .incomplete(let what): throw Failure(.usage, "'\(destination)': \(what).")
     case .malformed(let what):
-      if json {
-        console.result(
-          .object([
-            .init("answer", .string("deny")), .init("verdict", .string("deny")),
-            .init("reason", .string(Reason.malformed.rawValue)), .init("detail", .string(what)),
-          ]))
-      } else {
-        console.result("\(Text("deny", .bad)): \(Reason.malformed.rawValue): \(what).")
-        console.result("A client that asks for this gets 400, whatever the policy says.")
-      }
-      return Failure.Status.general.rawValue
+      let lines: [Text] = [
+        "\(Text("deny", .bad)): \(Reason.malformed.rawValue): \(what).",
+        "A client that asks for this gets 400, whatever the policy says.",
+      ]
+      let json = JSONValue.object([
+        .init("answer", .string("deny")), .init("verdict", .string("deny")),
+        .init("reason", .string(Reason.malformed.rawValue)), .init("detail", .string(what)),
+      ])
+      return (lines, json, Failure.Status.general.rawValue)
     }
   }
 

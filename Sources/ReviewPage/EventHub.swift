@@ -1,0 +1,65 @@
+import EventLoop
+import Synchronization
+
+/// Those who listen to what changes, each with a stream of server-sent events.
+///
+/// - Source: HTML standard §9.2.
+final class EventHub: Sendable {
+  /// What changes. The page asks for itself again when it hears one.
+  enum Event: String, Hashable, Sendable, CaseIterable {
+    /// Records were written.
+    case log
+    /// The gate is another one, or enforces something else.
+    case gate
+    /// The log was verified.
+    case verified
+    /// What waits for a person's approval; nothing sends it as long as no gate holds anything.
+    case pending
+  }
+
+  /// Streams open at once: half of the connections, so that pages are answered while all are taken.
+  static let maximumListeners = 16
+
+  private let streams = Mutex<(all: [UInt64: MessageStream], last: UInt64)>(([:], 0))
+
+  /// Whether anybody listens.
+  var isHeard: Bool { streams.withLock { !$0.all.isEmpty } }
+
+  /// Adds a listener; `open` begins its stream, and tells when it ends.
+  ///
+  /// - Returns: Whether there was room.
+  func add(_ open: (_ onEnd: @escaping @Sendable () -> Void) -> MessageStream) -> Bool {
+    let number = streams.withLock { streams -> UInt64? in
+      guard streams.all.count < Self.maximumListeners else { return nil }
+      streams.last += 1
+      return streams.last
+    }
+    guard let number else { return false }
+    let stream = open { [weak self] in self?.remove(number) }
+    streams.withLock { $0.all[number] = stream }
+    // It may have ended before it was there to be removed.
+    if !stream.isOpen { remove(number) }
+    return true
+  }
+
+  /// Tells everybody.
+  ///
+  /// - Parameter data: One line.
+  func send(_ event: Event, data: String) {
+    broadcast("event: \(event.rawValue)\ndata: \(data)\n\n")
+  }
+
+  /// Keeps connections alive that something on the way would forget.
+  func beat() {
+    broadcast(": \n\n")
+  }
+
+  private func broadcast(_ text: String) {
+    let bytes = Array(text.utf8)
+    for stream in streams.withLock({ Array($0.all.values) }) { stream.push(bytes) }
+  }
+
+  private func remove(_ number: UInt64) {
+    streams.withLock { $0.all[number] = nil }
+  }
+}

@@ -1,0 +1,113 @@
+import Glibc
+import Policy
+import PolicyFile
+import Review
+
+/// A policy file to which single rules are added.
+struct Overlay: Sendable {
+  let path: String
+  private let loader: PolicyLoader
+
+  init(path: String, _ hooks: ReviewHooks) {
+    self.path = path
+    loader = hooks.loader(directory(of: path))
+  }
+
+  /// What the file would say with one more rule.
+  struct Change: Hashable, Sendable {
+    /// The text now; empty where there is no file.
+    var old: String
+    /// The text then, which loads.
+    var new: String
+  }
+
+  /// Adds a rule in thought.
+  ///
+  /// - Parameters:
+  ///   - rule: A YAML flow mapping on one line, as `SuggestedRule` writes it.
+  ///   - comment: A line of printable ASCII, without the mark.
+  /// - Throws: Why it cannot be added: each with its remedy.
+  func adding(_ rule: String, comment: String) throws(ReviewProblem) -> Change {
+    let item = ["# \(comment)", "- \(rule)"]
+    do throws(PolicyFileError) {
+      let change: Change
+      if access(path, F_OK) == 0 {
+        let text = try PolicyText(path: path, with: loader)
+        change = Change(old: text.text, new: try text.adding(includes: [], rules: [item]))
+      } else {
+        change = Change(old: "", new: "version: 1\nrules:\n" + item.map { "  \($0)\n" }.joined())
+      }
+      _ = try loader.load(text: change.new, named: path)
+      return change
+    } catch {
+      throw ReviewProblem(error.diagnostics.map { "\($0)" }.joined(separator: " "))
+    }
+  }
+
+  /// Puts a text in the file's place, whole: a file of its own beside it is
+  /// written, brought to the disk and renamed. Mode and, where that is possible, owner stay.
+  ///
+  /// - Throws: Why not; the file is then as it was.
+  func write(_ text: String) throws(ReviewProblem) {
+    let temporary = "\(path).\(getpid()).new"
+    unlink(temporary)
+    let descriptor = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw problem("be written") }
+    takeOver(descriptor)
+    let isWritten = writeAll(Array(text.utf8), to: descriptor) && fsync(descriptor) == 0
+    close(descriptor)
+    guard isWritten, rename(temporary, path) == 0 else {
+      let failure = problem("be written")
+      unlink(temporary)
+      throw failure
+    }
+    syncDirectory()
+  }
+
+  /// Takes the file away again.
+  func remove() {
+    unlink(path)
+    syncDirectory()
+  }
+
+  private func takeOver(_ descriptor: Int32) {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      // A gate of another user must be able to read it, and a policy is no secret.
+      _ = fchmod(descriptor, 0o644)
+      return
+    }
+    _ = fchown(descriptor, status.st_uid, status.st_gid)
+    _ = fchmod(descriptor, status.st_mode & 0o777)
+  }
+
+  private func syncDirectory() {
+    let descriptor = open(directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    fsync(descriptor)
+    close(descriptor)
+  }
+
+  private func problem(_ what: String) -> ReviewProblem {
+    ReviewProblem(
+      "'\(path)' cannot \(what): \(String(cString: strerror(errno))). Give this user the right to, or name another file with --overlay."
+    )
+  }
+}
+
+/// The directory that holds a file.
+func directory(of path: String) -> String {
+  guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+  return slash == path.startIndex ? "/" : String(path[..<slash])
+}
+
+private func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+  var rest = bytes[...]
+  while !rest.isEmpty {
+    let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    if count < 0, errno == EINTR { continue }
+    guard count > 0 else { return false }
+    rest = rest.dropFirst(count)
+  }
+  return true
+}

@@ -1,0 +1,141 @@
+import Addressing
+import Dispatch
+import EventLoop
+import Pages
+import Synchronization
+
+/// The review page: a small server on a loopback address, for the one who holds its one-time address.
+public final class ReviewServer: Sendable {
+  /// In bytes; what is sent to change something is a rule and the names of its group.
+  static let bodyLimit = 16 * 1024
+
+  private let server: PageServer
+  private let endpoint: Endpoint
+  private let access: Mutex<Access>
+  /// The first part of every path. Cookies know no ports: under a path that nobody can guess, no other
+  /// server of this machine is sent this one's.
+  private let base: String
+  private let router: Router
+  private let watch: Watch
+  private let hub = EventHub()
+  /// Reads files and waits, so no loop does it.
+  private let work = DispatchQueue(label: "review.work")
+
+  /// Takes a listener that is bound to a loopback address.
+  public init?(_ listener: Listener, _ settings: ReviewSettings, _ hooks: ReviewHooks) {
+    guard let endpoint = listener.boundEndpoint, endpoint.address.addressClass == .loopback else {
+      return nil
+    }
+    self.endpoint = endpoint
+    let hosts = Self.hosts(of: endpoint)
+    server = PageServer(listener, PageTerms(hosts: hosts, bodyLimit: Self.bodyLimit, fields: Self.fields))
+    access = Mutex(
+      Access(origins: Set(hosts.map { "http://\($0)" }), port: endpoint.port, at: Self.clock))
+    base = String(Secret().text.prefix(16))
+    let log = LogSource(path: settings.log)
+    watch = Watch(log, hooks, hub)
+    router = Router(settings: settings, hooks: hooks, log: log, watch: watch)
+  }
+
+  /// Answers on `loop` from now on.
+  public func start(on loop: EventLoop) {
+    watch.start()
+    server.start(on: loop) { [self] request, reply in take(request, reply) }
+  }
+
+  /// An address that lets one browser in, once, within ten minutes. The one before is dead.
+  public func oneTimeAddress() -> String {
+    let token = access.withLock { $0.newToken(at: Self.clock) }
+    return "http://\(endpoint)/\(base)/?token=\(token)"
+  }
+
+  /// What a browser may write into `Host`; port 80 is left out by them.
+  private static func hosts(of endpoint: Endpoint) -> Set<String> {
+    let names = ["\(endpoint)", "localhost:\(endpoint.port)"]
+    guard endpoint.port == .http else { return Set(names) }
+    return Set(names + ["localhost", String("\(endpoint)".dropLast(3))])
+  }
+
+  private static var clock: Duration { .nanoseconds(Int64(clamping: MonotonicTime.now().nanoseconds)) }
+
+  /// - Source: Content Security Policy Level 3; HTML standard (COOP); Fetch standard (CORP); Trusted Types.
+  static let fields: [(name: String, value: String)] = [
+    (
+      "Content-Security-Policy",
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        + "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+        + "trusted-types 'none'"
+    ),
+    ("Referrer-Policy", "no-referrer"), ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"), ("Cross-Origin-Embedder-Policy", "require-corp"),
+    ("X-Frame-Options", "DENY"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+  ]
+}
+
+// MARK: - Requests
+
+extension ReviewServer {
+  /// Whether it may, then what.
+  private func take(_ request: PageRequest, _ reply: PageReply) {
+    let parts = request.path.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
+    let isHere = parts.count == 3 && parts[1] == base
+    let verdict = access.withLock { $0.judge(Access.Question(request, isHere: isHere), at: Self.clock) }
+    switch verdict {
+    case .refused(let why): reply(.text(403, "refused: \(why.rawValue)"))
+    case .exchanged(let session): reply(redirection(cookie: session.id.text))
+    case .granted where !isHere: reply(.text(404, "there is no such page"))
+    case .granted(let session): answer(String(parts[2]), request, session, reply)
+    }
+  }
+
+  private func answer(
+    _ name: String, _ request: PageRequest, _ session: Access.Session, _ reply: PageReply
+  ) {
+    if request.method == "POST" {
+      work.async { [router] in reply(router.change(name, request.body)) }
+    } else if name == "events" {
+      listen(reply)
+    } else if name.isEmpty, FormFields(request.query)?["token"] != nil {
+      reply(redirection(cookie: nil))
+    } else {
+      work.async { [router] in reply(router.page(name, request.query, token: session.token.text)) }
+    }
+  }
+
+  private func listen(_ reply: PageReply) {
+    let head = PageAnswer(type: "text/event-stream", body: Array("retry: 2000\n\n".utf8))
+    if !hub.add({ reply.stream(head, onEnd: $0) }) {
+      reply(.text(503, "too many pages are open"))
+    }
+  }
+
+  /// To the page under its plain address, so that no token stands in the browser's history.
+  private func redirection(cookie: String?) -> PageAnswer {
+    var answer = PageAnswer.text(303, "go on")
+    answer.fields = [("Location", "/\(base)/")]
+    if let cookie {
+      let name = access.withLock { $0.cookieName }
+      answer.fields.append(
+        ("Set-Cookie", "\(name)=\(cookie); Path=/\(base)/; HttpOnly; SameSite=Strict"))
+    }
+    return answer
+  }
+}
+
+extension Access.Question {
+  /// What of a request counts. The token counts on the page's own path alone.
+  fileprivate init(_ request: PageRequest, isHere: Bool) {
+    self.init(method: request.method)
+    if isHere, request.path.utf8.last == UInt8(ascii: "/") {
+      oneTime = FormFields(request.query)?["token"]
+    }
+    isUpgrade = request.isUpgrade
+    cookies = request.values(of: "cookie")
+    origins = request.values(of: "origin")
+    fetchSites = request.values(of: "sec-fetch-site")
+    contentTypes = request.values(of: "content-type")
+    tokens = request.values(of: "x-exitgate-token")
+    isPrefetch = !request.values(of: "sec-purpose").isEmpty
+  }
+}

@@ -1,0 +1,143 @@
+import Audit
+import Pages
+import Policy
+import PolicyFile
+import Review
+
+/// Turns a request that was let in into a page.
+struct Router: Sendable {
+  let settings: ReviewSettings
+  let hooks: ReviewHooks
+  let log: LogSource
+  let watch: Watch
+
+  /// Answers a request for a page.
+  ///
+  /// - Parameters:
+  ///   - name: The last part of the path.
+  ///   - token: The session's own, which stands in the page.
+  func page(_ name: String, _ query: String?, token: String) -> PageAnswer {
+    guard let fields = FormFields(query) else { return .text(400, "the address is no form's") }
+    do throws(ReviewProblem) {
+      switch name {
+      case "": return try overview(fields, token)
+      case "group": return try group(fields, token)
+      case "explain": return explain(fields, token)
+      case "integrity": return integrity(token)
+      default: return PageAsset.answer(name) ?? .text(404, "there is no such page")
+      }
+    } catch {
+      return document(
+        .overview, "Not shown", token, status: 400,
+        [
+          HTML("h1", ["Not shown"]), HTML("p", [HTML(error.text)]),
+          HTML("p", [HTML("a", [.href("./")], ["Back"])]),
+        ])
+    }
+  }
+
+  /// Does what a request asks that was let in to change something.
+  func change(_ name: String, _ body: [UInt8]) -> PageAnswer {
+    guard name == "apply" else { return .text(404, "there is no such thing to change") }
+    guard let value = try? JSONValue(parsing: body, limit: ReviewServer.bodyLimit),
+      let key = GroupKey({ value[$0]?.text }), let rule = value["rule"]?.text
+    else { return outcome(400, .init(isApplied: false, text: "the request cannot be read")) }
+    do throws(ReviewProblem) {
+      let result = Applying(settings: settings, hooks: hooks).apply(try find(key), seen: rule)
+      if result.isApplied {
+        hooks.say("\(key.place?.host ?? "") was opened for agent \(key.agent) from the page: \(result.text)")
+      }
+      return outcome(result.isApplied ? 200 : 409, result)
+    } catch {
+      return outcome(409, .init(isApplied: false, text: error.text))
+    }
+  }
+
+  private func outcome(_ status: Int, _ outcome: Applying.Outcome) -> PageAnswer {
+    var writer = JSONWriter()
+    writer.value(
+      .object([.init("applied", .bool(outcome.isApplied)), .init("text", .string(visible(outcome.text)))]))
+    return PageAnswer(status: status, type: "application/json", body: writer.bytes)
+  }
+
+  // MARK: - Pages
+
+  private func overview(_ fields: FormFields, _ token: String) throws(ReviewProblem) -> PageAnswer {
+    let options = FilterForm.names.dropLast().map { "\($0)" }
+    let given = options.compactMap { name in fields[name].map { (name, $0) } }
+    let filter = try hooks.filter(Dictionary(uniqueKeysWithValues: given))
+    return document(.overview, "Blocked", token, OverviewPage(fields, try summary(filter)).content)
+  }
+
+  private func group(_ fields: FormFields, _ token: String) throws(ReviewProblem) -> PageAnswer {
+    guard let key = GroupKey({ fields[$0] }) else { throw ReviewProblem("The address names no group.") }
+    let group = try find(key)
+    let records: [LogRecord]
+    do throws(AuditError) { records = try log.records(of: key, limit: GroupPage.recordLimit) } catch {
+      throw ReviewProblem("\(error)")
+    }
+    let shown = GroupPage(
+      group: group, records: records, change: change(for: group), overlay: settings.overlay)
+    return document(.overview, key.place?.host ?? "Unreadable", token, shown.content)
+  }
+
+  private func change(for group: BlockedReport.Group) -> Result<Overlay.Change, ReviewProblem>? {
+    do throws(ReviewProblem) {
+      return try Applying(settings: settings, hooks: hooks).change(for: group).map { .success($0) }
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  private func explain(_ fields: FormFields, _ token: String) -> PageAnswer {
+    let names = ["destination", "agent", "protocol", "method", "path"]
+    let given = names.compactMap { name in fields[name].map { (name, $0) } }
+    let question = Dictionary(uniqueKeysWithValues: given)
+    let lines = question["destination"] == nil || settings.policy == nil ? nil : hooks.explain(question)
+    let page = ExplainPage(fields: fields, lines: lines, hasPolicy: settings.policy != nil)
+    return document(.explain, "Explain", token, page.content)
+  }
+
+  private func integrity(_ token: String) -> PageAnswer {
+    let known = watch.knowledge
+    return document(
+      .integrity, "Log and gate", token,
+      [
+        HTML("h1", ["Log and gate"]),
+        section(
+          "verified", "Is the log whole?",
+          [
+            known.integrity.html, HTML("p", [.class("faint")], [HTML(log.path)]),
+          ]),
+        section("gate", "The gate", [known.gate.html]),
+      ])
+  }
+
+  private func document(
+    _ page: PageFrame.Page, _ title: String, _ token: String, status: Int = 200, _ content: [HTML]
+  ) -> PageAnswer {
+    let frame = PageFrame(
+      title: title, page: page, token: token, warning: watch.knowledge.warning(policyMode: policyMode))
+    return PageAnswer(
+      status: status, type: "text/html; charset=utf-8", body: Array(frame.document(content).markup.utf8))
+  }
+
+  private var policyMode: Mode? {
+    guard let path = settings.policy else { return nil }
+    return try? hooks.loader(directory(of: path)).load(path: path).policy.mode
+  }
+
+  // MARK: - Records
+
+  private func summary(_ filter: RecordFilter) throws(ReviewProblem) -> LogSummary {
+    do throws(AuditError) { return try log.summary(filter) } catch { throw ReviewProblem("\(error)") }
+  }
+
+  private func find(_ key: GroupKey) throws(ReviewProblem) -> BlockedReport.Group {
+    let report = BlockedReport(try summary(RecordFilter()))
+    guard let group = report.groups.first(where: { GroupKey($0) == key }) else {
+      throw ReviewProblem("There is no such group in the log.")
+    }
+    return group
+  }
+}

@@ -1,0 +1,169 @@
+import Addressing
+import Audit
+import Control
+import Foundation
+import Policy
+import PolicyFile
+import Synchronization
+import Testing
+
+@testable import Review
+@testable import ReviewPage
+
+/// What adding a rule does to the files, and what the gate is told.
+@Suite("Applying a suggestion")
+struct ApplyingTests {
+  /// A policy that includes an overlay, and a gate that answers what it is told to.
+  final class Bench: Sendable {
+    let folder: URL
+    let asked = Mutex<[ControlRequest]>([])
+    let reply: ControlReply
+
+    init(
+      _ reply: ControlReply = .reloaded(
+        .init(generation: 2, rules: 2, enforcing: true, closed: 0, warnings: []))
+    ) throws {
+      self.reply = reply
+      folder = FileManager.default.temporaryDirectory.appending(path: "exitgate-apply-\(UUID().uuidString)")
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      try write(
+        "policy.yaml",
+        "version: 1\ninclude: [file:overlay.yaml]\nrules:\n  - { id: a, action: allow, to: [a.test] }\n")
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    func write(_ name: String, _ text: String) throws {
+      try text.write(to: folder.appending(path: name), atomically: false, encoding: .utf8)
+    }
+
+    func text(_ name: String) -> String? {
+      try? String(contentsOf: folder.appending(path: name), encoding: .utf8)
+    }
+
+    func applying(overlay: Bool = true, gate: Bool = true) -> Applying {
+      let path = folder.path()
+      let settings = ReviewSettings(
+        log: "/", policy: path + "/policy.yaml", overlay: overlay ? path + "/overlay.yaml" : nil)
+      let ask: (@Sendable (ControlRequest) throws(ReviewProblem) -> ControlReply)? = { request in
+        self.asked.withLock { $0.append(request) }
+        return self.reply
+      }
+      let hooks = ReviewHooks(
+        filter: { _ in RecordFilter() }, explain: { _ in [] }, ask: gate ? ask : nil,
+        loader: {
+          PolicyLoader(
+            runMode: .serve, environment: [:], workingDirectory: $0, now: Timestamp(milliseconds: 0))
+        }, now: { Timestamp(milliseconds: 1_795_000_000_000) }, say: { _ in })
+      return Applying(settings: settings, hooks: hooks)
+    }
+  }
+
+  private func group(_ host: String = "b.test", reason: Reason = .noRule) throws -> BlockedReport.Group {
+    var kind = RecordKind(event: .decision)
+    (kind.agent, kind.verdict, kind.reason) = ("default", .deny, reason.rawValue)
+    kind.destination = Destination(.name(try Hostname(host.utf8)), .https, .https)
+    let time = Timestamp(milliseconds: 1_795_000_000_000)
+    var tally = Tally(kind: kind, hour: 0, first: time, last: time)
+    tally.count = 3
+    return try #require(BlockedReport(LogSummary(tallies: [tally])).groups.first)
+  }
+
+  @Test("a rule is added with who, when and why, all else stays, and the gate is told once")
+  func applied() throws {
+    let bench = try Bench(), group = try group(),
+      old = "# mine\nversion: 1\nrules:\n  - { id: c, action: allow, to: [c.test] }  # why\n"
+    try bench.write("overlay.yaml", old)
+    let rule = try #require(group.suggestedRule)
+    let outcome = bench.applying().apply(group, seen: rule)
+    #expect(outcome.isApplied, "\(outcome.text)")
+    #expect(outcome.text.contains("generation 2"))
+    #expect(bench.asked.withLock { $0 } == [.reload])
+    let text = try #require(bench.text("overlay.yaml"))
+    #expect(text.hasPrefix(old))
+    let added = text.dropFirst(old.count).split(separator: "\n")
+    #expect(added.count == 2)
+    #expect(added[0].contains("# added 2026-11-18T") && added[0].contains("denied 3 times, no-rule"))
+    #expect(added[1] == "  - \(rule)")
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: bench.folder.path()).count == 2,
+      "nothing is left over")
+  }
+
+  @Test("a file that is missing is begun")
+  func begun() throws {
+    let bench = try Bench(), group = try group()
+    try bench.write("policy.yaml", "version: 1\nrules: []\n")
+    let outcome = bench.applying(gate: false).apply(group, seen: try #require(group.suggestedRule))
+    #expect(outcome.isApplied)
+    #expect(outcome.text.contains("does not include it") && outcome.text.contains("exitgate reload"))
+    #expect(bench.text("overlay.yaml")?.hasPrefix("version: 1\nrules:\n  # added ") == true)
+  }
+
+  @Test("CTL-11: what the person saw is what is added, or nothing is")
+  func seen() throws {
+    let bench = try Bench(), group = try group()
+    try bench.write("overlay.yaml", "version: 1\nrules: []\n")
+    for seen in [
+      "", "{ id: all, action: allow, to: [\"**.test\"] }", "\(try #require(group.suggestedRule)) ",
+    ] {
+      #expect(!bench.applying().apply(group, seen: seen).isApplied)
+    }
+    #expect(bench.text("overlay.yaml") == "version: 1\nrules: []\n")
+    #expect(bench.asked.withLock { $0 }.isEmpty)
+  }
+
+  @Test("CTL-14: where a deny rule or the floor stands against it, nothing can be added")
+  func deniedForGood() throws {
+    for reason in [Reason.denyRule, .selfAddress, .rebinding] {
+      let bench = try Bench(), group = try group(reason: reason)
+      #expect(group.suggestedRule == nil)
+      #expect(!bench.applying().apply(group, seen: "").isApplied)
+      #expect(bench.text("overlay.yaml") == nil)
+    }
+  }
+
+  @Test("what the gate or the policy refuses is taken back")
+  func takenBack() throws {
+    let group = try group(), rule = try #require(group.suggestedRule), old = "version: 1\nrules: []\n"
+    let refusing = try Bench(.reloadRefused(problems: ["no"]))
+    try refusing.write("overlay.yaml", old)
+    #expect(refusing.applying().apply(group, seen: rule) == .init(isApplied: false, text: "taken back: no"))
+    #expect(refusing.text("overlay.yaml") == old)
+    let twice = try Bench()
+    try twice.write("overlay.yaml", old)
+    let id = try #require(rule.firstMatch(of: /id: "([^"]+)"/)?.1)
+    try twice.write(
+      "policy.yaml",
+      "version: 1\ninclude: [file:overlay.yaml]\nrules:\n  - { id: \(id), action: allow, to: [b.test] }\n")
+    let outcome = twice.applying().apply(group, seen: rule)
+    #expect(!outcome.isApplied && outcome.text.hasPrefix("taken back: "), "\(outcome.text)")
+    #expect(twice.text("overlay.yaml") == old)
+    #expect(twice.asked.withLock { $0 }.isEmpty)
+  }
+
+  @Test("a file that is no policy, or in which everybody may write, is left alone")
+  func unfit() throws {
+    let group = try group(), rule = try #require(group.suggestedRule)
+    for text in [
+      "rules: {", "version: 2\n", "version: 1\nrules: [ { id: a, action: allow, to: [a.test] } ]\n",
+    ] {
+      let bench = try Bench()
+      try bench.write("overlay.yaml", text)
+      let outcome = bench.applying().apply(group, seen: rule)
+      #expect(!outcome.isApplied && outcome.text.contains("overlay.yaml"), "\(outcome.text)")
+      #expect(bench.text("overlay.yaml") == text)
+    }
+    let open = try Bench()
+    try open.write("overlay.yaml", "version: 1\nrules: []\n")
+    chmod(open.folder.path() + "/overlay.yaml", 0o666)
+    #expect(!open.applying().apply(group, seen: rule).isApplied)
+  }
+
+  @Test("without --overlay nothing is changed")
+  func none() throws {
+    let bench = try Bench(), group = try group()
+    let outcome = bench.applying(overlay: false).apply(group, seen: try #require(group.suggestedRule))
+    #expect(!outcome.isApplied && outcome.text.contains("--overlay"))
+  }
+}
