@@ -2,7 +2,6 @@ import Audit
 import Control
 import Glibc
 import Policy
-import PolicyFile
 import Review
 
 /// Adds a suggested rule to the overlay and has the gate read it.
@@ -20,8 +19,8 @@ struct Applying: Sendable {
 
   /// What would be written for a group; nil where there is no overlay or no rule that helps.
   func change(for group: BlockedReport.Group) throws(ReviewProblem) -> Overlay.Change? {
-    guard let path = settings.overlay, let rule = group.suggestedRule else { return nil }
-    return try Overlay(path: path, hooks).adding(rule, comment: comment(on: group))
+    guard let overlay, let rule = group.suggestedRule else { return nil }
+    return try overlay.adding(rule, comment: comment(on: group))
   }
 
   /// Adds the rule that the person saw.
@@ -29,7 +28,7 @@ struct Applying: Sendable {
   /// - Parameter seen: The rule as the page showed it: another one is not what was decided on.
   func apply(_ group: BlockedReport.Group, seen: String) -> Outcome {
     do throws(ReviewProblem) {
-      guard let path = settings.overlay else {
+      guard let overlay else {
         throw ReviewProblem("there is no file to add it to. Start exitgate review with --overlay FILE.")
       }
       guard let rule = group.suggestedRule else {
@@ -39,48 +38,34 @@ struct Applying: Sendable {
         throw ReviewProblem("the suggestion has changed since: look again.")
       }
       guard let change = try change(for: group) else { throw ReviewProblem("no rule can help here.") }
-      return try put(change, into: Overlay(path: path, hooks))
+      return try put(change, into: overlay)
     } catch {
       return Outcome(isApplied: false, text: error.text)
     }
   }
 
+  private var overlay: Overlay? {
+    settings.overlay.map { Overlay(path: $0, policy: settings.policy, hooks: hooks) }
+  }
+
+  /// Writes, and takes back what the gate does not take.
   private func put(_ change: Overlay.Change, into overlay: Overlay) throws(ReviewProblem) -> Outcome {
     try overlay.write(change.new)
     do throws(ReviewProblem) {
-      let word = try check(overlay.path)
-      return Outcome(isApplied: true, text: "written to \(overlay.path). \(word)")
+      return Outcome(isApplied: true, text: "written to \(overlay.path). \(try tellGate())")
     } catch {
       if change.old.isEmpty { overlay.remove() } else { try overlay.write(change.old) }
       throw ReviewProblem("taken back: \(error.text)")
     }
   }
 
-  /// Whether the policy takes the overlay, by itself and by the gate.
-  private func check(_ overlay: String) throws(ReviewProblem) -> String {
-    var word = ""
-    if let path = settings.policy {
-      do throws(PolicyFileError) {
-        let loaded = try hooks.loader(directory(of: path)).load(path: path)
-        if !includes(overlay, in: loaded) {
-          word = "The policy \(path) does not include it: add 'file:' and its path to 'include'. "
-        }
-      } catch {
-        throw ReviewProblem(error.diagnostics.map { "\($0)" }.joined(separator: " "))
-      }
-    }
-    guard let ask = hooks.ask else { return word + "No gate was told; run 'exitgate reload'." }
+  private func tellGate() throws(ReviewProblem) -> String {
+    guard let ask = hooks.ask else { return "No gate was told; run 'exitgate reload'." }
     switch try ask(.reload) {
-    case .reloaded(let report): return word + "The gate took it: generation \(report.generation)."
+    case .reloaded(let report): return "The gate took it: generation \(report.generation)."
     case .reloadRefused(let problems): throw ReviewProblem(problems.joined(separator: " "))
     case .refused(let why): throw ReviewProblem("the gate refuses: \(why).")
     case .status: throw ReviewProblem("the gate answered something else.")
-    }
-  }
-
-  private func includes(_ overlay: String, in loaded: LoadedPolicy) -> Bool {
-    loaded.sources.contains { source in
-      source.name.utf8.starts(with: "file:".utf8) && isSameFile(String(source.name.dropFirst(5)), overlay)
     }
   }
 
@@ -90,12 +75,6 @@ struct Applying: Sendable {
     return "added \(hooks.now()) by \(userName()) with exitgate review: denied \(times), \(group.reason)"
       .unicodeScalars.map { (0x20..<0x7f).contains($0.value) ? String($0) : "?" }.joined()
   }
-}
-
-private func isSameFile(_ first: String, _ second: String) -> Bool {
-  var left = stat(), right = stat()
-  return stat(first, &left) == 0 && stat(second, &right) == 0 && left.st_dev == right.st_dev
-    && left.st_ino == right.st_ino
 }
 
 /// Who runs this (getpwuid(3)); the number where it has no name.

@@ -6,18 +6,15 @@ import Review
 /// A policy file to which single rules are added.
 struct Overlay: Sendable {
   let path: String
-  private let loader: PolicyLoader
-
-  init(path: String, _ hooks: ReviewHooks) {
-    self.path = path
-    loader = hooks.loader(directory(of: path))
-  }
+  /// The policy that includes it; nil where none is known.
+  let policy: String?
+  let hooks: ReviewHooks
 
   /// What the file would say with one more rule.
   struct Change: Hashable, Sendable {
     /// The text now; empty where there is no file.
     var old: String
-    /// The text then, which loads.
+    /// The text then, with which the policy loads.
     var new: String
   }
 
@@ -29,18 +26,35 @@ struct Overlay: Sendable {
   /// - Throws: Why it cannot be added: each with its remedy.
   func adding(_ rule: String, comment: String) throws(ReviewProblem) -> Change {
     let item = ["# \(comment)", "- \(rule)"]
+    let change: Change, isIncluded: Bool
     do throws(PolicyFileError) {
-      let change: Change
       if access(path, F_OK) == 0 {
-        let text = try PolicyText(path: path, with: loader)
+        let text = try PolicyText(path: path, with: hooks.loader(directory(of: path)))
         change = Change(old: text.text, new: try text.adding(includes: [], rules: [item]))
       } else {
         change = Change(old: "", new: "version: 1\nrules:\n" + item.map { "  \($0)\n" }.joined())
       }
-      _ = try loader.load(text: change.new, named: path)
-      return change
+      isIncluded = try isTaken(change.new)
     } catch {
       throw ReviewProblem(error.diagnostics.map { "\($0)" }.joined(separator: " "))
+    }
+    guard isIncluded else {
+      throw ReviewProblem(
+        "the policy \(policy ?? "") does not include \(path). Write it into its 'include', as file:, and create it."
+      )
+    }
+    return change
+  }
+
+  /// Whether the policy would load with this text, and include it.
+  private func isTaken(_ text: String) throws(PolicyFileError) -> Bool {
+    guard let policy else {
+      _ = try hooks.loader(directory(of: path)).load(text: text, named: path)
+      return true
+    }
+    let loader = hooks.loader(directory(of: policy)).pretending(path, says: text)
+    return try loader.load(path: policy).sources.contains { source in
+      source.name.utf8.starts(with: "file:".utf8) && isSameFile(String(source.name.dropFirst(5)), path)
     }
   }
 
@@ -93,6 +107,12 @@ struct Overlay: Sendable {
       "'\(path)' cannot \(what): \(String(cString: strerror(errno))). Give this user the right to, or name another file with --overlay."
     )
   }
+}
+
+private func isSameFile(_ first: String, _ second: String) -> Bool {
+  var left = stat(), right = stat()
+  return stat(first, &left) == 0 && stat(second, &right) == 0 && left.st_dev == right.st_dev
+    && left.st_ino == right.st_ino
 }
 
 /// The directory that holds a file.

@@ -41,10 +41,11 @@ struct ApplyingTests {
       try? String(contentsOf: folder.appending(path: name), encoding: .utf8)
     }
 
-    func applying(overlay: Bool = true, gate: Bool = true) -> Applying {
+    func applying(overlay: Bool = true, policy: Bool = true, gate: Bool = true) -> Applying {
       let path = folder.path()
       let settings = ReviewSettings(
-        log: "/", policy: path + "/policy.yaml", overlay: overlay ? path + "/overlay.yaml" : nil)
+        log: "/", policy: policy ? path + "/policy.yaml" : nil,
+        overlay: overlay ? path + "/overlay.yaml" : nil)
       let ask: (@Sendable (ControlRequest) throws(ReviewProblem) -> ControlReply)? = { request in
         self.asked.withLock { $0.append(request) }
         return self.reply
@@ -90,14 +91,23 @@ struct ApplyingTests {
       "nothing is left over")
   }
 
-  @Test("a file that is missing is begun")
+  @Test("a file that is missing is begun, where no policy has to include it")
   func begun() throws {
     let bench = try Bench(), group = try group()
-    try bench.write("policy.yaml", "version: 1\nrules: []\n")
-    let outcome = bench.applying(gate: false).apply(group, seen: try #require(group.suggestedRule))
-    #expect(outcome.isApplied)
-    #expect(outcome.text.contains("does not include it") && outcome.text.contains("exitgate reload"))
+    let outcome = bench.applying(policy: false, gate: false).apply(
+      group, seen: try #require(group.suggestedRule))
+    #expect(outcome.isApplied && outcome.text.contains("exitgate reload"), "\(outcome.text)")
     #expect(bench.text("overlay.yaml")?.hasPrefix("version: 1\nrules:\n  # added ") == true)
+  }
+
+  @Test("a rule that would have no effect is not added")
+  func notIncluded() throws {
+    let bench = try Bench(), group = try group()
+    try bench.write("policy.yaml", "version: 1\nrules: []\n")
+    try bench.write("overlay.yaml", "version: 1\nrules: []\n")
+    let outcome = bench.applying().apply(group, seen: try #require(group.suggestedRule))
+    #expect(!outcome.isApplied && outcome.text.contains("does not include"))
+    #expect(bench.text("overlay.yaml") == "version: 1\nrules: []\n")
   }
 
   @Test("CTL-11: what the person saw is what is added, or nothing is")
@@ -130,16 +140,21 @@ struct ApplyingTests {
     try refusing.write("overlay.yaml", old)
     #expect(refusing.applying().apply(group, seen: rule) == .init(isApplied: false, text: "taken back: no"))
     #expect(refusing.text("overlay.yaml") == old)
-    let twice = try Bench()
-    try twice.write("overlay.yaml", old)
+  }
+
+  @Test("with which the policy would not load is not written, not even for a moment")
+  func policyRefuses() throws {
+    let group = try group(), rule = try #require(group.suggestedRule), old = "version: 1\nrules: []\n"
+    let bench = try Bench()
+    try bench.write("overlay.yaml", old)
     let id = try #require(rule.firstMatch(of: /id: "([^"]+)"/)?.1)
-    try twice.write(
+    try bench.write(
       "policy.yaml",
       "version: 1\ninclude: [file:overlay.yaml]\nrules:\n  - { id: \(id), action: allow, to: [b.test] }\n")
-    let outcome = twice.applying().apply(group, seen: rule)
-    #expect(!outcome.isApplied && outcome.text.hasPrefix("taken back: "), "\(outcome.text)")
-    #expect(twice.text("overlay.yaml") == old)
-    #expect(twice.asked.withLock { $0 }.isEmpty)
+    let outcome = bench.applying().apply(group, seen: rule)
+    #expect(!outcome.isApplied && outcome.text.contains("overlay.yaml:"), "\(outcome.text)")
+    #expect(bench.text("overlay.yaml") == old)
+    #expect(bench.asked.withLock { $0 }.isEmpty)
   }
 
   @Test("a file that is no policy, or in which everybody may write, is left alone")

@@ -24,7 +24,7 @@ final class LoadRun {
   func readMain(path: String) {
     let scope = Scope(file: path, sink: sink)
     do {
-      let file = try SafeFile.read(path)
+      let file = try loader.read(path)
       read(
         file.bytes, named: path, origin: .main, identity: .file(file.identity),
         directory: FilePath(path).removingLastComponent())
@@ -161,7 +161,7 @@ final class LoadRun {
     }
     let path = directory.pushing(FilePath(inclusion.name)).lexicallyNormalized()
     do {
-      let file = try SafeFile.read(path.string)
+      let file = try loader.read(path.string)
       guard isNew(.file(file.identity), inclusion, scope) else { return }
       read(
         file.bytes, named: path.string, origin: .file, identity: .file(file.identity),

@@ -6,6 +6,7 @@ public struct PolicyLoader: Sendable {
   let enforcement: Enforcement
   let machine: Machine
   let now: Timestamp
+  private var standIn: (path: String, bytes: [UInt8])?
 
   /// Makes a loader.
   ///
@@ -23,6 +24,20 @@ public struct PolicyLoader: Sendable {
     enforcement = Enforcement(runMode: runMode, hasDNSListener: hasDNSListener)
     machine = Machine(environment: environment, workingDirectory: workingDirectory, root: root)
     self.now = now
+  }
+
+  /// The same loader, to which the file at `path` says `text`: what a policy would be if the file were written so.
+  public func pretending(_ path: String, says text: String) -> PolicyLoader {
+    var copy = self
+    copy.standIn = (path, Array(text.utf8))
+    return copy
+  }
+
+  /// Reads a file, or what stands in for it.
+  func read(_ path: String) throws(SafeFileError) -> SafeFile {
+    var file = try SafeFile.read(path)
+    if let standIn, try file.identity == SafeFile.read(standIn.path).identity { file.bytes = standIn.bytes }
+    return file
   }
 
   /// Reads the policy at `path` and all it includes.
