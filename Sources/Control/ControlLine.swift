@@ -1,21 +1,41 @@
 import Audit
+import Policy
 
 extension ControlRequest {
-  /// Reads a request; nothing but the version and the verb may stand in it, so
-  /// that a later field is never dropped in silence by an older gate.
+  /// Reads a request; nothing but the version, the verb and what belongs to it may
+  /// stand in it, so that a later field is never dropped in silence by an older gate.
   ///
   /// - Parameter line: One line without its newline.
   public init(line: [UInt8]) throws(ControlError) {
     let fields = try openEnvelope(line)
-    let verb = try fields.text("request")
-    guard let request = ControlRequest(rawValue: verb) else { throw .unknownRequest }
-    guard fields.names.allSatisfy({ ["exitgate", "request"].contains($0) }) else { throw .unknownField }
-    self = request
+    guard let verb = Verb(rawValue: try fields.text("request")) else { throw .unknownRequest }
+    let known = ["exitgate", "request"] + Self.fieldNames(of: verb)
+    guard fields.names.allSatisfy(known.contains) else { throw .unknownField }
+    switch verb {
+    case .status: self = .status
+    case .reload: self = .reload
+    case .stop: self = .stop(try fields.agent(ifPresent: "agent"))
+    case .resume: self = .resume(try fields.agent(ifPresent: "agent"))
+    }
+  }
+
+  private static func fieldNames(of verb: Verb) -> [String] {
+    switch verb {
+    case .status, .reload: []
+    case .stop, .resume: ["agent"]
+    }
   }
 
   /// The request as one line, newline included.
   public func line() -> [UInt8] {
-    envelope([.init("request", .string(rawValue))])
+    envelope([.init("request", .string(verb.rawValue))] + members)
+  }
+
+  private var members: [JSONValue.Member] {
+    switch self {
+    case .status, .reload: []
+    case .stop(let agent), .resume(let agent): agent.map { [.init("agent", .string($0.text))] } ?? []
+    }
   }
 }
 
@@ -32,6 +52,8 @@ extension ControlReply {
       self = .reloaded(try ReloadReport(report))
     } else if fields.names.contains("reload_refused") {
       self = .reloadRefused(problems: try fields.texts("reload_refused"))
+    } else if let report = try fields.fields(ifPresent: "stopped") {
+      self = .stopped(try StopReport(report))
     } else {
       self = .refused(try fields.text("refused"))
     }
@@ -52,6 +74,7 @@ extension ControlReply {
     case .status(let status): .init("status", status.json(cap: cap))
     case .reloaded(let report): .init("reloaded", report.json(cap: cap))
     case .reloadRefused(let problems): .init("reload_refused", sentences(problems, cap: cap))
+    case .stopped(let report): .init("stopped", report.json(cap: cap))
     case .refused(let why): .init("refused", text(why))
     }
   }

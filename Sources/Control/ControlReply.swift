@@ -7,6 +7,8 @@ public enum ControlReply: Hashable, Sendable {
   /// To `ControlRequest.reload`: the policy in force stays. One sentence per
   /// problem, `file:line:column: cause. Remedy.`; never empty.
   case reloadRefused(problems: [String])
+  /// To `ControlRequest.stop` and `.resume`: who is stopped from now on.
+  case stopped(StopReport)
   /// To anything that is no request the gate takes.
   case refused(String)
 }

@@ -1,10 +1,33 @@
-/// What a client asks of a running gate. Later verbs (pending, approve, …) are
-/// further cases; a gate refuses, by name, a verb it does not know.
-public enum ControlRequest: String, Hashable, Sendable, CaseIterable {
+import Policy
+
+/// What a client asks of a running gate. A gate refuses, by name, a verb it
+/// does not know.
+public enum ControlRequest: Hashable, Sendable {
   /// What the gate is doing now; answered by `ControlReply.status`.
   case status
   /// Read the policy anew; answered by `ControlReply.reloaded` or `.reloadRefused`.
   case reload
+  /// Cut and deny everything, of one agent or (nil) of all; answered by `ControlReply.stopped`.
+  case stop(AgentName?)
+  /// Take that back, for one agent or (nil) for all; answered by `ControlReply.stopped`.
+  case resume(AgentName?)
+
+  /// The words that requests begin with.
+  public enum Verb: String, Hashable, Sendable, CaseIterable {
+    case status, reload
+    case stop = "stop-all"
+    case resume
+  }
+
+  /// The word for this one.
+  public var verb: Verb {
+    switch self {
+    case .status: .status
+    case .reload: .reload
+    case .stop: .stop
+    case .resume: .resume
+    }
+  }
 }
 
 /// The numbers both ends of the control socket agree on.
@@ -40,7 +63,7 @@ extension ControlError: CustomStringConvertible {
     case .notAnObject: "a message is not one JSON object"
     case .version: "the other end speaks another version of the control protocol"
     case .unknownRequest:
-      "the request is not one of \(ControlRequest.allCases.map(\.rawValue).joined(separator: ", "))"
+      "the request is not one of \(ControlRequest.Verb.allCases.map(\.rawValue).joined(separator: ", "))"
     case .unknownField: "the request has a field that is not known"
     case .field(let name): "the field '\(name)' is missing or of another kind"
     }

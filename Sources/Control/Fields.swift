@@ -1,4 +1,5 @@
 import Audit
+import Policy
 
 /// The members of one JSON object, taken by name and kind; what is missing or
 /// of another kind is an error that names the member.
@@ -39,6 +40,13 @@ struct Fields {
     case nil, .null?: nil
     default: try texts(name)
     }
+  }
+
+  /// An agent's name that may be missing or null.
+  func agent(ifPresent name: String) throws(ControlError) -> AgentName? {
+    guard let text = try text(ifPresent: name) else { return nil }
+    guard let agent = AgentName(text) else { throw .field(name) }
+    return agent
   }
 
   func flag(_ name: String) throws(ControlError) -> Bool {

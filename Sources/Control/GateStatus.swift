@@ -12,6 +12,8 @@ public struct GateStatus: Hashable, Sendable {
   public var policy: PolicyStatus
   /// What the gate listens on.
   public var listeners: [ListenerStatus]
+  /// Who is stopped by order.
+  public var stop = StopOrder()
   /// The agents the policy names.
   public var agents: [AgentName]
   /// Decisions by verdict and reason; counts of zero are left out.

@@ -13,6 +13,7 @@ extension GateStatus {
       .init("uptime_ms", .integer(milliseconds(uptime))), .init("enforcing", .bool(warning == nil)),
       .init("warning", optional(warning)), .init("policy", policy.json),
       .init("listeners", .array(listeners.prefix(cap).map(\.json))),
+      .init("stop", .object(stop.members(cap: cap))),
       .init("agents", .array(agents.prefix(cap).map { text($0.text) })),
       .init("decisions", .array(decisions.prefix(max(cap, Reason.allCases.count * 3)).map(\.json))),
       .init("connections", connections.json), .init("audit", audit.json),
@@ -42,6 +43,7 @@ extension GateStatus {
       resolver: try ResolverStatus(try fields.fields("resolver")),
       loops: try fields.list("loops", LoopStatus.init))
     isCut = try fields.flag("cut")
+    if let fields = try fields.fields(ifPresent: "stop") { stop = try StopOrder(fields) }
     if let fields = try fields.fields(ifPresent: "dns") { dns = try DNSStatus(fields) }
     if let fields = try fields.fields(ifPresent: "fence") { fence = try FenceStatus(fields) }
     processes = try fields.list("processes", ProcessStatus.init)
@@ -180,7 +182,7 @@ private func agentName(_ text: String) throws(ControlError) -> AgentName {
   return name
 }
 
-private func agentNames(_ texts: [String]) throws(ControlError) -> [AgentName] {
+func agentNames(_ texts: [String]) throws(ControlError) -> [AgentName] {
   var names: [AgentName] = []
   for text in texts { names.append(try agentName(text)) }
   return names

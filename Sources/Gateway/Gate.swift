@@ -182,8 +182,11 @@ extension Gate {
     publish(snapshot.replacingFloor(floor)) { _ in }
   }
 
-  /// Puts `next` in force on every loop; answers how many flows that ended.
+  /// Puts `next` in force on every loop; answers how many flows that ended. Whoever
+  /// was stopped while it was made is stopped under it as well.
   func publish(_ next: PolicySnapshot, then completion: @escaping @Sendable (Int) -> Void) {
+    let stop = snapshot.policy.stop
+    let next = next.policy.stop == stop ? next : next.replacingPolicy(next.policy.under(stop), next.marks)
     snapshot = next
     let ended = Tally()
     onEveryShard { shard in

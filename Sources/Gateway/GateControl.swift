@@ -36,7 +36,7 @@ extension Gate {
     dispatchPrecondition(condition: .onQueue(queue))
     let loaded: LoadedPolicy, standing: Policy
     do throws(PolicyFileError) {
-      loaded = try configuration.loadPolicy(generation: snapshot.generation + 1)
+      loaded = try configuration.loadPolicy(generation: snapshot.generation + 1, under: snapshot.policy.stop)
       standing = try configuration.loadOverlay()
     } catch {
       throw ReloadError(problems: error.diagnostics.map(\.description))
@@ -162,6 +162,8 @@ extension Gate {
       log.append(
         .control(ControlRecord(time: .now(), processID: peer.pid, userID: peer.uid, operation: "reload")))
       reload { reply($0) }
+    case .stop(let agent): stop(agent, by: peer, reply: reply)
+    case .resume(let agent): resume(agent, by: peer, reply: reply)
     }
   }
 
@@ -221,6 +223,7 @@ extension Gate {
       ListenerStatus("\(entry.settings)", of: entry.settings.agent, captureGauges[entry.settings])
     }
     status.listeners = (proxies + captured).sorted { $0.address < $1.address }
+    status.stop = snapshot.policy.stop
     status.agents = snapshot.policy.agents.map(\.name)
     status.decisions = counters.decisionCounts
     status.connections = ConnectionStatus(

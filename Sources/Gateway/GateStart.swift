@@ -33,6 +33,7 @@ struct StartParts {
       }
       standing = try configuration.loadOverlay()
     } catch { throw .policy(error) }
+    loaded.policy.stop = configuration.stopFile?.read() ?? StopOrder()
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
     secure = try configuration.tlsSettings(for: routes)
     // The name service looks names up as one more loop does.
@@ -99,13 +100,15 @@ extension GateConfiguration {
       hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty)
   }
 
-  /// Reads the policy file as generation `generation`.
-  public func loadPolicy(generation: UInt64) throws(PolicyFileError) -> LoadedPolicy {
+  /// Reads the policy file as generation `generation`; whom `stop` stops is stopped under it.
+  public func loadPolicy(
+    generation: UInt64, under stop: StopOrder = StopOrder()
+  ) throws(PolicyFileError) -> LoadedPolicy {
     var loaded =
       if let policyText { try loader.load(text: policyText, named: policyPath) } else {
         try loader.load(path: policyPath)
       }
-    loaded.policy.generation = generation
+    (loaded.policy.generation, loaded.policy.stop) = (generation, stop)
     if let mode { loaded.policy.mode = mode }
     return loaded
   }
@@ -212,6 +215,7 @@ extension Gate {
       words.warning("\(warning)")
       log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: warning)))
     }
+    if loaded.policy.stop.isGiven { alarm(loaded.policy.stop.words) }
     for note in configuration.startNotes {
       log.append(.lifecycle(LifecycleRecord(time: .now(), event: .notice, detail: note)))
     }

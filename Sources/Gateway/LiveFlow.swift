@@ -85,6 +85,6 @@ extension PolicySnapshot {
     let stands = policy.stillStands(
       rule, isApproved: flow.approval != nil, for: flow.destination, agent: flow.origin.agent, floor: floor,
       at: now)
-    return stands ? nil : .revoked
+    return stands ? nil : policy.stop.covers(flow.origin.agent) ? .stopped : .revoked
   }
 }

@@ -39,6 +39,11 @@ public final class PolicySnapshot: Sendable {
     PolicySnapshot(policy: policy, floor: floor, directory: directory, clock: clock, marks: marks)
   }
 
+  /// The same rules under another order to stop, and as old as they were.
+  func replacingPolicy(_ policy: Policy, _ marks: RuleMarks) -> PolicySnapshot {
+    PolicySnapshot(policy: policy, floor: floor, directory: directory, clock: clock, marks: marks)
+  }
+
   /// The same policy after some of its rules have run out in the kernel.
   func replacingMarks(_ marks: RuleMarks) -> PolicySnapshot {
     PolicySnapshot(policy: policy, floor: floor, directory: directory, clock: clock, marks: marks)

@@ -15,15 +15,17 @@ public struct FenceRules: Hashable, Sendable {
   public var resolvers: [Endpoint]
   /// Whether what no rule grants passes all the same, the floor apart.
   public var isAudit: Bool
+  /// Whether all who are fenced in are stopped: then nobody may connect to them either.
+  public var isStopped: Bool
 
   /// Makes rules.
   public init(
     marks: Set<UInt32>, grants: [[UDPGrant]], synthetic4: IPPrefix, synthetic6: IPPrefix,
-    resolvers: [Endpoint] = [], isAudit: Bool = false
+    resolvers: [Endpoint] = [], isAudit: Bool = false, isStopped: Bool = false
   ) {
     (self.marks, self.grants) = (marks, grants)
     (self.synthetic4, self.synthetic6) = (synthetic4, synthetic6)
-    (self.resolvers, self.isAudit) = (resolvers, isAudit)
+    (self.resolvers, self.isAudit, self.isStopped) = (resolvers, isAudit, isStopped)
   }
 
   /// What is the same for all agents, as the table's sets have it: above the floor that no rule lowers.

@@ -67,7 +67,8 @@ public struct KeeperSettings: Hashable, Sendable {
       return SidecarTable(
         gateUID: own.gateUID, gateGroup: own.gateGroup, transparentPort: transparentPort, dnsPort: dnsPort,
         proxyPort: proxyPort, synthetic4: rules.synthetic4, synthetic6: rules.synthetic6,
-        inboundPorts: own.inboundPorts, grants: grants, logGroup: logGroup, canary: canary
+        inboundPorts: rules.isStopped ? [] : own.inboundPorts, grants: grants, logGroup: logGroup,
+        canary: canary
       ).table
     case .gateway(let links):
       let agents = links.enumerated().map { number, links in

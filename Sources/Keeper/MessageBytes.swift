@@ -60,6 +60,7 @@ struct MessageWriter {
       put(resolver.port.number)
     }
     put(rules.isAudit ? 1 : 0 as UInt8)
+    put(rules.isStopped ? 1 : 0 as UInt8)
   }
 
   mutating func put(_ texts: [String]) {
@@ -161,11 +162,11 @@ struct MessageReader {
       try reader.list { reader throws(MalformedMessage) in try reader.grant() }
     }
     let resolvers = try list { reader throws(MalformedMessage) in try reader.endpoint() }
-    let audit: UInt8 = try number()
-    guard audit <= 1 else { throw MalformedMessage() }
+    let audit: UInt8 = try number(), stopped: UInt8 = try number()
+    guard audit <= 1, stopped <= 1 else { throw MalformedMessage() }
     return FenceRules(
       marks: marks, grants: grants, synthetic4: four, synthetic6: six, resolvers: resolvers,
-      isAudit: audit == 1)
+      isAudit: audit == 1, isStopped: stopped == 1)
   }
 
   private mutating func endpoint() throws(MalformedMessage) -> Endpoint {

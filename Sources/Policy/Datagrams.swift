@@ -50,6 +50,7 @@ extension Policy {
   /// The floor is not in it, nor is what a rule may open beneath it
   /// (`allow-private`): whoever carries this out holds every line to both.
   public func datagramGrants(agent: AgentName, at now: Timestamp) -> [DatagramGrant] {
+    guard !stop.covers(agent) else { return [] }
     var ranked: [(isDeny: Bool, rank: UInt64, grant: DatagramGrant)] = []
     for (place, rule) in rules.enumerated() where rule.speaksOfDatagrams(of: agent, at: now) {
       for (number, pattern) in rule.to.enumerated() {
@@ -93,6 +94,7 @@ extension Policy {
   }
 
   private func datagramRules(naming host: Hostname, agent: AgentName, at now: Timestamp) -> [Rule] {
+    guard !stop.covers(agent) else { return [] }
     var found: [Rule] = []
     forEachRule(naming: host, agent: agent, at: now) { _, rule in
       if rule.traffic == .udp { found.append(rule) }

@@ -3,6 +3,7 @@ import Addressing
 extension Policy {
   /// Judges one destination.
   ///
+  /// 0. An agent that is stopped gets nothing.
   /// 1. What the floor never opens is denied, whatever the rules say.
   /// 2. Any deny rule that matches wins, the foremost is named.
   /// 3. Else the foremost allow or ask rule: the more specific pattern first,
@@ -49,6 +50,7 @@ extension Policy {
       tally.take(candidate, failures, index.facts[Int(candidate.rule)])
       witness(candidate, failures)
     }
+    guard !stop.covers(query.agent) else { return .stopped }
     let decision = conclude(tally, query)
     guard case .address(let address) = query.host else { return decision }
     return hold(decision, to: floor, address: address, port: query.port)

@@ -13,6 +13,8 @@ public struct Policy: Sendable {
   public let rules: [Rule]
   /// Counts the policies of one process; each record carries it.
   public var generation: UInt64
+  /// Whom a person has stopped, above all rules.
+  public var stop = StopOrder()
   /// The rules as `walk` reads them.
   let index: RuleIndex
 
@@ -32,6 +34,13 @@ public struct Policy: Sendable {
     self.rules = rules
     self.generation = generation
     index = RuleIndex(rules)
+  }
+
+  /// The same policy under another order to stop.
+  public func under(_ order: StopOrder) -> Policy {
+    var policy = self
+    policy.stop = order
+    return policy
   }
 
   /// The rule with this id.

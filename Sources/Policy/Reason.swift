@@ -86,6 +86,8 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case approvalRate = "approval-rate"
   /// It was refused so often that nobody is asked again.
   case askingEnded = "asking-ended"
+  /// A person has stopped this agent, or all.
+  case stopped
   /// The rule or approval was taken back.
   case revoked
   /// The rule or approval ran out.

@@ -20,7 +20,7 @@ extension Reason {
     case .badUpstream: "http_protocol_error"
     case .denyRule, .askRule, .noRule, .sniMismatch, .sniMissing, .encryptedHello, .upgrade, .unknownAgent,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .revoked,
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped, .revoked,
       .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       "http_request_denied"
     }
@@ -45,7 +45,7 @@ extension Reason {
       .syntheticUnnamed, .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge,
       .upgrade,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .revoked,
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped, .revoked,
       .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       403
     }

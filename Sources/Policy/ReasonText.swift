@@ -89,6 +89,8 @@ extension Reason {
     case .bytesOutLimit: "The rule's budget for bytes sent is spent"
     case .bytesInLimit: "The rule's budget for bytes received is spent"
     case .durationLimit: "The connection lasted as long as it may"
+    case .noApprover: "A person would have to approve it, and none is there"
+    case .stopped: "A person has stopped this agent; 'exitgate resume' lets it go on"
     case .revoked: "The rule or approval behind it was taken back"
     case .expired: "The rule or approval behind it ran out"
     default: nil

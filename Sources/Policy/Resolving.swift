@@ -8,6 +8,7 @@ extension Policy {
   ///   rule could; nobody is to be asked yet. Deny with the deny rule that
   ///   matches the name, if there is one; else the default, `no-rule`.
   public func mayResolve(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Decision {
+    guard !stop.covers(agent) else { return .stopped }
     var open: [(rank: UInt64, rule: Rule)] = [], denials: [(rank: UInt64, rule: Rule)] = []
     forEachRule(naming: host, agent: agent, at: now) { rank, rule in
       guard rule.action == .deny else { return open.append((rank, rule)) }
@@ -30,6 +31,7 @@ extension Policy {
   ///
   /// - Parameter type: The mnemonic in upper case, like `TXT`.
   public func mayQuery(_ type: String, of host: Hostname, agent: AgentName, at now: Timestamp) -> Decision {
+    guard !stop.covers(agent) else { return .stopped }
     if RecordTypes.addresses.contains(type) { return mayResolve(host, agent: agent, at: now) }
     var open: [(rank: UInt64, rule: Rule)] = [], denials: [(rank: UInt64, rule: Rule)] = []
     forEachRule(naming: host, agent: agent, at: now) { rank, rule in

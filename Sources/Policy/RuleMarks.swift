@@ -29,6 +29,8 @@ public struct RuleMarks: Sendable {
   }
 
   private var entries: [RuleID: (rule: Rule, mark: UInt32)] = [:]
+  /// Whose flows carry them now: none of an agent that is stopped.
+  private var bearers: Set<AgentName> = []
   private var last: UInt32
 
   /// Makes an empty table.
@@ -52,19 +54,25 @@ public struct RuleMarks: Sendable {
   }
 
   /// Takes in the rules that are in force: those that let datagrams of any of
-  /// `agents` pass and have not run out.
+  /// `agents` pass and have not run out. When one of the agents is stopped, every
+  /// number is given anew: its flows carry the same ones as the others'.
   ///
   /// - Returns: nil when the numbers are used up, after some two thousand million rules; then
   ///   nothing has changed, and nothing new may be granted.
   public mutating func adopt(_ policy: Policy, agents: [AgentName], at now: Timestamp) -> Change? {
+    let agents = agents.filter { !policy.stop.covers($0) }
+    let old = entries, before = live
+    if !bearers.isSubset(of: agents) { entries = [:] }
     let rules = policy.rules.filter { rule in
       rule.traffic == .udp && rule.action == .allow
-        && rule.agents.map { named in agents.contains { named.contains($0) } } ?? true
+        && rule.agents.map { named in agents.contains { named.contains($0) } } ?? !agents.isEmpty
         && !rule.hasExpired(at: now)
     }
     let fresh = rules.filter { mark(of: $0) == nil }
-    guard UInt32(clamping: fresh.count) < Self.end - last else { return nil }
-    let before = live
+    guard UInt32(clamping: fresh.count) < Self.end - last else {
+      entries = old
+      return nil
+    }
     var next: [RuleID: (rule: Rule, mark: UInt32)] = [:]
     for rule in rules {
       if let mark = mark(of: rule) {
@@ -74,7 +82,7 @@ public struct RuleMarks: Sendable {
         next[rule.id] = (rule, last)
       }
     }
-    entries = next
+    (entries, bearers) = (next, Set(agents))
     return Change(granted: live.subtracting(before), revoked: before.subtracting(live))
   }
 }

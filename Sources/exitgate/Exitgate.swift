@@ -25,7 +25,7 @@ struct Exitgate: ParsableCommand {
     version: "exitgate \(exitgateVersion)",
     subcommands: [
       Run.self, Serve.self, Sidecar.self, GatewayCommand.self, Check.self, Explain.self, Allowlists.self,
-      Log.self, ReviewCommand.self, Status.self, Reload.self,
+      Log.self, ReviewCommand.self, Status.self, Reload.self, StopAll.self, Resume.self,
       FirewallCommand.self, Doctor.self,
       Completions.self, Man.self,
     ])

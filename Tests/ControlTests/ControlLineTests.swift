@@ -4,7 +4,11 @@ import Testing
 
 @Suite("Control messages")
 struct ControlLineTests {
-  @Test("every request survives the way there", arguments: ControlRequest.allCases)
+  static let everyRequest: [ControlRequest] = [
+    .status, .reload, .stop(nil), .stop(.default), .resume(nil), .resume(AgentName("ci")),
+  ]
+
+  @Test("every request survives the way there", arguments: everyRequest)
   func requests(_ request: ControlRequest) throws {
     let line = request.line()
     #expect(line.last == UInt8(ascii: "\n"))
@@ -16,6 +20,8 @@ struct ControlLineTests {
     .reloaded(
       ReloadReport(generation: 7, rules: 12, enforcing: true, closed: 3, warnings: ["a.yaml:1:2: b. C."])),
     .reloadRefused(problems: ["a.yaml:3:4: \u{1b}[2J is no key. Remove it.", "\u{202e}"]),
+    .stopped(StopReport(order: StopOrder(everybody: true), closed: 9, warnings: ["it does not last"])),
+    .stopped(StopReport(order: StopOrder(agents: [.default]))),
     .refused("no such thing"),
   ]
 
@@ -55,6 +61,9 @@ struct ControlLineTests {
     Refusal(
       line: #"{"exitgate":1,"request":"status","agent":"../../etc"}"#, error: .unknownField,
       because: "an agent's name is no path"),
+    Refusal(
+      line: #"{"exitgate":1,"request":"stop-all","agent":"../../etc"}"#, error: .field("agent"),
+      because: "an agent that cannot be is not everybody"),
     Refusal(
       line: String(repeating: " ", count: 70_000), error: .tooLong, because: "longer than any message"),
   ]

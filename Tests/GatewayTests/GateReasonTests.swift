@@ -24,10 +24,11 @@ extension GateTests {
 
     static func approaches() throws -> [Reason] {
       var seen: [Reason] = []
-      func run(_ bench: ApproachBench, _ events: [Approach.Event]) {
+      func run(_ bench: ApproachBench, under stop: StopOrder = StopOrder(), _ events: [Approach.Event]) {
         var approach = bench.approach
+        let snapshot = bench.snapshot.replacingPolicy(bench.snapshot.policy.under(stop), RuleMarks())
         for event in events {
-          let effects = approach.handle(event, under: bench.snapshot, at: Bench.moment)
+          let effects = approach.handle(event, under: snapshot, at: Bench.moment)
           seen += reasons(effects.compactMap { if case .record(let record) = $0 { record } else { nil } })
         }
       }
@@ -52,6 +53,9 @@ extension GateTests {
         run(try ApproachBench(to: "a.test", under: ApproachTests.alias), [.begin] + start)
       }
       run(try ApproachBench(to: "a.test", under: ApproachTests.limited), [.begin, .reserved(false)])
+      run(
+        try ApproachBench(to: "a.test", under: ApproachTests.alias), under: StopOrder(everybody: true),
+        [.begin])
       let ask = "  - { id: q, action: ask, to: [a.test] }"
       run(try ApproachBench(to: "a.test", under: ask, mode: .audit), [.begin, .resolved(.success(found))])
       let refusals: [Reason] = [.noApprover, .approvalQueueFull, .approvalRate, .refused, .askingEnded]

@@ -49,7 +49,9 @@ extension FenceRules {
     self.init(
       marks: marks.live, grants: grants, synthetic4: pool.v4, synthetic6: pool.v6,
       resolvers: resolvers.sorted { $0.description < $1.description },
-      isAudit: policy.mode == .audit)
+      // Audit mode opens the table as a whole, so nobody's is open while anybody is stopped.
+      isAudit: policy.mode == .audit && !policy.stop.isGiven,
+      isStopped: !agents.isEmpty && agents.allSatisfy(policy.stop.covers))
   }
 }
 
@@ -67,7 +69,7 @@ public enum KernelPreview {
 // MARK: - Changes
 
 extension Gate {
-  private var fenceTime: Timestamp { snapshot.clock.now().rules }
+  var fenceTime: Timestamp { snapshot.clock.now().rules }
 
   /// The numbers of the rules of a policy that is to come into force.
   func nextMarks(under policy: Policy) throws(ReloadError) -> (RuleMarks, RuleMarks.Change) {

@@ -70,6 +70,7 @@ extension Exposition {
     add(
       "policy_enforcing", .gauge, "Whether the policy's mode is enforce: 0 in audit mode.",
       policy.mode == .enforce ? 1 : 0)
+    add("stopped", .gauge, "Whether any agent is stopped by order.", status.stop.isGiven ? 1 : 0)
     add("policy_generation", .gauge, "How many policies have been in force.", policy.generation)
     add("policy_rules", .gauge, "Rules of the policy in force.", policy.rules)
     add(

@@ -40,6 +40,7 @@ struct StatusPage {
   private(set) var lines: [Text] = []
 
   init(_ status: GateStatus) {
+    if status.stop.isGiven { lines.append(Text(stopWords(status.stop), .bad)) }
     if let warning = status.warning { lines.append(Text(warning, .bad)) }
     lines.append(
       "\(Text("exitgate \(status.version)", .strong)) is running, process \(status.pid), for \(span(status.uptime))"
