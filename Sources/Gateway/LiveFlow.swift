@@ -56,6 +56,7 @@ struct FlowRegistry {
     flows.compactMap { live in
       guard let flow = live.flow else { return nil }
       if strangers.contains(flow.origin.agent) { return (live, .revoked) }
+      if snapshot.policy.stop.covers(flow.origin.agent) { return (live, .stopped) }
       if live.isHeld { return nil }
       return snapshot.objection(to: flow, at: now).map { (live, $0) }
     }
@@ -85,6 +86,6 @@ extension PolicySnapshot {
     let stands = policy.stillStands(
       rule, isApproved: flow.approval != nil, for: flow.destination, agent: flow.origin.agent, floor: floor,
       at: now)
-    return stands ? nil : policy.stop.covers(flow.origin.agent) ? .stopped : .revoked
+    return stands ? nil : .revoked
   }
 }

@@ -20,7 +20,8 @@ extension Reason {
     case .badUpstream: "http_protocol_error"
     case .denyRule, .askRule, .noRule, .sniMismatch, .sniMissing, .encryptedHello, .upgrade, .unknownAgent,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped, .revoked,
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped,
+      .revoked,
       .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       "http_request_denied"
     }
@@ -45,7 +46,8 @@ extension Reason {
       .syntheticUnnamed, .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge,
       .upgrade,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped, .revoked,
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped,
+      .revoked,
       .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       403
     }
