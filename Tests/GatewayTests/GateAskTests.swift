@@ -139,6 +139,8 @@ extension GateTests {
         answer.hasPrefix(
           "HTTP/1.1 403 Forbidden\r\nProxy-Status: exitgate; error=http_request_denied; details=\"pending-approval\"\r\nRetry-After: 5\r\n"
         ))
+      // The client has its answer before the book hears that it waits no more.
+      try eventually("nobody waits") { rig.gate.approvals.questions.allSatisfy { $0.waiting == 0 } }
       let question = try rig.question()
       #expect(answer.contains("{\"error\":\"pending_approval\",\"id\":\"\(question.id)\""))
       #expect(question.waiting == 0 && question.count == 1)
