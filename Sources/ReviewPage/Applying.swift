@@ -65,7 +65,7 @@ struct Applying: Sendable {
     case .reloaded(let report): return "The gate took it: generation \(report.generation)."
     case .reloadRefused(let problems): throw ReviewProblem(problems.joined(separator: " "))
     case .refused(let why): throw ReviewProblem("the gate refuses: \(why).")
-    case .status: throw ReviewProblem("the gate answered something else.")
+    default: throw ReviewProblem("the gate answered something else.")
     }
   }
 

@@ -30,7 +30,7 @@ struct Reload: Verb {
     case .reloadRefused(let problems):
       show(problems, on: here.console)
       return Failure.Status.policy.rawValue
-    case .status, .stopped, .refused:
+    default:
       throw Failure(.host, "the gate answered something else. Use the same version on both sides.")
     }
   }
