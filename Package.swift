@@ -77,12 +77,17 @@ let package = Package(
         "Addressing", "Policy", "PolicyFile", "Audit", "Review", "EventLoop", "Pages", "Control",
       ],
       exclude: ["Assets"], swiftSettings: strict),
+    .target(
+      name: "Shipping",
+      dependencies: ["Addressing", "Wire", "Policy", "Audit", "TLSClient", "CLinux", systemPackage],
+      swiftSettings: strict),
     .executableTarget(
       name: "exitgate",
       dependencies: [
         "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
         "Firewall", "Keeper",
-        "Control", "CLinux", "Confinement", "Launcher", "ReviewPage",
+        "Control", "CLinux", "Confinement", "Launcher", "ReviewPage", "TLSClient",
+        "Shipping",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],
@@ -99,6 +104,7 @@ let package = Package(
     tests(
       "ReviewPageTests",
       ["ReviewPage", "Review", "Audit", "PolicyFile", "Policy", "Addressing"]),
+    tests("ShippingTests", ["Shipping", "Audit", "Policy", "Addressing"]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),

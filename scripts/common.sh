@@ -14,6 +14,7 @@ readonly BENCH_PACKAGES=(
   node-undici=/usr/share/nodejs/undici python3-venv=python3 bind9-dnsutils=delv knot-dnsutils=kdig ldnsutils=drill nsd=nsd
   dnsmasq-base=dnsmasq dnsperf=dnsperf iodine=iodined dns2tcp=dns2tcpd musl-tools=musl-gcc golang-go=go
   chromium=chromium prometheus=promtool openssh-client=ssh openssh-server=sshd postgresql=/usr/lib/postgresql redis-server=redis-server redis-tools=redis-cli iputils-ping=ping
+  rsyslog=rsyslogd rsyslog-openssl=/usr/share/doc/rsyslog-openssl rsyslog-gnutls=/usr/share/doc/rsyslog-gnutls
   podman=podman catatonit=catatonit runc=runc strace=strace systemd=systemd-analyze
   qemu-system-x86=qemu-system-x86_64 busybox-static=/usr/share/doc/busybox-static linux-image-cloud-amd64=/usr/share/doc/linux-image-cloud-amd64
 )

@@ -307,7 +307,7 @@ def test_closing_needs_the_privilege_and_says_so(own_fence):
 
 # -- what is only read here: no cluster, no docker and no systemd is at hand
 
-UNITS = ("exitgate.service", "exitgate-sidecar@.service", "exitgate-gateway.service")
+UNITS = ("exitgate.service", "exitgate-sidecar@.service", "exitgate-gateway.service", "exitgate-ship.service")
 
 
 def setting(unit, key):
@@ -315,7 +315,7 @@ def setting(unit, key):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-@pytest.mark.parametrize("unit, most", [(UNITS[0], 1.5), (UNITS[1], 2.0), (UNITS[2], 2.0)])
+@pytest.mark.parametrize("unit, most", [(UNITS[0], 1.5), (UNITS[1], 2.0), (UNITS[2], 2.0), (UNITS[3], 1.5)])
 def test_the_units_are_in_form_and_hardened(unit, most, tmp_path):
     score = subprocess.run(["systemd-analyze", "security", "--offline=true", DEPLOY / unit], capture_output=True, text=True)
     assert float(re.search(r"exposure level for \S+: ([\d.]+)", score.stdout)[1]) <= most, score.stdout

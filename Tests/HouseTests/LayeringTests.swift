@@ -49,6 +49,9 @@ import Testing
         "Pages", "TLSClient", "Crypto", "SystemPackage",
         "Logging", "Glibc", "Dispatch", "Synchronization",
       ]),
+    Target(
+      name: "Shipping",
+      imports: ["Addressing", "Wire", "Policy", "Audit", "TLSClient", "CLinux", "SystemPackage", "Glibc"]),
     Target(name: "Firewall", imports: ["Addressing", "CNetfilter", "Glibc", "Synchronization"]),
     Target(
       name: "ReviewPage",
@@ -62,7 +65,8 @@ import Testing
         "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
         "Firewall",
         "Control",
-        "CLinux", "Confinement", "Keeper", "Launcher", "ReviewPage",
+        "CLinux", "Confinement", "Keeper", "Launcher", "ReviewPage", "TLSClient",
+        "Shipping",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

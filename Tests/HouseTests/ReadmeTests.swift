@@ -76,7 +76,7 @@ import Testing
       #expect(status == 0, "policy \(index + 1): \(output)")
     }
     for match in readme.matches(
-      of: /(?m)^exitgate ([a-z]+(?: (?:tail|blocked|suggest|replay|stats|verify))?)/)
+      of: /(?m)^exitgate ([a-z]+(?: (?:tail|blocked|suggest|replay|stats|verify|export|ship))?)/)
     {
       let words = match.1.split(separator: " ").map(String.init)
       let (status, output) = try run(words + ["--help"])

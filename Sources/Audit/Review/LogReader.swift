@@ -11,6 +11,8 @@ public struct LogLine: Hashable, Sendable {
   public var bytes: [UInt8]
   /// Whether the file ends before the line does.
   public var isTorn = false
+  /// In bytes, where in the file it ends, its end included.
+  public var end: Int64 = 0
 
   /// Makes a line.
   public init(file: String, number: Int, bytes: [UInt8], isTorn: Bool = false) {
@@ -91,7 +93,10 @@ public struct LogReader {
     let bytes = Array(buffer[consumed..<end])
     consumed = end + 1
     current?.line += 1
-    return LogLine(file: path, number: current?.line ?? 0, bytes: bytes)
+    var line = LogLine(file: path, number: current?.line ?? 0, bytes: bytes)
+    // What is in the buffer ends where the next block begins.
+    line.end = (current?.offset ?? 0) - Int64(buffer.count - consumed)
+    return line
   }
 
   /// Drops what was handed out, and of a line that is too long all but its start.
@@ -118,6 +123,28 @@ public struct LogReader {
     current = file
     buffer.removeAll(keepingCapacity: true)
     consumed = 0
+  }
+
+  /// Goes to the line behind `position`, if that record ends there in `path`.
+  mutating func begin(behind position: LogPosition, in path: String) throws(AuditError) -> Bool {
+    guard let file = try openIfThere(path) else { return false }
+    do {
+      let status = try file.status()
+      let count = min(Int64(SealedLine.maximumLength + 2), position.offset)
+      guard position.offset <= status.size,
+        position.isEnd(of: try file.read(at: position.offset - count, count: Int(count)))
+      else { return false }
+      begin(OpenFile(file: file, path: path, status: status, offset: position.offset))
+      return true
+    } catch { throw AuditError(path: path, problem: .failed(operation: "read", error)) }
+  }
+
+  /// Goes to the first line of `path`.
+  mutating func begin(at path: String) throws(AuditError) {
+    guard let file = try openIfThere(path) else { return }
+    do { begin(OpenFile(file: file, path: path, status: try file.status())) } catch {
+      throw AuditError(path: path, problem: .failed(operation: "read", error))
+    }
   }
 
   /// Opens the file behind the current one; nil when there is none yet.

@@ -3,6 +3,7 @@ import ArgumentParser
 import Audit
 import Gateway
 import Policy
+import Shipping
 
 /// Readers of option values; each error says what to write instead.
 enum Reading {
@@ -18,6 +19,19 @@ enum Reading {
   /// `ADDRESS[:PORT]` or `tls://ADDRESS[:PORT]#NAME`.
   @Sendable static func upstream(_ text: String) throws -> Upstream {
     do { return try Upstream(text) } catch { throw ValidationError(error.description) }
+  }
+
+  /// `syslog+tls://HOST:PORT`, `https://HOST:PORT` or `http://HOST:PORT`.
+  @Sendable static func shippingTarget(_ text: String) throws -> ShippingTarget {
+    do { return try ShippingTarget(text) } catch { throw ValidationError(error.description) }
+  }
+
+  /// `unix:/path` or `ADDRESS:PORT`.
+  @Sendable static func localPlace(_ text: String) throws -> LocalPlace {
+    guard let place = LocalPlace(text) else {
+      throw ValidationError("It is no place to read metrics. Write 127.0.0.1:9464 or unix:/absolute/path.")
+    }
+    return place
   }
 
   /// `ZONE=UPSTREAM`.

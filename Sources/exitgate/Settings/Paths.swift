@@ -11,18 +11,22 @@ struct Paths: Hashable, Sendable {
   var auditLog: String
   /// The control socket.
   var control: String
+  /// The directory of what commands have to remember.
+  var state: String
 
   init(user: UInt32 = geteuid(), environment: [String: String]) {
     if user == 0 {
       policy = "/etc/exitgate/policy.yaml"
       auditLog = "/var/log/exitgate/audit.jsonl"
       control = "/run/exitgate/control.sock"
+      self.state = "/var/lib/exitgate"
       return
     }
     let home = environment["HOME"] ?? "/"
     let state = absolute(environment["XDG_STATE_HOME"]) ?? "\(home)/.local/state"
     policy = (absolute(environment["XDG_CONFIG_HOME"]) ?? "\(home)/.config") + "/exitgate/policy.yaml"
     auditLog = "\(state)/exitgate/audit.jsonl"
+    self.state = "\(state)/exitgate"
     control = (absolute(environment["XDG_RUNTIME_DIR"]) ?? state) + "/exitgate/control.sock"
   }
 }

@@ -16,8 +16,12 @@ struct Log: ParsableCommand {
         exitgate log tail --follow
         exitgate log blocked --since 1h
         exitgate log verify
+        exitgate log ship --to syslog+tls://logs.example.com:6514 --ca ca.pem
       """,
-    subcommands: [Tail.self, Blocked.self, Suggest.self, Replay.self, Stats.self, Verify.self])
+    subcommands: [
+      Tail.self, Blocked.self, Suggest.self, Replay.self, Stats.self, Verify.self, Export.self,
+      Ship.self,
+    ])
 }
 
 /// Which records count.
