@@ -120,7 +120,8 @@ let package = Package(
         logging,
         systemPackage,
       ]),
-    tests("CommandTests", ["exitgate", "Audit", "Confinement", "PolicyFile", "Policy", "Addressing"]),
+    tests(
+      "CommandTests", ["exitgate", "Audit", "Control", "Confinement", "PolicyFile", "Policy", "Addressing"]),
     tests("HouseTests", ["exitgate"]),
   ]
 )

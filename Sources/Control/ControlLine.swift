@@ -16,13 +16,22 @@ extension ControlRequest {
     case .reload: self = .reload
     case .stop: self = .stop(try fields.agent(ifPresent: "agent"))
     case .resume: self = .resume(try fields.agent(ifPresent: "agent"))
+    case .pending: self = .pending
+    case .granted: self = .granted
+    case .follow: self = .follow
+    case .approve: self = .approve(try AnswerOrder(fields))
+    case .refuse: self = .refuse(try AnswerOrder(fields))
+    case .wait: self = .wait(id: try fields.text("id"))
+    case .revoke: self = .revoke(id: try fields.text("id"))
     }
   }
 
   private static func fieldNames(of verb: Verb) -> [String] {
     switch verb {
-    case .status, .reload: []
+    case .status, .reload, .pending, .granted, .follow: []
     case .stop, .resume: ["agent"]
+    case .approve, .refuse: AnswerOrder.names
+    case .wait, .revoke: ["id"]
     }
   }
 
@@ -33,9 +42,31 @@ extension ControlRequest {
 
   private var members: [JSONValue.Member] {
     switch self {
-    case .status, .reload: []
+    case .status, .reload, .pending, .granted, .follow: []
+    case .approve(let order), .refuse(let order): order.members
+    case .wait(let id), .revoke(let id): [.init("id", text(id))]
     case .stop(let agent), .resume(let agent): agent.map { [.init("agent", .string($0.text))] } ?? []
     }
+  }
+}
+
+extension AnswerOrder {
+  fileprivate static let names = ["id", "generation", "digest", "scope", "seconds", "note"]
+
+  fileprivate var members: [JSONValue.Member] {
+    [
+      .init("id", text(id)), .init("generation", count(generation)), .init("digest", text(digest)),
+      .init("scope", text(scope)), .init("seconds", seconds.map { .integer($0) } ?? .null),
+      .init("note", note.map(text) ?? .null),
+    ]
+  }
+
+  fileprivate init(_ fields: Fields) throws(ControlError) {
+    self.init(
+      id: try fields.text("id"), generation: try fields.count("generation"),
+      digest: try fields.text("digest"), scope: try fields.text("scope"),
+      seconds: try fields.number(ifPresent: "seconds"), note: try fields.text(ifPresent: "note"))
+>>>>>>> afaedc1 (exitgate pending, approve, refuse, wait, revoke: people decide on the command line)
   }
 }
 
@@ -46,7 +77,9 @@ extension ControlReply {
   /// - Parameter line: One line without its newline.
   public init(line: [UInt8]) throws(ControlError) {
     let fields = try openEnvelope(line)
-    if let status = try fields.fields(ifPresent: "status") {
+    if let reply = try Self.aboutQuestions(fields) {
+      self = reply
+    } else if let status = try fields.fields(ifPresent: "status") {
       self = .status(try GateStatus(status))
     } else if let report = try fields.fields(ifPresent: "reloaded") {
       self = .reloaded(try ReloadReport(report))
@@ -57,6 +90,18 @@ extension ControlReply {
     } else {
       self = .refused(try fields.text("refused"))
     }
+  }
+
+  private static func aboutQuestions(_ fields: Fields) throws(ControlError) -> ControlReply? {
+    if let question = try fields.fields(ifPresent: "question") {
+      return .question(try PendingStatus(question))
+    }
+    if let grant = try fields.fields(ifPresent: "grant") { return .grant(try GrantStatus(grant)) }
+    if let closed = try fields.fields(ifPresent: "closed") { return .closed(try ClosedStatus(closed)) }
+    if fields.names.contains("listed") { return .listed(try fields.number("listed")) }
+    if fields.names.contains("answered") { return .answered(try fields.text("answered")) }
+    if fields.names.contains("revoked") { return .revoked(try fields.number("revoked")) }
+    return nil
   }
 
   /// The reply as one line, newline included. Lists that would not fit into
@@ -75,6 +120,12 @@ extension ControlReply {
     case .reloaded(let report): .init("reloaded", report.json(cap: cap))
     case .reloadRefused(let problems): .init("reload_refused", sentences(problems, cap: cap))
     case .stopped(let report): .init("stopped", report.json(cap: cap))
+    case .question(let question): .init("question", question.json)
+    case .grant(let grant): .init("grant", grant.json)
+    case .closed(let closed): .init("closed", closed.json)
+    case .listed(let number): .init("listed", .integer(Int64(number)))
+    case .answered(let words): .init("answered", text(words))
+    case .revoked(let number): .init("revoked", .integer(Int64(number)))
     case .refused(let why): .init("refused", text(why))
     }
   }

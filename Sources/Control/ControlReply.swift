@@ -9,6 +9,18 @@ public enum ControlReply: Hashable, Sendable {
   case reloadRefused(problems: [String])
   /// To `ControlRequest.stop` and `.resume`: who is stopped from now on.
   case stopped(StopReport)
+  /// To `pending` and `follow`: a question that waits, as it is now.
+  case question(PendingStatus)
+  /// To `granted`: something that stands.
+  case grant(GrantStatus)
+  /// To `follow` and `wait`: a question is over.
+  case closed(ClosedStatus)
+  /// To `pending` and `granted`: so many there were.
+  case listed(Int)
+  /// To `approve` and `refuse`: it counts, in these words.
+  case answered(String)
+  /// To `revoke`: so many connections were cut.
+  case revoked(Int)
   /// To anything that is no request the gate takes.
   case refused(String)
 }

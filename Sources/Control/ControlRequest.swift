@@ -11,12 +11,27 @@ public enum ControlRequest: Hashable, Sendable {
   case stop(AgentName?)
   /// Take that back, for one agent or (nil) for all; answered by `ControlReply.stopped`.
   case resume(AgentName?)
+  /// The questions that wait for a person; answered by a `.question` for each, then `.listed`.
+  case pending
+  /// What stands approved; answered by a `.grant` for each, then `.listed`.
+  case granted
+  /// The questions that wait, then each as it comes and as it ends, for as long as the client stays:
+  /// `.question` and `.closed`. Whoever follows can be asked.
+  case follow
+  /// Say yes to a question; answered by `.answered` or `.refused`.
+  case approve(AnswerOrder)
+  /// Say no to one; answered in the same way.
+  case refuse(AnswerOrder)
+  /// Wait for the end of a question; answered by `.closed` when it comes. Whoever waits can be asked.
+  case wait(id: String)
+  /// Take back what was approved or answered for good; answered by `.revoked` or `.refused`.
+  case revoke(id: String)
 
   /// The words that requests begin with.
   public enum Verb: String, Hashable, Sendable, CaseIterable {
     case status, reload
     case stop = "stop-all"
-    case resume
+    case resume, pending, granted, follow, approve, refuse, wait, revoke
   }
 
   /// The word for this one.
@@ -26,7 +41,42 @@ public enum ControlRequest: Hashable, Sendable {
     case .reload: .reload
     case .stop: .stop
     case .resume: .resume
+    case .pending: .pending
+    case .granted: .granted
+    case .follow: .follow
+    case .approve: .approve
+    case .refuse: .refuse
+    case .wait: .wait
+    case .revoke: .revoke
     }
+  }
+}
+
+/// An answer to a question, and what it was given to.
+public struct AnswerOrder: Hashable, Sendable {
+  /// The question's id.
+  public var id: String
+  /// The policy that it was shown under.
+  public var generation: UInt64
+  /// What was shown, as `PendingStatus.digest` stands for it.
+  public var digest: String
+  /// How far it goes: `once`, `time`, `session` or `always`.
+  public var scope: String
+  /// With scope `time`, how many seconds.
+  public var seconds: Int64?
+  /// Why, for the log and the overlay; at most 256 characters are kept.
+  public var note: String?
+
+  /// Makes an order.
+  public init(
+    id: String, generation: UInt64, digest: String, scope: String, seconds: Int64? = nil, note: String? = nil
+  ) {
+    self.id = id
+    self.generation = generation
+    self.digest = digest
+    self.scope = scope
+    self.seconds = seconds
+    self.note = note
   }
 }
 

@@ -20,6 +20,8 @@ public struct GateStatus: Hashable, Sendable {
   public var decisions: [DecisionCount]
   /// Connections of clients.
   public var connections: ConnectionStatus
+  /// What people are asked.
+  public var asking = AskingStatus()
   /// The audit log.
   public var audit: AuditStatus
   /// The resolver.

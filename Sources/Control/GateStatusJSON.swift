@@ -16,7 +16,7 @@ extension GateStatus {
       .init("stop", .object(stop.members(cap: cap))),
       .init("agents", .array(agents.prefix(cap).map { text($0.text) })),
       .init("decisions", .array(decisions.prefix(max(cap, Reason.allCases.count * 3)).map(\.json))),
-      .init("connections", connections.json), .init("audit", audit.json),
+      .init("connections", connections.json), .init("asking", asking.json), .init("audit", audit.json),
       .init("resolver", resolver.json(cap: cap)), .init("dns", dns?.json(cap: cap) ?? .null),
       .init("fence", fence?.json ?? .null), .init("processes", .array(processes.prefix(cap).map(\.json))),
       .init("loops", .array(loops.prefix(cap).map(\.json))), .init("cut", .bool(isCut || longestList > cap)),
@@ -44,6 +44,7 @@ extension GateStatus {
       loops: try fields.list("loops", LoopStatus.init))
     isCut = try fields.flag("cut")
     if let fields = try fields.fields(ifPresent: "stop") { stop = try StopOrder(fields) }
+    if let fields = try fields.fields(ifPresent: "asking") { asking = try AskingStatus(fields) }
     if let fields = try fields.fields(ifPresent: "dns") { dns = try DNSStatus(fields) }
     if let fields = try fields.fields(ifPresent: "fence") { fence = try FenceStatus(fields) }
     processes = try fields.list("processes", ProcessStatus.init)

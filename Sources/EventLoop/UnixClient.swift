@@ -36,7 +36,9 @@ public enum UnixClient {
     return try answer(from: fd, deadline)
   }
 
-  private static func connected(to path: String, _ deadline: MonotonicTime) throws(UnixClientError) -> Int32 {
+  fileprivate static func connected(to path: String, _ deadline: MonotonicTime) throws(UnixClientError)
+    -> Int32
+  {
     guard let address = SocketAddress(path: path) else { throw .badPath }
     let fd = linux_stream_socket(AF_UNIX)
     guard fd >= 0 else { throw .failed(lastError()) }
@@ -55,7 +57,7 @@ public enum UnixClient {
   /// The kernel's word for who listens (SO_PEERCRED, unix(7)), so that a socket
   /// put in the gate's place is not believed. Root also believes the user who
   /// alone can put one there: a gate that has given up its privileges.
-  private static func checkPeer(of fd: Int32, at path: String) throws(UnixClientError) {
+  fileprivate static func checkPeer(of fd: Int32, at path: String) throws(UnixClientError) {
     var pid: pid_t = 0, uid: uid_t = 0, gid: gid_t = 0
     guard linux_peer_credentials(fd, &pid, &uid, &gid) == 0 else { throw .failed(lastError()) }
     guard uid == 0 || uid == geteuid() || geteuid() == 0 && isPlace(path, of: uid) else {
@@ -71,7 +73,8 @@ public enum UnixClient {
     return status.st_uid == user && status.st_mode & 0o022 == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
-  private static func send(_ bytes: [UInt8], to fd: Int32, _ deadline: MonotonicTime) throws(UnixClientError)
+  fileprivate static func send(_ bytes: [UInt8], to fd: Int32, _ deadline: MonotonicTime)
+    throws(UnixClientError)
   {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -100,5 +103,47 @@ public enum UnixClient {
     let left = (deadline - MonotonicTime.now()).clampedNanoseconds / 1_000_000
     var entry = pollfd(fd: fd, events: Int16(events), revents: 0)
     guard left > 0, poll(&entry, 1, Int32(clamping: left)) != 0 else { throw .timedOut }
+  }
+}
+
+/// An answer of many lines that come one after the other, for as long as the other end sends them.
+public final class UnixLines {
+  private let fd: Int32
+  private var bytes: [UInt8] = []
+
+  /// Connects and asks. The sending side stays open: its end would end the answer.
+  public init(path: String, request: [UInt8]) throws(UnixClientError) {
+    let deadline = MonotonicTime.now() + .seconds(60)
+    fd = try UnixClient.connected(to: path, deadline)
+    do throws(UnixClientError) {
+      try UnixClient.checkPeer(of: fd, at: path)
+      try UnixClient.send(request, to: fd, deadline)
+    } catch {
+      _ = Glibc.close(fd)
+      throw error
+    }
+  }
+
+  deinit { _ = Glibc.close(fd) }
+
+  /// The next line without its newline, however long it takes; nil at the end.
+  public func next() throws(UnixClientError) -> [UInt8]? {
+    var chunk = [UInt8](repeating: 0, count: 64 * 1024)
+    while true {
+      if let end = bytes.firstIndex(of: UInt8(ascii: "\n")) {
+        defer { bytes.removeSubrange(...end) }
+        return Array(bytes[..<end])
+      }
+      var entry = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
+      poll(&entry, 1, -1)
+      let count = chunk.withUnsafeMutableBytes { recv(fd, $0.baseAddress, $0.count, 0) }
+      if count == 0 { return nil }
+      if count < 0 {
+        let error = lastError()
+        guard error == .wouldBlock || error == .interrupted else { throw .failed(error) }
+      }
+      bytes += chunk.prefix(max(0, count))
+      if bytes.count > UnixClient.largestAnswer { throw .tooLong }
+    }
   }
 }

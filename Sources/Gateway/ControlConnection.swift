@@ -14,6 +14,11 @@ public struct ControlAnswer: Sendable {
     answer.send(reply.line())
   }
 
+  /// Sends a reply of several lines, all at once.
+  public func callAsFunction(_ replies: [ControlReply]) {
+    answer.send(replies.flatMap { $0.line() })
+  }
+
   /// Begins a reply of many messages, each a line to be pushed. What the client
   /// sends from then on, be it the end, ends it.
   public func stream(onEnd: @escaping @Sendable () -> Void = {}) -> MessageStream {

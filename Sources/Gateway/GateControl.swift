@@ -164,6 +164,14 @@ extension Gate {
       reload { reply($0) }
     case .stop(let agent): stop(agent, by: peer, reply: reply)
     case .resume(let agent): resume(agent, by: peer, reply: reply)
+    case .pending:
+      reply(approvals.questions.map { .question(PendingStatus($0)) } + [.listed(approvals.questions.count)])
+    case .granted: reply(grantStatus.map { .grant($0) } + [.listed(grantStatus.count)])
+    case .follow: follow(reply)
+    case .approve(let order): carryOut(order, allowing: true, for: peer, reply)
+    case .refuse(let order): carryOut(order, allowing: false, for: peer, reply)
+    case .wait(let id): wait(for: id, reply)
+    case .revoke(let id): takeBack(id, for: peer, reply)
     }
   }
 
@@ -230,6 +238,7 @@ extension Gate {
       open: admission.open, accepted: counters.accepted, finished: counters.finished,
       bytesOut: counters.bytesOut,
       bytesIn: counters.bytesIn, longest: Deadlines.total)
+    status.asking = askingStatus
     status.resolver = resolverStatus(reports)
     status.dns = reports.lazy.compactMap(\.dns).first
     status.fence = fenceStatus

@@ -25,7 +25,8 @@ struct Exitgate: ParsableCommand {
     version: "exitgate \(exitgateVersion)",
     subcommands: [
       Run.self, Serve.self, Sidecar.self, GatewayCommand.self, Check.self, Explain.self, Allowlists.self,
-      Log.self, ReviewCommand.self, Status.self, Reload.self, StopAll.self, Resume.self,
+      Log.self, ReviewCommand.self, Pending.self, Approve.self, Refuse.self, Wait.self, Revoke.self,
+      Status.self, Reload.self, StopAll.self, Resume.self,
       FirewallCommand.self, Doctor.self,
       Completions.self, Man.self,
     ])

@@ -27,7 +27,7 @@ final class ControlBench {
         switch request {
         case .status: reply(.status(.sample))
         case .reload: reply(.reloadRefused(problems: ["no"]))
-        case .stop, .resume: reply(.refused("no"))
+        default: reply(.refused("no"))
         }
       },
       notice: { [seen] event, _ in seen.add(event) })

@@ -4,9 +4,16 @@ import Testing
 
 @Suite("Control messages")
 struct ControlLineTests {
+  static let order = AnswerOrder(
+    id: "aaaaaaaaaaaaaaaa", generation: 7, digest: "00ff", scope: "time", seconds: 3600,
+    note: "\u{1b}[2J for the docs")
   static let everyRequest: [ControlRequest] = [
-    .status, .reload, .stop(nil), .stop(.default), .resume(nil), .resume(AgentName("ci")),
+    .status, .reload, .stop(nil), .stop(.default), .resume(nil), .resume(AgentName("ci")), .pending, .granted,
+    .follow, .approve(order), .refuse(order), .wait(id: "a"), .revoke(id: "b"),
   ]
+
+  @Test("every verb is among those that the tests know")
+  func verbs() { #expect(Set(Self.everyRequest.map(\.verb)) == Set(ControlRequest.Verb.allCases)) }
 
   @Test("every request survives the way there", arguments: everyRequest)
   func requests(_ request: ControlRequest) throws {
@@ -15,7 +22,27 @@ struct ControlLineTests {
     #expect(try ControlRequest(line: Array(line.dropLast())) == request)
   }
 
+  static let question = {
+    var question = PendingStatus(
+      id: "aaaaaaaaaaaaaaaa", agent: "ci",
+      places: [
+        .init(host: "x.test", port: 443, traffic: "https", rule: "q", candidate: "{ id: x }"),
+        .init(host: "y.test", port: 80, traffic: "http", method: "GET", path: "/\u{202e}"),
+      ], domain: "x.test", since: "2026-11-29T21:00:00.000Z", last: "2026-11-29T21:00:00.000Z", count: 2,
+      waiting: 1,
+      generation: 3, digest: "00ff", offers: ["once", "refuse"])
+    question.addresses = ["192.0.2.1"]
+    question.program = "evil \u{1b}[2J"
+    question.workingDirectory = "/work"
+    return question
+  }()
+
   static let replies: [ControlReply] = [
+    .question(question), .listed(1), .answered("allowed"), .revoked(2),
+    .grant(
+      GrantStatus(
+        id: "a", scope: "time", isAllowing: true, agent: "ci", places: ["https://x.test:443"], by: "user 0")),
+    .closed(ClosedStatus(id: "a", outcome: "expired", sentence: "nobody asked any more")),
     .status(.sample),
     .reloaded(
       ReloadReport(generation: 7, rules: 12, enforcing: true, closed: 3, warnings: ["a.yaml:1:2: b. C."])),

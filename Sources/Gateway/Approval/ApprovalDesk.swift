@@ -146,8 +146,8 @@ extension ApprovalDesk {
   /// What was written down.
   public var standing: Policy { read(\.standing) }
 
-  /// How many questions wait.
-  var pending: Int { read { $0.questions.count } }
+  /// By how many ways somebody can be asked.
+  var channels: Int { read { $0.attached.values.reduce(0, +) } }
 
   /// How often people allowed and refused.
   var answers: (allowed: UInt64, refused: UInt64) {

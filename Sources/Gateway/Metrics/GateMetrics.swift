@@ -54,6 +54,7 @@ func metricsText(_ status: GateStatus, _ counters: ShardCounters, _ log: AuditSt
   var page = Exposition()
   page.addGate(status)
   page.addDecisions(counters)
+  page.addAsking(status.asking)
   page.addConnections(status.connections, counters)
   page.addResolver(status.resolver)
   if let dns = status.dns { page.addNames(dns) }
@@ -94,6 +95,14 @@ extension Exposition {
           count, ("verdict", key.verdict.rawValue), ("reason", key.reason.rawValue),
           ("layer", key.layer.rawValue))
       })
+  }
+
+  fileprivate mutating func addAsking(_ asking: AskingStatus) {
+    add("pending", .gauge, "Questions that wait for a person.", asking.pending)
+    add("approval_channels", .gauge, "Ways by which a person can be asked now.", asking.channels)
+    add(
+      "answers_total", .counter, "Answers of people.",
+      [Sample(asking.allowed, ("answer", "allow")), Sample(asking.refused, ("answer", "refuse"))])
   }
 
   fileprivate mutating func addConnections(_ connections: ConnectionStatus, _ counters: ShardCounters) {

@@ -81,7 +81,7 @@ private func unreadable(_ path: String, _ error: Errno) -> SafeFileError {
     SafeFileError(
       cause: "there is no file \(quoted(path))",
       remedy: "Check the path; relative ones count from the file that names them",
-      isMissing: error == .noSuchFileOrDirectory)
+      isMissing: true)
   case .permissionDenied:
     SafeFileError(
       cause: "\(quoted(path)) may not be read by this user",

@@ -26,8 +26,7 @@ struct Explain: Verb {
       so. With --type the question is what the DNS listener would answer about a name, which needs no port; \
       for names, 'dns' says so in any case, as long as answers are real. 'HOST:PORT' can be a destination copied from the log, or a URL.
 
-      Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked. In this version \
-      nobody can be: the gate denies, reason no-approver.
+      Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked.
       """)
 
   @OptionGroup var policy: PolicyOption

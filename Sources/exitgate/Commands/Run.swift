@@ -51,6 +51,7 @@ struct Run: Verb {
   @OptionGroup var upstream: UpstreamOption
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
+  @OptionGroup var asking: AskingOption
 
   @Flag(help: "Do not say on the terminal what was blocked.")
   var quiet = false
@@ -112,6 +113,7 @@ struct Run: Verb {
       upstreamAuthorities: upstream.dnsUpstreamCa, auditLogPath: names.auditLog, controlPath: names.control,
       loops: 1, environment: here.environment, workingDirectory: here.workingDirectory,
       version: exitgateVersion)
+    asking.apply(to: &configuration)
     configuration.policyText = text
     configuration.mode = mode
     configuration.runMode = .run

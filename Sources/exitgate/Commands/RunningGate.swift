@@ -9,23 +9,46 @@ struct RunningGate {
   ///
   /// - Throws: `Failure` when nobody answers or the answer makes no sense.
   func ask(_ request: ControlRequest) throws(Failure) -> ControlReply {
+    let reply = try replies(request).first ?? .refused("it says nothing")
+    if case .refused(let why) = reply { throw Failure(.host, "the gate refuses: \(why).") }
+    return reply
+  }
+
+  /// Asks, and waits for every line of the answer.
+  func replies(_ request: ControlRequest) throws(Failure) -> [ControlReply] {
     let bytes: [UInt8]
     do {
       // A reload reads files; nothing takes longer than this on a gate that works.
       bytes = try UnixClient.exchange(path: controlPath, request: request.line(), timeout: .seconds(60))
-    } catch {
-      throw Failure(
-        .host,
-        "no gate answers at '\(controlPath)': \(sentence(for: error)). Start one with 'exitgate serve', "
-          + "or name its socket with --control.")
+    } catch { throw silence(error) }
+    var replies: [ControlReply] = []
+    for line in bytes.split(separator: UInt8(ascii: "\n")) { replies.append(try read(Array(line))) }
+    return replies
+  }
+
+  /// Asks, and takes one line after the other until `take` answers false or the gate ends it.
+  func follow(_ request: ControlRequest, _ take: (ControlReply) throws(Failure) -> Bool) throws(Failure) {
+    let lines: UnixLines
+    do { lines = try UnixLines(path: controlPath, request: request.line()) } catch { throw silence(error) }
+    while true {
+      let line: [UInt8]?
+      do { line = try lines.next() } catch { throw silence(error) }
+      guard let line else { return }
+      guard try take(try read(line)) else { return }
     }
-    let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
-    let reply: ControlReply
-    do { reply = try ControlReply(line: Array(line)) } catch {
+  }
+
+  private func read(_ line: [UInt8]) throws(Failure) -> ControlReply {
+    do { return try ControlReply(line: line) } catch {
       throw Failure(.host, "the gate's answer makes no sense: \(error). Use the same version on both sides.")
     }
-    if case .refused(let why) = reply { throw Failure(.host, "the gate refuses: \(why).") }
-    return reply
+  }
+
+  private func silence(_ error: UnixClientError) -> Failure {
+    Failure(
+      .host,
+      "no gate answers at '\(controlPath)': \(sentence(for: error)). Start one with 'exitgate serve', "
+        + "or name its socket with --control.")
   }
 }
 

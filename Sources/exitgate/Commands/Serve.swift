@@ -14,7 +14,7 @@ struct Serve: Verb {
     discussion: """
       HTTP (CONNECT and plain requests) and SOCKS5 are spoken on each listener. What the policy does not allow \
       is refused with a reason and the rule that would allow it. What is allowed is in the audit log before it \
-      is dialled. A rule of 'action: ask' denies in this version: nobody can be asked yet.
+      is dialled. What a rule of 'action: ask' names waits for a person: 'exitgate pending --follow'.
 
         exitgate serve --policy policy.yaml
         exitgate serve --policy policy.yaml --proxy-listen unix:/run/agents/gate.sock
@@ -70,6 +70,7 @@ struct Serve: Verb {
   @OptionGroup var upstream: UpstreamOption
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
+  @OptionGroup var asking: AskingOption
   @OptionGroup var metrics: MetricsOption
 
   @Option(
@@ -107,6 +108,7 @@ struct Serve: Verb {
       controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt, keepSegments: auditKeep,
       environment: here.environment,
       workingDirectory: here.workingDirectory, version: exitgateVersion)
+    asking.apply(to: &configuration)
     configuration.metricsListener = metrics.metricsListen
     configuration.dnsListeners = dnsListen
     configuration.dnsRate = dnsRate

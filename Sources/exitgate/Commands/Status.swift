@@ -63,7 +63,7 @@ struct StatusPage {
         ],
         ["", "each ends after \(span(connections.longest)) unless its rule names a duration"],
         ["bytes", "\(size(connections.bytesOut)) out, \(size(connections.bytesIn)) in"],
-      ] + audit(status.audit)
+      ] + asking(status.asking) + audit(status.audit)
       + [
         ["resolver", resolver(status.resolver)]
       ] + status.resolver.upstreams.map(upstream) + (status.dns.map(dns) ?? []) + [
@@ -145,6 +145,17 @@ struct StatusPage {
     let whose = listener.agent.map { " for agent \($0)" } ?? ""
     let pause = listener.paused ? Text(", PAUSED for want of descriptors or memory", .bad) : ""
     return ["listener", "\(listener.address)\(whose), \(listener.accepted) accepted\(pause)"]
+  }
+
+  private static func asking(_ asking: AskingStatus) -> [[Text]] {
+    guard asking != AskingStatus() else { return [] }
+    let waits =
+      asking.pending == 0
+      ? Text("no question waits") : Text("\(count(asking.pending, "question")) waiting", .doubtful)
+    let by =
+      asking.channels == 0
+      ? Text("nobody can be asked now") : Text("asked by \(count(asking.channels, "channel"))")
+    return [["people", "\(waits), \(by); \(asking.allowed) allowed, \(asking.refused) refused"]]
   }
 
   private static func audit(_ audit: AuditStatus) -> [[Text]] {

@@ -111,12 +111,31 @@ enum Reading {
     throw ValidationError("It is no size. Write it as 256MiB, 1GiB or in bytes.")
   }
 
+  /// A span in whole seconds: `90s`, `30m`, `8h`, `7d`.
+  @Sendable static func seconds(_ text: String) throws -> Int64 {
+    guard let unit = text.utf8.last.flatMap({ units[$0] }), let number = number(text.utf8.dropLast()),
+      let seconds = Int64(exactly: number.multipliedReportingOverflow(by: unit).partialValue),
+      number <= 4_000_000_000 / unit
+    else { throw ValidationError("It is no time. Write 90s, 30m, 8h or 7d.") }
+    return seconds
+  }
+
+  /// In seconds.
+  private static let units: [UInt8: UInt64] = [
+    UInt8(ascii: "s"): 1, UInt8(ascii: "m"): 60, UInt8(ascii: "h"): 3600, UInt8(ascii: "d"): 86_400,
+  ]
+
+  /// How long a connection may be held: whole seconds, at most ten minutes, as in the policy.
+  @Sendable static func hold(_ text: String) throws -> Duration {
+    guard let number = number(text.utf8), number <= 600 else {
+      throw ValidationError("It is no time to wait. Write whole seconds, 0 to 600.")
+    }
+    return .seconds(Int64(number))
+  }
+
   /// How long ago (`90s`, `30m`, `2h`, `7d`) or when (`2026-11-24T10:00:00Z`).
   @Sendable static func since(_ text: String) throws -> Timestamp {
     if let time = Timestamp(text) { return time }
-    let units: [UInt8: UInt64] = [
-      UInt8(ascii: "s"): 1, UInt8(ascii: "m"): 60, UInt8(ascii: "h"): 3600, UInt8(ascii: "d"): 86_400,
-    ]
     guard let unit = text.utf8.last.flatMap({ units[$0] }), let number = number(text.utf8.dropLast()),
       // A hundred years and more are as good as for ever.
       number <= 4_000_000_000 / unit

@@ -12,6 +12,7 @@ struct FencedServiceOption: ParsableArguments {
   @OptionGroup var upstream: UpstreamOption
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
+  @OptionGroup var asking: AskingOption
   @OptionGroup var metrics: MetricsOption
 
   @Option(
@@ -33,6 +34,7 @@ struct FencedServiceOption: ParsableArguments {
       auditLogPath: auditLog.path(in: here), controlPath: control.path(in: here),
       environment: here.environment, workingDirectory: here.workingDirectory, version: exitgateVersion)
     configuration.runMode = mode
+    asking.apply(to: &configuration)
     configuration.metricsListener = metrics.metricsListen
     configuration.dnsRate = dnsRate
     configuration.dnsAnswers = .synthetic

@@ -48,6 +48,29 @@ struct AuditLogOption: ParsableArguments {
   }
 }
 
+/// How people are asked.
+struct AskingOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "How long a connection that a rule asks about waits for a person; what the policy says, else 8, or 25 with a "
+        + "terminal, unless given.",
+      valueName: "seconds"),
+    transform: Reading.hold)
+  var hold: Duration?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where answers for good are written and read; approvals.yaml beside the audit log unless given.",
+      valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
+  var overlay: String?
+
+  func apply(to configuration: inout GateConfiguration) {
+    configuration.hold = hold
+    configuration.overlayPath = overlay
+  }
+}
+
 /// Which policy counts.
 struct PolicyOption: ParsableArguments {
   @Option(

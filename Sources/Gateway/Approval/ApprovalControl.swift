@@ -1,0 +1,221 @@
+import Addressing
+import Approvals
+import Control
+import EventLoop
+import Policy
+import Synchronization
+
+// What the control socket says of questions and answers.
+
+extension Gate {
+  /// What stands approved and what is written down, in this order.
+  var grantStatus: [GrantStatus] {
+    approvals.grants.map(GrantStatus.init) + approvals.standing.rules.map(GrantStatus.init)
+  }
+
+  var askingStatus: AskingStatus {
+    let answers = approvals.answers
+    return AskingStatus(
+      pending: approvals.questions.count, channels: approvals.channels, allowed: answers.allowed,
+      refused: answers.refused)
+  }
+
+  func carryOut(_ order: AnswerOrder, allowing: Bool, for peer: PeerCredentials, _ reply: ControlAnswer) {
+    guard let bound = BoundAnswer(order, allowing: allowing) else {
+      return reply(
+        .refused("it is no answer: a question's id, and once, time with seconds, session or always"))
+    }
+    var person = Person(peer)
+    person.note = order.note.map { String($0.unicodeScalars.prefix(256).map(Character.init)) }
+    answer(bound, by: person) { result in
+      switch result {
+      case .success(let decided): reply(.answered(decided.sentence))
+      case .failure(let error): reply(.refused("\(error)"))
+      }
+    }
+  }
+
+  func takeBack(_ id: String, for peer: PeerCredentials, _ reply: ControlAnswer) {
+    revoke(id, by: Person(peer)) { result in
+      switch result {
+      case .success(let closed): reply(.revoked(closed))
+      case .failure(let error): reply(.refused("\(error)"))
+      }
+    }
+  }
+
+  /// Sends every question and its end, for as long as the client stays.
+  func follow(_ reply: ControlAnswer) {
+    let session = FollowSession(approvals)
+    let stream = reply.stream { session.end() }
+    session.begin { event in stream.push(ControlReply(event).line()) }
+  }
+
+  /// Sends the end of one question.
+  func wait(for id: String, _ reply: ControlAnswer) {
+    guard let id = PendingID(id) else { return reply(.refused(AnswerRefusal.unknown.sentence)) }
+    let session = FollowSession(approvals)
+    let stream = reply.stream { session.end() }
+    session.begin { event in
+      guard case .closed(let question, let outcome) = event, question.id == id else { return }
+      stream.push(ControlReply.closed(ClosedStatus(id, outcome)).line())
+      stream.end()
+    }
+    // Looked at behind the beginning, so that an end in between is seen by one or the other.
+    if let outcome = approvals.outcome(of: id) {
+      stream.push(ControlReply.closed(ClosedStatus(id, outcome)).line())
+      stream.end()
+    } else if approvals.question(id) == nil {
+      stream.push(ControlReply.refused(AnswerRefusal.unknown.sentence).line())
+      stream.end()
+    }
+  }
+}
+
+/// Somebody who follows, and with that can be asked; over once, whichever side ends it.
+private final class FollowSession: Sendable {
+  private struct State {
+    var channel: AttachedChannel?
+    var follower: UInt64?
+    var isOver = false
+  }
+
+  private let desk: ApprovalDesk
+  private let state: Mutex<State>
+
+  init(_ desk: ApprovalDesk) {
+    self.desk = desk
+    state = Mutex(State(channel: desk.attach(.control)))
+  }
+
+  func begin(_ hear: @escaping @Sendable (BookEvent) -> Void) {
+    let follower = desk.follow(hear)
+    let isOver = state.withLock { state in
+      state.follower = follower
+      return state.isOver
+    }
+    if isOver { desk.unfollow(follower) }
+  }
+
+  func end() {
+    let (channel, follower) = state.withLock { state in
+      state.isOver = true
+      defer { state.channel = nil }
+      return (state.channel, state.follower)
+    }
+    if let follower { desk.unfollow(follower) }
+    extendLifetime(channel)
+  }
+}
+
+// MARK: - Words
+
+extension Person {
+  fileprivate init(_ peer: PeerCredentials) {
+    self.init(.control, userID: peer.uid, processID: peer.pid)
+  }
+}
+
+extension BoundAnswer {
+  fileprivate init?(_ order: AnswerOrder, allowing: Bool) {
+    guard let id = PendingID(order.id), let scope = Scope(order.scope, seconds: order.seconds) else {
+      return nil
+    }
+    self.init(
+      id, generation: order.generation, digest: order.digest, allowing ? .allow(scope) : .refuse(scope))
+  }
+}
+
+extension Scope {
+  fileprivate init?(_ word: String, seconds: Int64?) {
+    switch (word, seconds) {
+    case ("once", nil): self = .once
+    case ("session", nil): self = .session
+    case ("always", nil): self = .always
+    case ("time", let seconds?): self = .time(.seconds(seconds))
+    default: return nil
+    }
+  }
+}
+
+extension Decided {
+  /// What was decided, for people.
+  public var sentence: String {
+    let places = question.members.prefix(3).map { $0.key.destination.description }.joined(separator: ", ")
+    let more = question.members.count > 3 ? " and \(question.members.count - 3) more" : ""
+    let until = approval?.expires.map { ", until \($0)" } ?? ""
+    let id = approval?.id ?? (answer.scope == .always ? "approved-\(question.id)" : nil)
+    let back = answer.scope == .once ? "" : id.map { "; 'exitgate revoke \($0)' takes it back" } ?? ""
+    return
+      "\(answer.isAllowing ? "allowed" : "refused") (\(answer.scope.word)) for agent \(question.agent): "
+      + "\(places)\(more)\(until)\(back)"
+  }
+}
+
+extension ControlReply {
+  fileprivate init(_ event: BookEvent) {
+    switch event {
+    case .asked(let question): self = .question(PendingStatus(question))
+    case .closed(let question, let outcome): self = .closed(ClosedStatus(question.id, outcome))
+    }
+  }
+}
+
+extension ClosedStatus {
+  fileprivate init(_ id: PendingID, _ outcome: Outcome) {
+    self.init(id: id.text, outcome: outcome.word, sentence: outcome.sentence)
+  }
+}
+
+extension Outcome {
+  fileprivate var word: String {
+    switch self {
+    case .answered(let answer, _): answer.isAllowing ? "allowed" : "refused"
+    case .expired: "expired"
+    case .joined: "joined"
+    case .superseded: "superseded"
+    }
+  }
+}
+
+extension PendingStatus {
+  init(_ question: PendingQuestion) {
+    self.init(
+      id: question.id.text, agent: question.agent.text, places: question.members.map(Place.init),
+      domain: question.domain?.text, since: question.first.description, last: question.last.description,
+      count: question.count, waiting: question.waiting, generation: question.generation,
+      digest: question.digest, offers: question.offers.map(\.rawValue).sorted())
+    addresses = question.addresses.map(\.description)
+    program = question.program?.command
+    workingDirectory = question.program?.workingDirectory
+  }
+}
+
+extension PendingStatus.Place {
+  fileprivate init(_ member: PendingQuestion.Member) {
+    let destination = member.key.destination
+    self.init(
+      host: destination.host.description, port: Int(destination.port.number),
+      traffic: destination.traffic.rawValue, method: member.key.request?.method,
+      path: member.key.request?.path, rule: member.rule?.text, candidate: member.candidate)
+  }
+}
+
+extension GrantStatus {
+  fileprivate init(_ grant: Grant) {
+    self.init(
+      id: grant.approval.id, scope: grant.approval.scope.word, isAllowing: true,
+      agent: grant.keys.first?.agent.text, places: grant.keys.map { $0.destination.description },
+      given: grant.given.description, expires: grant.expires?.description, by: grant.approval.person?.sentence
+    )
+  }
+
+  fileprivate init(_ rule: Rule) {
+    let ports = rule.ports.map(\.description).joined(separator: ",")
+    self.init(
+      id: rule.id.text, scope: "always", isAllowing: rule.action == .allow,
+      agent: rule.agents.map { $0.map(\.text).sorted().joined(separator: ", ") },
+      places: rule.to.map { "\(rule.traffic.rawValue)://\($0):\(ports)" },
+      expires: rule.expires?.description)
+  }
+}

@@ -1,0 +1,132 @@
+"""Captured connections that wait for a person: in the sidecar, behind the gateway, and in the sandbox of `exitgate run`."""
+import pathlib, threading, time
+
+import pytest
+
+from harness.far import Accepted, Asked
+from harness.gate import exitgate
+from harness.namespaces import GOOD
+from harness.reviewer import Reviewer
+
+RULES = """version: 1
+{agents}rules:
+  - {{ id: web, action: ask, to: [web.test], protocol: http }}
+  - {{ id: raw, action: ask, to: [raw.test], protocol: tcp, ports: [5432] }}
+  - {{ id: tls, action: ask, to: [tls.test] }}
+"""
+PLAIN = RULES.format(agents="")
+FLAGS = ("--hold", "4")
+RAW = """
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as s:
+        s.settimeout(20); s.sendall(b"\\x00opaque"); print(s.recv(64).decode() or "end")
+except OSError as error: print(type(error).__name__)
+"""
+
+
+class InThread:
+    def __init__(self, work):
+        self.value = None
+        self.thread = threading.Thread(target=lambda: setattr(self, "value", work()))
+        self.thread.start()
+
+    def end(self):
+        self.thread.join(40)
+        return self.value
+
+
+def asked_about(fenced, reviewer, agent):
+    """The whole of it: names at once, nothing upstream while it is held, each way of answering, and the refusals of each kind."""
+    fenced.far.answers("tls.test", GOOD)
+    mark, began = fenced.far.mark(), time.monotonic()
+    assert fenced.python("import socket; print(socket.gethostbyname('web.test'))").startswith("198.18."), "a name is not held"
+    assert time.monotonic() - began < 4
+    plain = InThread(lambda: fenced.agent("curl", "-sS", "-m", "20", "http://web.test/x"))
+    question = reviewer.question("web.test", agent=agent)
+    time.sleep(0.2)
+    assert not fenced.far.since(mark), fenced.far.since(mark)
+    reviewer.approve(question)
+    assert plain.end().stdout == f"origin {GOOD}"
+    # Nobody answers: a plain request is told so, opaque bytes and TLS are reset.
+    mark = fenced.far.mark()
+    done = fenced.agent("curl", "-sS", "-i", "-m", "20", "http://web.test/x")
+    assert "pending_approval" in done.stdout and "Retry-After: 5" in done.stdout, done
+    assert fenced.python(RAW, "raw.test", "5432").split() in (["ConnectionResetError"], ["end"])
+    done = fenced.agent("curl", "-sS", "-m", "20", "-k", "https://tls.test/x")
+    assert done.returncode in (35, 56), done
+    assert not fenced.far.since(mark, Accepted) and not [one for one in fenced.far.since(mark, Asked)]
+    # The retry after an approval passes.
+    for host in ("web.test", "raw.test"):
+        reviewer.approve(reviewer.question(host, agent=agent), "--session")
+    reviewer.refuse(reviewer.question("tls.test", agent=agent))
+    assert fenced.agent("curl", "-sS", "-m", "20", "http://web.test/x").stdout == f"origin {GOOD}"
+    assert fenced.python(RAW, "raw.test", "5432").startswith("FLIGHT ")
+
+
+def test_the_sidecar_holds_what_it_captures(own_fence):
+    fenced = own_fence(PLAIN, extra=FLAGS)
+    before, reviewer = fenced.seen("stray"), Reviewer(fenced)
+    asked_about(fenced, reviewer, "default")
+    reviewer.close()
+    assert fenced.seen("stray") == before
+
+
+def test_the_gateway_holds_what_it_captures_agent_by_agent(own_behind):
+    behind = own_behind(RULES.format(agents="agents: { ci: { by: interface }, dev: { by: interface } }\n"), extra=FLAGS)
+    before, reviewer = behind.strays(), Reviewer(behind)
+    asked_about(behind, reviewer, "ci")
+    # What one agent was granted is not the other's.
+    mark = behind.far.mark()
+    done = behind.other("curl", "-sS", "-i", "-m", "20", "http://web.test/x")
+    assert "pending_approval" in done.stdout, done
+    assert not behind.far.since(mark, Accepted)
+    assert behind.agent("curl", "-sS", "-m", "20", "http://web.test/x").stdout == f"origin {GOOD}"
+    reviewer.close()
+    assert behind.strays() == before
+
+
+class Outside:
+    """The gate of a command, as its reviewer finds it: by the control socket."""
+
+    def __init__(self, box):
+        self.control, self.log = box.state / "control.sock", box.log
+
+    def tell(self, *arguments):
+        return exitgate(*arguments, "--control", self.control)
+
+
+LOOK = """
+import os, socket, sys
+found = []
+for path in sys.argv[1:]:
+    try: os.stat(path); found.append(path)
+    except OSError: pass
+    s = socket.socket(socket.AF_UNIX)
+    try: s.connect(path); found.append("connected " + path)
+    except OSError: pass
+print(found)
+"""
+
+
+def test_CTL_03_run_holds_its_command_and_nothing_inside_reaches_a_channel(box):
+    policy = box.work / "asks.yaml"
+    policy.write_text(PLAIN)
+    (box.state / "control.sock").unlink(missing_ok=True)
+    process, said = box.start("/bin/sh", "-c", "echo begun; curl -sS -m 20 http://web.test/x; echo; curl -sS -m 20 http://web.test/y", flags=("--policy", policy, *FLAGS))
+    assert said == "begun"
+    reviewer = Reviewer(Outside(box))
+    try:
+        # The first may have come before anybody was there; what comes then is held.
+        question = reviewer.question("web.test")
+        assert question["agent"] == "default"
+        reviewer.approve(question, "--session")
+        out, err = process.communicate(timeout=60)
+        assert f"origin {GOOD}" in out, (out, err)
+    finally:
+        reviewer.close()
+    # From inside, the socket of the gate is not there, neither by its path nor by another.
+    inside = box.python(LOOK, str(box.state / "control.sock"), str(box.state), "/run/exitgate/control.sock")
+    assert inside == "[]\n", inside
+    done = box.run(str(box.binary), "approve", question["id"], "--control", str(box.state / "control.sock"), flags=("--read", str(pathlib.Path(box.binary).parent)))
+    assert done.returncode != 0 and "no gate answers" in done.stderr, done
