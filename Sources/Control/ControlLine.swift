@@ -66,7 +66,6 @@ extension AnswerOrder {
       id: try fields.text("id"), generation: try fields.count("generation"),
       digest: try fields.text("digest"), scope: try fields.text("scope"),
       seconds: try fields.number(ifPresent: "seconds"), note: try fields.text(ifPresent: "note"))
->>>>>>> afaedc1 (exitgate pending, approve, refuse, wait, revoke: people decide on the command line)
   }
 }
 
