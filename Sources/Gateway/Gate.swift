@@ -64,7 +64,8 @@ public final class Gate: @unchecked Sendable {
       loadedAt: .now(),
       rules: policy.rules.count)
     approvals = ApprovalDesk(
-      generation: policy.generation, hold: parts.configuration.hold, standing: parts.standing)
+      generation: policy.generation, hold: parts.configuration.hold, standing: parts.standing,
+      program: parts.configuration.program)
     admission = Admittance(capacity: parts.descriptors.connections)
     shards = try Self.makeShards(
       parts, snapshot: snapshot, log: log, admission: admission, approvals: approvals,

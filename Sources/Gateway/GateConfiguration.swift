@@ -80,6 +80,8 @@ public struct GateConfiguration: Sendable {
   public var hold: Duration?
   /// The file of what people answered for good; nil: `approvals.yaml` beside the audit log.
   public var overlayPath: String?
+  /// The one program whose connections these are, and where it runs; nil where there are others.
+  public var program: (command: String, directory: String)?
   /// The audit log's file.
   public var auditLogPath: String
   /// The control socket's file.

@@ -230,6 +230,7 @@ extension Gate {
     openCaptures()
     startFence()
     startMetrics()
+    recordUnanswered()
     controlSocket?.start(
       on: shards[0].loop, handler: { [unowned self] in answer($0, from: $1, reply: $2) },
       notice: { [unowned self] in note($0, from: $1) })

@@ -113,13 +113,13 @@ def test_CTL_03_run_holds_its_command_and_nothing_inside_reaches_a_channel(box):
     policy = box.work / "asks.yaml"
     policy.write_text(PLAIN)
     (box.state / "control.sock").unlink(missing_ok=True)
-    process, said = box.start("/bin/sh", "-c", "echo begun; curl -sS -m 20 http://web.test/x; echo; curl -sS -m 20 http://web.test/y", flags=("--policy", policy, *FLAGS))
+    process, said = box.start("/bin/sh", "-c", "echo begun; until curl -sf -m 20 http://web.test/x; do sleep 0.3; done", flags=("--policy", policy, *FLAGS))
     assert said == "begun"
     reviewer = Reviewer(Outside(box))
     try:
-        # The first may have come before anybody was there; what comes then is held.
+        # The first came before anybody was there; what comes then is held.
         question = reviewer.question("web.test")
-        assert question["agent"] == "default"
+        assert question["agent"] == "default" and question["program"].startswith("/bin/sh -c echo begun;") and question["cwd"] == str(box.project)
         reviewer.approve(question, "--session")
         out, err = process.communicate(timeout=60)
         assert "origin " in out, (out, err)

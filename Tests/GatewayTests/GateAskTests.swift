@@ -199,6 +199,10 @@ extension GateTests {
       #expect(throws: ApprovalError.refused(.otherPolicy(now: 2))) {
         try rig.answer(second, .allow(.session))
       }
+      let notice = try rig.records().last {
+        $0.event == "notice" || $0.json["unmapped"]?["reason"]?.text == "question-superseded"
+      }
+      #expect(notice?.json["unmapped"]?["reason"]?.text == "question-superseded", "its end is in the log")
       try rig.answer(try rig.question(about: "web.test"), .allow(.session))
       #expect(try other.readToEnd().hasPrefix("HTTP/1.1 200"), "what is asked about still goes on being held")
       #expect(rig.origin.connections == 1)

@@ -168,7 +168,8 @@ extension ClosedStatus {
 }
 
 extension Outcome {
-  fileprivate var word: String {
+  /// What became of it, in a word.
+  var word: String {
     switch self {
     case .answered(let answer, _): answer.isAllowing ? "allowed" : "refused"
     case .expired: "expired"

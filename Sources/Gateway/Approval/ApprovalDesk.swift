@@ -29,8 +29,17 @@ public final class ApprovalDesk: Sendable {
   /// How long a connection is held where somebody sits in front of a terminal and nobody says otherwise.
   public static let terminalHold = Duration.seconds(25)
 
-  init(generation: UInt64, hold: Duration? = nil, standing: Policy = Policy()) {
+  /// Whose every connection is, where there is one program alone.
+  private let program: Program?
+
+  init(
+    generation: UInt64, hold: Duration? = nil, standing: Policy = Policy(),
+    program: (command: String, directory: String)? = nil
+  ) {
     fixedHold = hold
+    self.program = program.map {
+      Program(command: Self.short($0.command), workingDirectory: Self.short($0.directory))
+    }
     var book = ApprovalBook(
       generation: generation,
       drawID: {
@@ -46,6 +55,12 @@ public final class ApprovalDesk: Sendable {
     let digits = Array("0123456789abcdef".utf8)
     let bytes = SHA256.hash(data: Array(text.utf8)).prefix(16)
     return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
+  /// As much of it as a person reads.
+  private static func short(_ text: String) -> String {
+    text.unicodeScalars.count <= 256
+      ? text : String(String.UnicodeScalarView(text.unicodeScalars.prefix(255))) + "…"
   }
 
   /// The time that approvals run out by.
@@ -78,7 +93,9 @@ public final class ApprovalDesk: Sendable {
 extension ApprovalDesk {
   func ask(_ request: ApprovalRequest, as waiter: UInt64) -> AskReply {
     let now = now
-    return change { $0.ask(request, as: waiter, at: now) }
+    var request = request
+    request.program = request.program ?? program
+    return change { [request] in $0.ask(request, as: waiter, at: now) }
   }
 
   func take(_ waiter: UInt64) -> Verdict? { change { $0.take(waiter) } }

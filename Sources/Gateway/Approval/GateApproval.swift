@@ -142,6 +142,21 @@ extension Gate {
     if !gone.isEmpty { cut(gone) { _ in } }
   }
 
+  /// Records each question that ends without an answer: it expired, was joined with others, or is not asked any more.
+  func recordUnanswered() {
+    _ = approvals.follow { [queue, log] event in
+      guard case .closed(let question, let outcome) = event, !outcome.isAnswer else { return }
+      queue.async {
+        log.append(
+          .lifecycle(
+            LifecycleRecord(
+              time: .now(), event: .notice, detail: "question \(question.id): \(outcome.sentence)",
+              agent: question.agent, reason: "question-\(outcome.word)")))
+        _ = log.commit()
+      }
+    }
+  }
+
   /// Ends what has run out; called each second.
   func endOverdue() {
     let ended = approvals.tick()
@@ -191,6 +206,11 @@ extension AnswerRefusal {
 }
 
 extension Outcome {
+  /// Whether somebody answered, which has a record of its own.
+  fileprivate var isAnswer: Bool {
+    if case .answered = self { true } else { false }
+  }
+
   /// What became of it, for people, without a full stop.
   public var sentence: String {
     switch self {

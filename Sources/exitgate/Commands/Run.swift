@@ -117,6 +117,7 @@ struct Run: Verb {
     configuration.policyText = text
     configuration.mode = mode
     configuration.runMode = .run
+    configuration.program = (command.joined(separator: " "), here.workingDirectory)
     configuration.dnsAnswers = .synthetic
     configuration.exemption = ("outside the command's network", false)
     return configuration
