@@ -230,10 +230,32 @@ def test_CTL_10_a_flood_is_bounded_and_buries_nothing(stage, reviewer):
     questions = reviewer.questions()
     assert [question["host"] for question in questions] == [f"x.evil{number}.test" for number in range(5)] + ["registry.example.evil.test"]
     stage.gate.log.wait_for(written, reason="approval-rate")
-    # Under one domain that is shown already, further names are joined into one question, which lists them all.
-    ask(f"n{number}.asked.test" for number in range(40))
-    assert all(question["host"].startswith(("x.", "registry")) for question in reviewer.questions()), "the minute is used up"
     assert stage.gate.is_alive
+    # The control: the one among them that is wanted can still be had.
+    held = Held(stage.agent, connect("registry.example.evil.test:443"))
+    reviewer.refuse(reviewer.question("registry.example.evil.test"))
+    assert held.end().json["reason"] == "refused"
+
+
+def test_CTL_10_many_names_of_one_domain_are_one_question_that_lists_them(stage, reviewer):
+    names = [f"n{number}.asked.test" for number in range(8)]
+    for name in names + ["n20.asked.test"]:
+        stage.far.answers(name, GOOD)
+    held = []
+    for number, name in enumerate(names):
+        held.append(Held(stage.agent, connect(f"{name}:443")))
+        eventually(lambda: sum(1 + len(one["joined"]) for one in reviewer.questions()) == number + 1)
+    question, = reviewer.questions()
+    assert [question["host"]] + [place["host"] for place in question["joined"]] == names and question["domain"] == "asked.test"
+    assert "not offered" in reviewer.approve(question, "--once", status=1) and "not offered" in reviewer.approve(question, "--always", status=1)
+    seen = stage.far.mark()
+    reviewer.approve(question, "--session", "--digest", question["digest"])
+    assert all(one.end().raw.startswith(b"HTTP/1.1 200") for one in held)
+    assert len(stage.far.since(seen, Accepted)) == len(names)
+    seen = stage.far.mark()
+    reply = Held(stage.agent, connect("n20.asked.test:443")).end()
+    assert reply.status == 403 and reply.json["reason"] in ("approval-rate", "pending-approval"), "what was not listed was not approved"
+    silent(stage, seen)
 
 
 def test_always_is_written_down_survives_a_restart_and_is_revoked(stage, reviewer):
