@@ -13,6 +13,8 @@ public struct Policy: Sendable {
   public let rules: [Rule]
   /// Counts the policies of one process; each record carries it.
   public var generation: UInt64
+  /// Who may review beside root and the gate's own user.
+  public var reviewers = Reviewers()
   /// Whom a person has stopped, above all rules.
   public var stop = StopOrder()
   /// The rules as `walk` reads them.

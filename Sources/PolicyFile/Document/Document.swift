@@ -50,6 +50,7 @@ struct Document {
   var defaultAction: Action?
   var hold: Duration?
   var agents: [Agent] = []
+  var reviewers = Reviewers()
   var rules: [RuleDraft] = []
   var sandbox = SandboxSettings()
   var about: String?

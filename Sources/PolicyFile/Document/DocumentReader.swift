@@ -4,13 +4,15 @@ import Policy
 /// Reads one policy file's tree.
 struct DocumentReader {
   static let keys = [
-    "version", "mode", "include", "defaults", "agents", "rules", "files", "process", "about",
+    "version", "mode", "include", "defaults", "agents", "reviewers", "rules", "files", "process", "about",
     "expect",
   ]
 
   let scope: Scope
   let origin: DocumentOrigin
   let enforcement: Enforcement
+  /// The machine whose users may review.
+  let machine: Machine
 
   /// Reads the document; nil, after a report, when it is no mapping.
   func read(_ root: Node) -> Document? {
@@ -25,6 +27,9 @@ struct DocumentReader {
     document.includes = includes(fields)
     (document.defaultAction, document.hold) = defaults(fields)
     document.agents = AgentsReader(scope: scope, enforcement: enforcement).read(fields["agents"])
+    if let node = fields["reviewers"] {
+      document.reviewers = ReviewersReader(scope: scope, users: machine.users()).read(node)
+    }
     document.rules = rules(fields, enforcement.given(document.agents))
     document.sandbox = SandboxReader(scope: scope).read(fields)
     enforcement.checkSandbox(fields, origin)
@@ -48,7 +53,7 @@ struct DocumentReader {
   /// the main file, `expect` in a list, which is what has `about`.
   private func checkPlace(_ fields: Fields) {
     let isList = fields.has("about")
-    for key in ["mode", "defaults", "agents"] where fields.has(key) {
+    for key in ["mode", "defaults", "agents", "reviewers"] where fields.has(key) {
       if isList {
         scope.error(
           fields.mark(of: key), "'\(key)' cannot stand in a list, which is what 'about' makes of a file",

@@ -15,9 +15,10 @@ extension LoadRun {
         main.mode == .audit ? "everything but the floor passes, as its mode is audit" : "nothing gets out"
       main.scope.warn(.start, "the policy has no rules, so \(effect)", "Add rules, or include a list")
     }
-    let policy = Policy(
+    var policy = Policy(
       mode: main?.mode ?? .enforce, defaultAction: main?.defaultAction ?? .deny,
       hold: main?.hold ?? Policy.defaultHold, agents: main?.agents ?? [], rules: rules)
+    policy.reviewers = main?.reviewers ?? Reviewers()
     var sandbox = SandboxSettings()
     for document in documents { sandbox.merge(document.sandbox) }
     return LoadedPolicy(

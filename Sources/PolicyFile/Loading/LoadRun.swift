@@ -58,7 +58,8 @@ final class LoadRun {
       }
       scope.veil = Veil(over: root)
     }
-    return DocumentReader(scope: scope, origin: origin, enforcement: enforcement).read(root)
+    return DocumentReader(scope: scope, origin: origin, enforcement: enforcement, machine: loader.machine)
+      .read(root)
   }
 
   /// Reads one document, then those that it includes.
