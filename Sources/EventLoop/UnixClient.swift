@@ -56,11 +56,12 @@ public enum UnixClient {
 
   /// The kernel's word for who listens (SO_PEERCRED, unix(7)), so that a socket
   /// put in the gate's place is not believed. Root also believes the user who
-  /// alone can put one there: a gate that has given up its privileges.
+  /// alone can put one there: a gate that has given up its privileges. So does
+  /// everybody where nobody but root can have given that user the place.
   fileprivate static func checkPeer(of fd: Int32, at path: String) throws(UnixClientError) {
     var pid: pid_t = 0, uid: uid_t = 0, gid: gid_t = 0
     guard linux_peer_credentials(fd, &pid, &uid, &gid) == 0 else { throw .failed(lastError()) }
-    guard uid == 0 || uid == geteuid() || geteuid() == 0 && isPlace(path, of: uid) else {
+    guard uid == 0 || uid == geteuid() || isPlace(path, of: uid) && (geteuid() == 0 || isGiven(path)) else {
       throw .stranger(userID: uid)
     }
   }
@@ -71,6 +72,20 @@ public enum UnixClient {
     var status = stat()
     guard lstat(directory.isEmpty ? "/" : String(directory), &status) == 0 else { return false }
     return status.st_uid == user && status.st_mode & 0o022 == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// Whether every directory above the socket's is root's, and nobody else may write in it, sticky or not.
+  private static func isGiven(_ path: String) -> Bool {
+    guard let resolved = realpath(path, nil) else { return false }
+    defer { free(resolved) }
+    var directories = String(cString: resolved).split(separator: "/").dropLast(2)
+    while true {
+      var status = stat()
+      guard lstat("/" + directories.joined(separator: "/"), &status) == 0, status.st_uid == 0,
+        status.st_mode & 0o022 == 0
+      else { return false }
+      guard directories.popLast() != nil else { return true }
+    }
   }
 
   fileprivate static func send(_ bytes: [UInt8], to fd: Int32, _ deadline: MonotonicTime)

@@ -5,7 +5,7 @@ import Glibc
 
 /// What happened at the control socket beside a request that was answered.
 public enum ControlEvent: Hashable, Sendable {
-  /// A process that is neither root nor of the gate's own user connected.
+  /// A process connected that is neither root's nor the gate's own user's nor a reviewer's.
   case strangerRefused
   /// A peer sent something that is no request.
   case badRequest(ControlError)
@@ -16,7 +16,8 @@ public enum ControlEvent: Hashable, Sendable {
 extension ControlEvent: CustomStringConvertible {
   public var description: String {
     switch self {
-    case .strangerRefused: "refused a process that is neither root nor of the gate's own user"
+    case .strangerRefused:
+      "refused a process that is neither root's, nor the gate's own user's, nor a reviewer's"
     case .badRequest(let error): "refused a request: \(error)"
     case .tooManyConnections: "closed a connection: \(ControlSocket.maximumConnections) are open already"
     }
@@ -28,7 +29,7 @@ extension ControlEvent: CustomStringConvertible {
 ///
 /// A connection speaks lines: one request, one reply, each one JSON object of
 /// at most `ControlProtocol.maximumLength` bytes. Whoever is neither root nor
-/// the gate's own user is refused by the kernel's word about the peer
+/// the gate's own user nor a reviewer is refused by the kernel's word about the peer
 /// (`SO_PEERCRED`, unix(7)), whatever the file's mode says.
 public final class ControlSocket: Sendable {
   /// Answers a request; the reply may be handed over later and from any thread, once.
@@ -63,14 +64,16 @@ public final class ControlSocket: Sendable {
     self.warning = warning
   }
 
-  /// Accepts connections on `loop` from now on.
-  public func start(on loop: EventLoop, handler: @escaping Handler, notice: @escaping Notice) {
+  /// Accepts connections on `loop` from now on, of the peers that `admits` takes.
+  public func start(
+    on loop: EventLoop, admits: @escaping @Sendable (PeerCredentials) -> Bool, handler: @escaping Handler,
+    notice: @escaping Notice
+  ) {
     let room = ConversationRoom(on: loop, Self.limits)
-    let ownUser = geteuid()
     listener.start(
       on: [loop], mayUseReserve: true,
       accept: { channel in
-        guard let peer = channel.peerCredentials, peer.uid == 0 || peer.uid == ownUser else {
+        guard let peer = channel.peerCredentials, admits(peer) else {
           notice(.strangerRefused, channel.peerCredentials)
           return channel.close()
         }

@@ -32,6 +32,7 @@ public final class Gate: @unchecked Sendable {
   var snapshot: PolicySnapshot
   var policyStatus: PolicyStatus
   var controlSocket: ControlSocket?
+  let door = ReviewerDoor()
   let metrics: PageServer?
   var ticker: (any DispatchSourceTimer)?
   var gauges: [ListenAddress: ListenerGauge] = [:]

@@ -66,6 +66,7 @@ extension Gate {
     completion: @escaping @Sendable (ReloadOutcome) -> Void
   ) {
     dispatchPrecondition(condition: .onQueue(queue))
+    openDoor(to: next.policy.reviewers)
     log.append(policyRecord(.loaded, loaded))
     _ = log.commit()
     shards[0].commons.labels.reset()
@@ -156,6 +157,10 @@ extension LoadedPolicy {
 
 extension Gate {
   func answer(_ request: ControlRequest, from peer: PeerCredentials, reply: ControlAnswer) {
+    if let refusal = door.refusal(of: request, to: peer) {
+      record(request.verb.rawValue, by: peer, refusal: refusal)
+      return reply(.refused(refusal))
+    }
     switch request {
     case .status: status { reply(.status($0)) }
     case .reload:
@@ -167,21 +172,24 @@ extension Gate {
     case .pending:
       reply(approvals.questions.map { .question(PendingStatus($0)) } + [.listed(approvals.questions.count)])
     case .granted: reply(grantStatus.map { .grant($0) } + [.listed(grantStatus.count)])
-    case .follow: follow(reply)
+    case .follow: follow(reply, asA: door.role(of: peer))
     case .approve(let order): carryOut(order, allowing: true, for: peer, reply)
     case .refuse(let order): carryOut(order, allowing: false, for: peer, reply)
-    case .wait(let id): wait(for: id, reply)
+    case .wait(let id): wait(for: id, reply, asA: door.role(of: peer))
     case .revoke(let id): takeBack(id, for: peer, reply)
     }
   }
 
   func note(_ event: ControlEvent, from peer: PeerCredentials?) {
     words.warning("control socket: \(event)")
-    guard let peer else { return }
+    if let peer { record("connect", by: peer, refusal: "\(event)") }
+  }
+
+  private func record(_ operation: String, by peer: PeerCredentials, refusal: String) {
     log.append(
       .control(
         ControlRecord(
-          time: .now(), processID: peer.pid, userID: peer.uid, operation: "connect", refusal: "\(event)")))
+          time: .now(), processID: peer.pid, userID: peer.uid, operation: operation, refusal: refusal)))
     _ = log.commit()
   }
 }

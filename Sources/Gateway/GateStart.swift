@@ -231,8 +231,10 @@ extension Gate {
     startFence()
     startMetrics()
     recordUnanswered()
+    openDoor(to: snapshot.policy.reviewers)
     controlSocket?.start(
-      on: shards[0].loop, handler: { [unowned self] in answer($0, from: $1, reply: $2) },
+      on: shards[0].loop, admits: { [door] in door.role(of: $0) != nil },
+      handler: { [unowned self] in answer($0, from: $1, reply: $2) },
       notice: { [unowned self] in note($0, from: $1) })
     startTicking()
     return nil

@@ -22,7 +22,7 @@ final class ControlBench {
     socket = try ControlSocket.bind(path: scratch.path + "/control.sock")
     loop = try EventLoop(label: "control")
     socket.start(
-      on: loop,
+      on: loop, admits: { [door = ReviewerDoor()] in door.role(of: $0) != nil },
       handler: { request, _, reply in
         switch request {
         case .status: reply(.status(.sample))

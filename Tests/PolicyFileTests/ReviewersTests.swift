@@ -6,12 +6,14 @@ import Testing
 
 @Suite("Who may review")
 struct ReviewersTests {
-  private let text = "version: 1\nreviewers: { read: [alice], approve: [1002, bob], edit: [carol] }\nrules: []\n"
+  private let text =
+    "version: 1\nreviewers: { read: [alice], approve: [1002, bob], edit: [carol] }\nrules: []\n"
 
   private func machine(_ passwd: String) throws -> URL {
     let root = FileManager.default.temporaryDirectory.appending(path: "reviewers-\(UUID())")
     try FileManager.default.createDirectory(
-      at: root.appending(path: "etc"), withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+      at: root.appending(path: "etc"), withIntermediateDirectories: true,
+      attributes: [.posixPermissions: 0o755])
     try passwd.write(to: root.appending(path: "etc/passwd"), atomically: true, encoding: .utf8)
     return root
   }
@@ -37,7 +39,10 @@ struct ReviewersTests {
   @Test("root and the gate's own user do everything, a stranger nothing, and each role holds those before it")
   func roles() {
     let reviewers = Reviewers([1001: .read, 1002: .approve, 1003: .edit])
-    #expect([0, 5, 1001, 1002, 1003, 1004].map { reviewers.role(of: $0, gateUser: 5) } == [.edit, .edit, .read, .approve, .edit, nil])
+    #expect(
+      [0, 5, 1001, 1002, 1003, 1004].map { reviewers.role(of: $0, gateUser: 5) } == [
+        .edit, .edit, .read, .approve, .edit, nil,
+      ])
     let table = ReviewerRole.allCases.map { role in ReviewerRole.allCases.map(role.covers) }
     #expect(table == [[true, false, false], [true, true, false], [true, true, true]])
   }

@@ -44,17 +44,17 @@ extension Gate {
     }
   }
 
-  /// Sends every question and its end, for as long as the client stays.
-  func follow(_ reply: ControlAnswer) {
-    let session = FollowSession(approvals)
+  /// Sends every question and its end, for as long as the client stays. Only who may answer can be asked.
+  func follow(_ reply: ControlAnswer, asA role: ReviewerRole?) {
+    let session = FollowSession(approvals, canBeAsked: role?.covers(.approve) == true)
     let stream = reply.stream { session.end() }
     session.begin { event in stream.push(ControlReply(event).line()) }
   }
 
   /// Sends the end of one question.
-  func wait(for id: String, _ reply: ControlAnswer) {
+  func wait(for id: String, _ reply: ControlAnswer, asA role: ReviewerRole?) {
     guard let id = PendingID(id) else { return reply(.refused(AnswerRefusal.unknown.sentence)) }
-    let session = FollowSession(approvals)
+    let session = FollowSession(approvals, canBeAsked: role?.covers(.approve) == true)
     let stream = reply.stream { session.end() }
     session.begin { event in
       guard case .closed(let question, let outcome) = event, question.id == id else { return }
@@ -83,9 +83,9 @@ private final class FollowSession: Sendable {
   private let desk: ApprovalDesk
   private let state: Mutex<State>
 
-  init(_ desk: ApprovalDesk) {
+  init(_ desk: ApprovalDesk, canBeAsked: Bool) {
     self.desk = desk
-    state = Mutex(State(channel: desk.attach(.control)))
+    state = Mutex(State(channel: canBeAsked ? desk.attach(.control) : nil))
   }
 
   func begin(_ hear: @escaping @Sendable (BookEvent) -> Void) {

@@ -41,7 +41,9 @@ struct ReviewersReader {
   private func user(_ item: Node) -> UInt32? {
     let example = "a user's name or number such as alice or 1001"
     if case .integer(let value) = item.scalar {
-      if let number = value, let user = UInt32(exactly: number), user > 0, user < .max, item.isPlainDecimal { return user }
+      if let number = value, let user = UInt32(exactly: number), user > 0, user < .max, item.isPlainDecimal {
+        return user
+      }
       scope.error(item.mark, "\(found(item)) is no user's number", "Write \(example)")
       return nil
     }
