@@ -14,8 +14,13 @@ struct RecordQueue {
     case lost(UInt64, UInt64)
     /// The log is not the one that was shipped up to this record.
     case rewritten(UInt64)
-    /// A line that is no record.
-    case unreadable(file: String, line: Int)
+    /// A line that is no record; whether it is the first that was noticed at once.
+    case unreadable(file: String, line: Int, isFirst: Bool)
+
+    var isUnreadable: Bool {
+      guard case .unreadable = self else { return false }
+      return true
+    }
   }
 
   private let path: String
@@ -52,7 +57,10 @@ struct RecordQueue {
     var bytes = records.reduce(0) { $0 + $1.record.text.utf8.count }
     while records.count < Self.recordLimit, bytes < Self.byteLimit, let line = try reader.next() {
       guard let record = ExportRecord(line), let end = LogPosition(behind: line) else {
-        if before ?? 0 >= seen { notices.append(.unreadable(file: line.file, line: line.number)) }
+        if before ?? 0 >= seen {
+          let isFirst = !notices.contains { $0.isUnreadable }
+          notices.append(.unreadable(file: line.file, line: line.number, isFirst: isFirst))
+        }
         if notices.count >= Self.recordLimit { break }
         continue
       }

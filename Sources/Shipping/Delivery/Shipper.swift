@@ -103,6 +103,8 @@ public final class Shipper {
     do { notices = try queue.fill() } catch { throw .file(error) }
     guard !notices.isEmpty else { return }
     for notice in notices { take(notice) }
+    let unreadable = notices.count { $0.isUnreadable }
+    if unreadable > 1 { say("warning: so are \(unreadable - 1) lines more behind it.") }
     try save()
   }
 
@@ -116,8 +118,9 @@ public final class Shipper {
       say(
         "warning: THE LOG IS NOT THE ONE THAT WAS SHIPPED: record \(number) is another one, or gone. What is there now is shipped too; compare with 'exitgate log verify --checkpoint'."
       )
-    case .unreadable(let file, let line):
+    case .unreadable(let file, let line, let isFirst):
       record.unreadable += 1
+      guard isFirst else { return }
       say("warning: \(file):\(line) is no record, and is not shipped.")
     }
   }
