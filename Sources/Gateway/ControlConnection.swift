@@ -21,8 +21,12 @@ public struct ControlAnswer: Sendable {
 
   /// Begins a reply of many messages, each a line to be pushed. What the client
   /// sends from then on, be it the end, ends it.
-  public func stream(onEnd: @escaping @Sendable () -> Void = {}) -> MessageStream {
-    answer.stream([], onEnd: onEnd)
+  ///
+  /// - Parameter limit: In bytes: a client for which more is waiting is cut off.
+  public func stream(
+    limit: Int = MessageStream.defaultLimit, onEnd: @escaping @Sendable () -> Void = {}
+  ) -> MessageStream {
+    answer.stream([], limit: limit, onEnd: onEnd)
   }
 }
 

@@ -259,6 +259,18 @@ def test_CTL_10_many_names_of_one_domain_are_one_question_that_lists_them(stage,
     silent(stage, seen)
 
 
+def test_whoever_follows_hears_of_each_question_and_that_the_gate_ended(stage, reviewer):
+    held = Held(stage.agent, connect("x.asked.test:443"))
+    question = reviewer.question("x.asked.test")
+    reviewer.refuse(question)
+    assert held.end().status == 403
+    eventually(lambda: [event["event"] for event in reviewer.events] == ["asked", "closed"])
+    assert reviewer.events[0]["question"]["id"] == question["id"] and reviewer.events[1]["closed"]["outcome"] == "refused"
+    stage.gate.stop()
+    assert reviewer.process.wait(10) == 69 and "the gate has ended" in reviewer.process.stderr.read()
+    stage.gate.start()
+
+
 def test_always_is_written_down_survives_a_restart_and_is_revoked(stage, reviewer):
     held = Held(stage.agent, connect("x.asked.test:443"))
     question = reviewer.question("x.asked.test")

@@ -44,10 +44,13 @@ extension Gate {
     }
   }
 
+  /// In bytes: all that may wait of one agent's questions with the longest paths there are, many times over.
+  private static let followLimit = 8 << 20
+
   /// Sends every question and its end, for as long as the client stays. Only who may answer can be asked.
   func follow(_ reply: ControlAnswer, asA role: ReviewerRole?) {
     let session = FollowSession(approvals, canBeAsked: role?.covers(.approve) == true)
-    let stream = reply.stream { session.end() }
+    let stream = reply.stream(limit: Self.followLimit) { session.end() }
     session.begin { event in stream.push(ControlReply(event).line()) }
   }
 

@@ -20,7 +20,7 @@ struct Pending: Verb {
       Each question says who asks for what, since when and how often, and the exact rule that 'approve --always' \
       would add. Names are shown as they are on the wire; what looks like another name is marked.
 
-      Exit status: 0 when a gate answers, 69 when none does.
+      Exit status: 0 when a gate answers, 69 when none does, or when it ends while it is followed.
       """)
 
   @OptionGroup var control: ControlOption
@@ -42,7 +42,7 @@ struct Pending: Verb {
     let gate = RunningGate(controlPath: control.path(in: here))
     if follow {
       try gate.follow(.follow) { show($0, on: here.console) }
-      return 0
+      throw Failure(.host, "the gate has ended, or had to wait for this too long. Follow it anew.")
     }
     if granted {
       let grants = try gate.grants()
