@@ -63,6 +63,15 @@ import Testing
     }
   }
 
+  @Test("every picture it shows exists, says what it shows, and is small")
+  func pictures() throws {
+    for match in try House.text("README.md").matches(of: /!\[([^\]]*)\]\(([^)]+)\)/) {
+      let file = House.root.appending(path: String(match.2))
+      #expect(match.1.count > 20, "\(match.2) has no description")
+      #expect(try file.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? .max < 128 * 1024, "\(match.2)")
+    }
+  }
+
   @Test("its policies pass `exitgate check`, its commands are known")
   func snippets() throws {
     let readme = try House.text("README.md")

@@ -50,6 +50,8 @@ extension PageAsset {
     a { color: var(--link); }
     .place, code, pre, .groups h3, .records { font-family: ui-monospace, monospace; font-size: 0.9rem; }
     .place { font-size: 1.15rem; }
+    /* What was registered stands out, whatever stands before it. */
+    .place, .groups h3 { font-weight: 400; }
     .faint { color: var(--faint); }
     .bad { color: var(--bad); }
     .good { color: var(--good); }
@@ -83,10 +85,11 @@ extension PageAsset {
 
     figure { margin: 0; }
     svg { display: block; width: 100%; height: auto; }
-    svg text { fill: var(--faint); font-size: 12px; font-family: ui-monospace, monospace; }
+    .scale { display: flex; justify-content: space-between; border-top: 1px solid var(--edge); font-size: 0.8rem; color: var(--faint); }
     rect.blocked { fill: var(--bad); }
     rect.passed { fill: var(--bar); }
     figcaption { font-size: 0.875rem; color: var(--faint); }
+    .key { margin-right: 0.75em; }
     .key::before { content: ""; display: inline-block; width: 0.75em; height: 0.75em; margin-right: 0.35em; }
     .key.blocked::before { background: var(--bad); }
     .key.passed::before { background: var(--bar); }
@@ -100,6 +103,7 @@ extension PageAsset {
     .groups .number { font-weight: 700; }
     .pages { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; margin: 1rem 0; }
     pre { white-space: pre-wrap; background: var(--card); border: 1px solid var(--line); border-radius: 0.375rem; padding: 0.75rem; margin: 0.5rem 0; }
+    button + h3, p + h3 { margin-top: 1rem; }
     pre.diff > *, pre.answer > span { display: block; min-height: 1.5em; text-decoration: none; }
     pre.answer > span > * { display: inline; }
     pre.diff ins { background: var(--new); }
@@ -118,7 +122,7 @@ extension PageAsset {
       dl > div { grid-template-columns: 1fr; padding: 0.25rem 0; }
     }
     @media (prefers-reduced-motion: reduce) {
-      * { transition: none !important; animation: none !important; scroll-behavior: auto !important; }
+      *, ::before, ::after { transition: none !important; animation: none !important; scroll-behavior: auto !important; }
     }
 
     """#

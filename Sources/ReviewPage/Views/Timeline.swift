@@ -38,7 +38,7 @@ struct Timeline {
   var html: HTML {
     guard !bars.isEmpty else { return HTML("p", ["No records."]) }
     return HTML([
-      HTML("figure", [drawing, legend]),
+      HTML("figure", [drawing, scale, legend]),
       HTML("details", [.id("hours")], [HTML("summary", ["The same as a table"]), table]),
     ])
   }
@@ -49,10 +49,10 @@ struct Timeline {
     HTML(
       "svg",
       [
-        .init("viewBox", "0 0 \(Self.width) \(Self.height + 20)"), .init("role", "img"),
+        .init("viewBox", "0 0 \(Self.width) \(Self.height)"), .init("role", "img"),
         .init("aria-label", description),
       ],
-      bars.enumerated().flatMap { column($0.offset, $0.element) } + labels)
+      bars.enumerated().flatMap { column($0.offset, $0.element) })
   }
 
   private var description: String {
@@ -88,21 +88,19 @@ struct Timeline {
     return max(2, Int(Double(value) / Double(most) * Double(Self.height - 4)))
   }
 
-  private var labels: [HTML] {
-    let step = Self.width / bars.count
-    return stride(from: 0, to: bars.count, by: 6).map { place in
-      HTML(
-        "text", [.init("x", "\(place * step)"), .init("y", "\(Self.height + 16)")],
-        [HTML(bars[place].time)])
-    }
+  /// As text beside the drawing, so that it does not shrink with it.
+  private var scale: HTML {
+    let shown = [bars[0], bars[bars.count / 2], bars[bars.count - 1]]
+    return HTML(
+      "div", [.class("scale"), .init("aria-hidden", "true")], shown.map { HTML("span", [HTML($0.time)]) })
   }
 
   private var legend: HTML {
     HTML(
       "figcaption",
       [
-        HTML("span", [.class("key blocked")], ["blocked"]), " ",
-        HTML("span", [.class("key passed")], ["passed"]), " Hours in UTC.",
+        HTML("span", [.class("key blocked")], ["blocked"]),
+        HTML("span", [.class("key passed")], ["passed"]), "Hours in UTC.",
       ])
   }
 
