@@ -59,18 +59,19 @@ struct Overlay: Sendable {
   }
 
   /// Puts a text in the file's place, whole: a file of its own beside it is
-  /// written, brought to the disk and renamed. Mode and, where that is possible, owner stay.
+  /// written, brought to the disk and renamed. Mode and, where that is possible, owner stay. Of a symbolic
+  /// link it is the file that it leads to.
   ///
   /// - Throws: Why not; the file is then as it was.
   func write(_ text: String) throws(ReviewProblem) {
-    let temporary = "\(path).\(getpid()).new"
+    let place = target, temporary = "\(place).\(getpid()).new"
     unlink(temporary)
     let descriptor = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw problem("be written") }
     takeOver(descriptor)
     let isWritten = writeAll(Array(text.utf8), to: descriptor) && fsync(descriptor) == 0
     close(descriptor)
-    guard isWritten, rename(temporary, path) == 0 else {
+    guard isWritten, rename(temporary, place) == 0 else {
       let failure = problem("be written")
       unlink(temporary)
       throw failure
@@ -82,6 +83,13 @@ struct Overlay: Sendable {
   func remove() {
     unlink(path)
     syncDirectory()
+  }
+
+  /// The file itself, behind symbolic links.
+  private var target: String {
+    guard let resolved = realpath(path, nil) else { return path }
+    defer { free(resolved) }
+    return String(cString: resolved)
   }
 
   private func takeOver(_ descriptor: Int32) {
@@ -96,7 +104,7 @@ struct Overlay: Sendable {
   }
 
   private func syncDirectory() {
-    let descriptor = open(directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let descriptor = open(directory(of: target), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { return }
     fsync(descriptor)
     close(descriptor)

@@ -84,12 +84,13 @@ final class Watch: Sendable {
   }
 
   private func verify(after seen: LogSource.Extent) {
-    let now = log.extent
+    let now = log.extent, start = MonotonicTime.now()
     if now != seen {
       check()
       hub.send(.verified, data: "{}")
     }
-    queues[2].asyncAfter(deadline: .now() + Self.verifyInterval.dispatchInterval) { [self] in
+    let wait = max(Self.verifyInterval, (MonotonicTime.now() - start) * 20)
+    queues[2].asyncAfter(deadline: .now() + wait.dispatchInterval) { [self] in
       verify(after: now)
     }
   }

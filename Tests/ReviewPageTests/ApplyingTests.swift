@@ -175,6 +175,20 @@ struct ApplyingTests {
     #expect(!open.applying().apply(group, seen: rule).isApplied)
   }
 
+  @Test("of a symbolic link, the file that it leads to is written; mode and link stay")
+  func link() throws {
+    let bench = try Bench(), group = try group()
+    try bench.write("real.yaml", "version: 1\nrules: []\n")
+    let real = bench.folder.appending(path: "real.yaml").path()
+    chmod(real, 0o640)
+    symlink("real.yaml", bench.folder.appending(path: "overlay.yaml").path())
+    #expect(bench.applying().apply(group, seen: try #require(group.suggestedRule)).isApplied)
+    #expect(bench.text("real.yaml")?.contains("b.test") == true)
+    var status = stat()
+    #expect(lstat(bench.folder.appending(path: "overlay.yaml").path(), &status) == 0 && status.st_mode & S_IFMT == S_IFLNK)
+    #expect(stat(real, &status) == 0 && status.st_mode & 0o777 == 0o640)
+  }
+
   @Test("without --overlay nothing is changed")
   func none() throws {
     let bench = try Bench(), group = try group()

@@ -29,7 +29,8 @@ struct ReviewCommand: Verb {
       The page is served on a loopback address alone, by a process of its own and under your own rights: what you may not read it does \
       not show, what you may not write it does not change. It needs no gate to run, and no script to be read.
 
-      Exit status: 0 when it is ended (Ctrl-C), 78 when the log cannot be read or the address cannot be listened on.
+      Exit status: 0 when it is ended (Ctrl-C), 65 when the policy does not load, 78 when the log cannot be read or the \
+      address cannot be listened on.
       """)
 
   @Option(

@@ -4,7 +4,8 @@ import base64, json, os, shutil, subprocess, threading, time
 PROGRAM = shutil.which("chromium")
 FLAGS = ("--headless=new", "--no-sandbox", "--remote-debugging-pipe", "--no-first-run", "--no-proxy-server", "--disable-gpu",
          "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--hide-scrollbars", "--force-color-profile=srgb", "about:blank")
+         "--hide-scrollbars", "--force-color-profile=srgb", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # it asks for updates and the like
+         "--disable-features=AutofillServerCommunication,OptimizationHints,Translate,MediaRouter", "about:blank")
 
 # In every page before its own scripts: what would show that a value became a script, or that something was only held back by the policy.
 WITNESS = """
