@@ -185,7 +185,9 @@ struct ApplyingTests {
     #expect(bench.applying().apply(group, seen: try #require(group.suggestedRule)).isApplied)
     #expect(bench.text("real.yaml")?.contains("b.test") == true)
     var status = stat()
-    #expect(lstat(bench.folder.appending(path: "overlay.yaml").path(), &status) == 0 && status.st_mode & S_IFMT == S_IFLNK)
+    #expect(
+      lstat(bench.folder.appending(path: "overlay.yaml").path(), &status) == 0
+        && status.st_mode & S_IFMT == S_IFLNK)
     #expect(stat(real, &status) == 0 && status.st_mode & 0o777 == 0o640)
   }
 
