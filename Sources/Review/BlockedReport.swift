@@ -65,7 +65,8 @@ public struct BlockedReport: Sendable {
   /// Makes the report of a summary.
   public init(_ summary: LogSummary) {
     // The most frequent first, so that a flood of single names does not crowd out what was asked for again and again.
-    for tally in summary.tallies.sorted(by: { $0.count > $1.count }) { add(tally) }
+    let own = summary.totals.filter { $0.kind.isBlocked || $0.lostEvents > 0 }
+    for tally in own.sorted(by: { $0.count > $1.count }) { add(tally) }
   }
 
   /// Counts a tally if it tells of denials.

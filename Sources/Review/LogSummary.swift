@@ -1,31 +1,32 @@
 import Audit
 import Policy
 
-/// How often records of one kind stand in a log, within one hour.
+/// How often records of one kind stand in a log, within one hour or in all of it.
 public struct Tally: Hashable, Sendable {
   /// What they have in common.
   public var kind: RecordKind
-  /// The hour they fall into, counted from 1970.
-  public var hour: Int64
-  /// How many events they stand for.
-  public var count: UInt64 = 0
-  /// How many records they are.
-  public var records: UInt64 = 0
-  /// The first event.
-  public var first: Timestamp
-  /// The last event.
-  public var last: Timestamp
-  /// Bytes to upstreams.
-  public var bytesOut: UInt64 = 0
-  /// Bytes from upstreams.
-  public var bytesIn: UInt64 = 0
-  /// Denied packets that the kernel only counted.
-  public var lostEvents: UInt64 = 0
+  /// The hour they fall into, counted from 1970; nil for all of them.
+  public var hour: Int64?
+  let amount: Amount
 
-  /// Makes an empty tally.
-  public init(kind: RecordKind, hour: Int64, first: Timestamp, last: Timestamp) {
-    (self.kind, self.hour, self.first, self.last) = (kind, hour, first, last)
+  init(_ kind: RecordKind, hour: Int64?, _ amount: Amount) {
+    (self.kind, self.hour, self.amount) = (kind, hour, amount)
   }
+
+  /// How many events they stand for.
+  public var count: UInt64 { amount.count }
+  /// How many records they are.
+  public var records: UInt64 { amount.records }
+  /// The first event.
+  public var first: Timestamp { Timestamp(milliseconds: amount.first) }
+  /// The last event.
+  public var last: Timestamp { Timestamp(milliseconds: amount.last) }
+  /// Bytes to upstreams.
+  public var bytesOut: UInt64 { amount.bytesOut }
+  /// Bytes from upstreams.
+  public var bytesIn: UInt64 { amount.bytesIn }
+  /// Denied packets that the kernel only counted.
+  public var lostEvents: UInt64 { amount.lostEvents }
 
   /// In milliseconds.
   public static let hourLength: Int64 = 3_600_000
@@ -35,24 +36,37 @@ public struct Tally: Hashable, Sendable {
 ///
 /// Whoever makes one from somewhere else (an index beside the log) makes the same reviews.
 public struct LogSummary: Sendable {
+  /// No two are the same.
+  let kinds: [RecordKind]
   /// In no order; no two have the same kind and hour.
-  public private(set) var tallies: [Tally]
+  let counters: [Counter]
   /// The time of the first record that counts.
-  public private(set) var first: Timestamp?
+  public let first: Timestamp?
   /// The time of the last record that counts.
-  public private(set) var last: Timestamp?
+  public let last: Timestamp?
   /// Lines that are no records.
-  public private(set) var unreadable: Int
-  /// Denied packets that the kernel only counted.
-  public var lostEvents: UInt64 { tallies.reduce(0) { $0 &+ $1.lostEvents } }
+  public let unreadable: Int
 
-  /// Makes a summary of tallies.
-  public init(
-    tallies: [Tally] = [], first: Timestamp? = nil, last: Timestamp? = nil, unreadable: Int = 0
-  ) {
-    self.tallies = tallies
-    self.first = first
-    self.last = last
-    self.unreadable = unreadable
+  init(kinds: [RecordKind], _ counters: CounterTable, unreadable: Int) {
+    (self.kinds, self.counters, self.unreadable) = (kinds, counters.counters, unreadable)
+    first = self.counters.lazy.map(\.amount.earliest).min().map { Timestamp(milliseconds: $0) }
+    last = self.counters.lazy.map(\.amount.last).max().map { Timestamp(milliseconds: $0) }
   }
+
+  /// One for each kind and hour.
+  public var tallies: [Tally] {
+    counters.map { Tally(kinds[Int($0.kind)], hour: $0.hour, $0.amount) }
+  }
+
+  /// One for each kind, in the order in which the kinds were met.
+  public var totals: [Tally] {
+    var sums = [Amount?](repeating: nil, count: kinds.count)
+    for counter in counters {
+      if sums[Int(counter.kind)]?.add(counter.amount) == nil { sums[Int(counter.kind)] = counter.amount }
+    }
+    return zip(kinds, sums).compactMap { kind, sum in sum.map { Tally(kind, hour: nil, $0) } }
+  }
+
+  /// Denied packets that the kernel only counted.
+  public var lostEvents: UInt64 { counters.reduce(0) { $0 &+ $1.amount.lostEvents } }
 }

@@ -44,7 +44,7 @@ public struct ReplayReport: Sendable {
   /// Asks `policy` again what is in a log.
   public init(_ summary: LogSummary, under policy: Policy, at now: Timestamp) {
     var found: [Key: Group] = [:]
-    for tally in summary.tallies where tally.kind.event == .decision {
+    for tally in summary.totals where tally.kind.event == .decision {
       guard let question = PolicyQuestion(tally.kind), let wasAllowed = tally.kind.wasAllowedByRules else {
         others &+= tally.count
         continue

@@ -57,15 +57,19 @@ public struct StatsReport: Sendable {
 
   /// Makes the report of a summary.
   public init(_ summary: LogSummary) {
-    for tally in summary.tallies { add(tally) }
+    for tally in summary.totals { add(tally) }
+    let outcomes = summary.kinds.map { Outcome($0) }
+    for counter in summary.counters {
+      guard let outcome = outcomes[Int(counter.kind)] else { continue }
+      hours[counter.hour, default: Totals()].add(outcome, counter.amount)
+    }
     (first, last, lostEvents) = (summary.first, summary.last, summary.lostEvents)
   }
 
   private mutating func add(_ tally: Tally) {
     let kind = tally.kind
-    guard kind.event != .other else { return }
-    totals.add(tally)
-    hours[tally.hour, default: Totals()].add(tally)
+    guard let outcome = Outcome(kind) else { return }
+    totals.add(outcome, tally.amount)
     if kind.event == .decision {
       if let reason = kind.reason, reasons[reason] != nil || reasons.count < Self.keyLimit {
         reasons[reason, default: 0] &+= tally.count
@@ -73,12 +77,12 @@ public struct StatsReport: Sendable {
       if let rule = kind.rule { use(rule, tally) }
     }
     if let agent = kind.agent, agents[agent] != nil || agents.count < Self.keyLimit {
-      agents[agent, default: Totals()].add(tally)
+      agents[agent, default: Totals()].add(outcome, tally.amount)
     }
     guard let destination = kind.destination,
       destinations[destination] != nil || destinations.count < Self.keyLimit
     else { return }
-    destinations[destination, default: Totals()].add(tally)
+    destinations[destination, default: Totals()].add(outcome, tally.amount)
   }
 
   private mutating func use(_ rule: String, _ tally: Tally) {
@@ -103,25 +107,39 @@ public struct StatsReport: Sendable {
     destination: Destination, totals: Totals
   )] {
     destinations.filter { weight($0.value) > 0 }
-      .sorted { (weight($1.value), "\($0.key)") < (weight($0.value), "\($1.key)") }
+      .sorted { left, right in
+        let (own, other) = (weight(left.value), weight(right.value))
+        return own != other ? own > other : "\(left.key)" < "\(right.key)"
+      }
       .prefix(max(0, count)).map { ($0.key, $0.value) }
   }
 }
 
+/// What of a kind totals depend on.
+private struct Outcome {
+  let isClose: Bool
+  let verdict: Action?
+  let wouldDeny: Bool
+
+  init?(_ kind: RecordKind) {
+    guard kind.event != .other else { return nil }
+    (isClose, verdict, wouldDeny) = (kind.event == .close, kind.verdict, kind.wouldDeny)
+  }
+}
+
 extension StatsReport.Totals {
-  fileprivate mutating func add(_ tally: Tally) {
-    let kind = tally.kind
-    if kind.event == .close {
-      closed &+= tally.count
-      bytesOut &+= tally.bytesOut
-      bytesIn &+= tally.bytesIn
+  fileprivate mutating func add(_ outcome: Outcome, _ amount: Amount) {
+    if outcome.isClose {
+      closed &+= amount.count
+      bytesOut &+= amount.bytesOut
+      bytesIn &+= amount.bytesIn
       return
     }
-    if kind.wouldDeny { wouldDeny &+= tally.count }
-    switch kind.verdict {
-    case .allow: allowed &+= tally.count
-    case .ask: held &+= tally.count
-    case .deny: denied &+= tally.count
+    if outcome.wouldDeny { wouldDeny &+= amount.count }
+    switch outcome.verdict {
+    case .allow: allowed &+= amount.count
+    case .ask: held &+= amount.count
+    case .deny: denied &+= amount.count
     case nil: break
     }
   }

@@ -89,7 +89,7 @@ struct KindTable: Sendable {
 }
 
 /// A hash of eight bytes at a time; only tells keys apart, which are compared afterwards.
-private func mix(_ bytes: UnsafeRawBufferPointer, _ seed: UInt64) -> UInt64 {
+func mix(_ bytes: UnsafeRawBufferPointer, _ seed: UInt64) -> UInt64 {
   var hash = seed ^ UInt64(truncatingIfNeeded: bytes.count), offset = 0
   while offset + 8 <= bytes.count {
     hash = fold(hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self), seed)

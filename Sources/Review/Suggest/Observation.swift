@@ -21,13 +21,14 @@ struct Observation {
   ///
   /// - Parameter base: What is allowed already is no need.
   init(_ summary: LogSummary, beyond base: Policy?, at now: Timestamp) {
-    tunnels = TunnelShapes(summary).domains
+    let totals = summary.totals
+    tunnels = TunnelShapes(totals).domains
     floored = Set(
-      summary.tallies.lazy.filter(\.kind.isFloored).compactMap { PolicyQuestion($0.kind).map(Asked.init) })
-    for tally in summary.tallies where tally.kind.hasPassed { take(tally, beyond: base, at: now) }
+      totals.lazy.filter(\.kind.isFloored).compactMap { PolicyQuestion($0.kind).map(Asked.init) })
+    for tally in totals where tally.kind.hasPassed { take(tally, beyond: base, at: now) }
     makeOpaque()
     settleQuestions()
-    addBytes(summary)
+    addBytes(totals)
   }
 
   private mutating func take(_ tally: Tally, beyond base: Policy?, at now: Timestamp) {
@@ -116,8 +117,8 @@ struct Observation {
     return registeredDomain(of: name).map(tunnels.contains) ?? false
   }
 
-  private mutating func addBytes(_ summary: LogSummary) {
-    for tally in summary.tallies where tally.kind.event == .close {
+  private mutating func addBytes(_ totals: [Tally]) {
+    for tally in totals where tally.kind.event == .close {
       guard let destination = tally.kind.destination, let agent = tally.kind.agent.flatMap({ AgentName($0) })
       else {
         continue

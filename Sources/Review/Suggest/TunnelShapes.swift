@@ -14,9 +14,9 @@ struct TunnelShapes {
 
   let domains: Set<Hostname>
 
-  init(_ summary: LogSummary) {
+  init(_ totals: [Tally]) {
     var names: [Hostname: Set<Hostname>] = [:], found: Set<Hostname> = []
-    for tally in summary.tallies where tally.kind.destination?.traffic == .dns {
+    for tally in totals where tally.kind.destination?.traffic == .dns {
       guard case .name(let name)? = tally.kind.destination?.host, let domain = registeredDomain(of: name)
       else {
         continue
