@@ -39,6 +39,7 @@ let package = Package(
       name: "CNetfilter", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev", "libmnl-dev"])]),
     .target(name: "CLinux"),
     .target(name: "COpenSSL"),
+    .target(name: "CSQLite"),
 
     .target(name: "Addressing", swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Addressing"], swiftSettings: strict + [.strictMemorySafety()]),
@@ -52,7 +53,8 @@ let package = Package(
       dependencies: ["Addressing", "Policy", crypto, systemPackage],
       swiftSettings: strict),
     .target(
-      name: "Review", dependencies: ["Addressing", "Policy", "PolicyFile", "Audit"], swiftSettings: strict),
+      name: "Review", dependencies: ["Addressing", "Policy", "PolicyFile", "Audit", "CSQLite"],
+      swiftSettings: strict),
     .target(
       name: "EventLoop", dependencies: ["CLinux", "Addressing", systemPackage], swiftSettings: strict),
     .target(name: "TLSClient", dependencies: ["Addressing", "COpenSSL"], swiftSettings: strict),
@@ -98,8 +100,9 @@ let package = Package(
     tests("PolicyTests", ["Policy", "Addressing"]),
     tests("ApprovalsTests", ["Approvals", "Policy", "Addressing"]),
     tests("PolicyFileTests", ["PolicyFile", "Policy", "Addressing"]),
-    tests("AuditTests", ["Audit", "Policy", "Addressing", crypto, systemPackage]),
-    tests("ReviewTests", ["Review", "Audit", "PolicyFile", "Policy", "Addressing"]),
+    fixtures("LogFixtures", ["Audit", "Policy", "Addressing"]),
+    tests("AuditTests", ["Audit", "LogFixtures", "Policy", "Addressing", crypto, systemPackage]),
+    tests("ReviewTests", ["Review", "Audit", "LogFixtures", "PolicyFile", "Policy", "Addressing"]),
     tests("PagesTests", ["Pages", "Wire", "Addressing"]),
     tests(
       "ReviewPageTests",
@@ -129,4 +132,9 @@ let package = Package(
 /// A test target; each may look into what it tests.
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// What several test targets share.
+func fixtures(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
 }

@@ -6,7 +6,7 @@ fail() { say "$1"; exit "${2:-1}"; }
 # Where a program stands, or the file that proves a package is there: PACKAGE=PROOF.
 readonly BUILD_PACKAGES=(
   libyaml-dev=/usr/include/yaml.h libpsl-dev=/usr/include/libpsl.h libidn2-dev=/usr/include/idn2.h
-  libssl-dev=/usr/include/openssl/ssl.h libnftnl-dev=/usr/include/libnftnl/table.h libmnl-dev=/usr/include/libmnl/libmnl.h
+  libssl-dev=/usr/include/openssl/ssl.h libsqlite3-dev=/usr/include/sqlite3.h libnftnl-dev=/usr/include/libnftnl/table.h libmnl-dev=/usr/include/libmnl/libmnl.h
   pkg-config=pkg-config publicsuffix=/usr/share/publicsuffix/public_suffix_list.dafsa
 )
 readonly BENCH_PACKAGES=(

@@ -72,7 +72,8 @@ public struct AuditError: Error, Hashable, Sendable, CustomStringConvertible {
 
   public var description: String { "\(path): \(cause). \(remedy)." }
 
-  private var cause: String {
+  /// What is wrong, in words that go on from the path.
+  public var cause: String {
     switch problem {
     case .notRegularFile: "is not a plain file with one name"
     case .notDirectory: "is not a directory"

@@ -43,6 +43,10 @@ struct FileStatus: Hashable, Sendable {
   var mode: UInt32
   var userID: UInt32
   var links: UInt64
+  /// When the content changed last (`st_mtim`), in nanoseconds since 1970.
+  var modified: Int64
+  /// When content, name or mode changed last (`st_ctim`), in nanoseconds since 1970.
+  var changed: Int64
 
   init(_ info: stat) {
     size = Int64(info.st_size)
@@ -51,6 +55,12 @@ struct FileStatus: Hashable, Sendable {
     mode = UInt32(info.st_mode)
     userID = info.st_uid
     links = UInt64(info.st_nlink)
+    modified = Self.nanoseconds(info.st_mtim)
+    changed = Self.nanoseconds(info.st_ctim)
+  }
+
+  private static func nanoseconds(_ time: timespec) -> Int64 {
+    Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
   }
 
   var isRegular: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFREG) }

@@ -1,6 +1,7 @@
 import Crypto
 import Dispatch
 import Foundation
+import LogFixtures
 import Policy
 import Testing
 

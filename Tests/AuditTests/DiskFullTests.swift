@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import LogFixtures
 import Policy
 import Synchronization
 import SystemPackage

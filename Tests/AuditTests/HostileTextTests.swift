@@ -1,5 +1,6 @@
 import Addressing
 import Foundation
+import LogFixtures
 import Policy
 import Testing
 

@@ -1,3 +1,4 @@
+import LogFixtures
 import Policy
 import Testing
 

@@ -1,5 +1,6 @@
 import Addressing
 import Foundation
+import LogFixtures
 import Testing
 
 @testable import Audit

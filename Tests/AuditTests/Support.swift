@@ -1,5 +1,6 @@
 import Addressing
 import Foundation
+import LogFixtures
 import Policy
 import Synchronization
 import SystemPackage
@@ -7,42 +8,7 @@ import Testing
 
 @testable import Audit
 
-/// A directory of its own for one test, removed with it; in memory where there
-/// is such a place, since every log that is opened waits for its disk.
-final class Scratch {
-  let path: String
-
-  init() throws {
-    let memory = "/dev/shm", hasMemory = FileManager.default.isWritableFile(atPath: memory)
-    let parent = hasMemory ? memory : FileManager.default.temporaryDirectory.path
-    path = parent + "/audit-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(
-      atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  var log: String { path + "/audit.jsonl" }
-  func options(rotateAt: Int64 = 64 << 20) -> AuditOptions { AuditOptions(path: log, rotateAt: rotateAt) }
-  func read(_ name: String = "audit.jsonl") -> [UInt8] {
-    FileManager.default.contents(atPath: path + "/" + name).map(Array.init) ?? []
-  }
-  func write(_ bytes: [UInt8], to name: String = "audit.jsonl") {
-    _ = FileManager.default.createFile(
-      atPath: path + "/" + name, contents: Data(bytes), attributes: [.posixPermissions: 0o600])
-  }
-  func copy(_ from: String, to: String) throws {
-    try? FileManager.default.removeItem(atPath: path + "/" + to)
-    try FileManager.default.copyItem(atPath: path + "/" + from, toPath: path + "/" + to)
-  }
-  func lines(_ name: String = "audit.jsonl") -> [[UInt8]] {
-    read(name).split(separator: UInt8(ascii: "\n")).map(Array.init)
-  }
-  func records() throws -> [LogRecord] {
-    var reader = try LogReader(path: log), records: [LogRecord] = []
-    try reader.forEach { records.append($0) }
-    return records
-  }
+extension Scratch {
   func verify() throws -> Verification { try LogVerifier(path: log).verify() }
 }
 
@@ -111,20 +77,15 @@ final class DiskFile: LogFile {
 
 func decision(
   _ host: String = "api.example.test", flow: UInt64 = 1, verdict: Action = .allow, reason: Reason = .allowed,
-  at time: Int64 = 1_795_600_000_000, agent: AgentName = .default, layer: Layer = .connect,
-  wouldDeny: Bool = false,
+  at time: Int64 = someTime, agent: AgentName = .default, layer: Layer = .connect, wouldDeny: Bool = false,
   raw: [UInt8]? = nil, detail: String? = nil
 ) -> DecisionRecord {
-  let destination = (try? Host(host.utf8)).map { Destination($0, .https, .https) }
-  return DecisionRecord(
-    time: Timestamp(milliseconds: time), flow: flow, agent: agent, client: "127.0.0.1:50000",
-    listener: "127.0.0.1:3128", destination: raw == nil ? destination : nil, rawHost: raw, layer: layer,
-    verdict: verdict, wouldDeny: wouldDeny, reason: reason, rule: RuleID("test/1"), generation: 7,
-    detail: detail)
+  .sample(
+    host, raw: raw, verdict: verdict, reason: reason, wouldDeny: wouldDeny, layer: layer, agent: agent,
+    detail: detail, at: time, flow: flow)
 }
 
-func denial(_ host: String, at time: Int64 = 1_795_600_000_000, agent: AgentName = .default) -> DecisionRecord
-{
+func denial(_ host: String, at time: Int64 = someTime, agent: AgentName = .default) -> DecisionRecord {
   decision(host, verdict: .deny, reason: .noRule, at: time, agent: agent)
 }
 
@@ -132,12 +93,9 @@ func closing(
   _ host: String = "api.example.test", flow: UInt64 = 1, out: UInt64 = 10, in received: UInt64 = 20,
   reason: CloseReason = .finished
 ) -> CloseRecord {
-  CloseRecord(
-    time: Timestamp(milliseconds: 1_795_600_001_000), flow: flow, agent: .default, client: "127.0.0.1:50000",
-    destination: (try? Host(host.utf8)).map { Destination($0, .https, .https) }, rule: RuleID("test/1"),
-    generation: 7, reason: reason, address: IPAddress("192.0.2.7").map { Endpoint($0, .https) },
-    bytesOut: out,
-    bytesIn: received, duration: .milliseconds(1500))
+  .sample(
+    host, flow: flow, reason: reason, address: IPAddress("192.0.2.7").map { Endpoint($0, .https) }, out: out,
+    in: received)
 }
 
 /// Runs one test of this binary in a process of its own, where it finds
@@ -178,19 +136,6 @@ func canMount() -> Bool {
   guard (try? probe.run()) != nil else { return false }
   probe.waitUntilExit()
   return probe.terminationStatus == 0
-}
-
-/// Numbers that are the same in every run, so that a failure can be repeated.
-struct Seeded: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
 }
 
 extension String {

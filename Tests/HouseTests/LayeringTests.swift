@@ -31,7 +31,9 @@ import Testing
       ]),
     Target(
       name: "Review",
-      imports: ["Addressing", "Policy", "PolicyFile", "Audit", "Glibc", "Dispatch", "Synchronization"]),
+      imports: [
+        "Addressing", "Policy", "PolicyFile", "Audit", "CSQLite", "Glibc", "Dispatch", "Synchronization",
+      ]),
     Target(
       name: "EventLoop",
       imports: ["Addressing", "CLinux", "SystemPackage", "Glibc", "Dispatch", "Synchronization"]),

@@ -33,7 +33,7 @@ import Testing
   }
 
   /// Targets in C.
-  private static let shims: Set<String> = ["CLinux", "COpenSSL"]
+  private static let shims: Set<String> = ["CLinux", "COpenSSL", "CSQLite"]
 
   /// The modules that a cell of the column speaks of.
   private static func modules(_ cell: String, above: Set<String>) -> Set<String> {

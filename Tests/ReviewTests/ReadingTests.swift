@@ -1,6 +1,7 @@
 import Addressing
 import Audit
 import Foundation
+import LogFixtures
 import Policy
 import Testing
 
@@ -121,7 +122,7 @@ struct ReadingTests {
 
   @Test(
     "a log that is rotated while it is summed up loses no record that was there, and shows none twice",
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(10)))
   func rotation() async throws {
     let log = try WrittenLog([]), path = log.path
     let writer = Task.detached {

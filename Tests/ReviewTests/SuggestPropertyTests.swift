@@ -1,5 +1,6 @@
 import Addressing
 import Audit
+import LogFixtures
 import Policy
 import PolicyFile
 import Testing

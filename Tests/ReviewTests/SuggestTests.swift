@@ -1,6 +1,7 @@
 import Addressing
 import Audit
 import Foundation
+import LogFixtures
 import Policy
 import PolicyFile
 import Testing
@@ -20,7 +21,7 @@ func suggest(_ records: [Record], merging text: String? = nil) throws -> Suggest
   var base: PolicyText?, policy: Policy?
   let folder = try WrittenLog([])
   if let text {
-    let path = folder.folder + "/policy.yaml"
+    let path = folder.scratch.path + "/policy.yaml"
     try text.write(toFile: path, atomically: true, encoding: .utf8)
     base = try PolicyText(path: path, with: loader)
     policy = try loader.load(path: path).policy

@@ -1,6 +1,6 @@
 import Addressing
 import Audit
-import Foundation
+import LogFixtures
 import Policy
 import Testing
 
@@ -8,16 +8,19 @@ import Testing
 
 /// A log that is written for one test, by the gate's own writer, and removed with it.
 final class WrittenLog {
-  let folder: String
-  var path: String { folder + "/audit.jsonl" }
+  let scratch: Scratch
+  private let rotateAt: Int64
+  var path: String { scratch.log }
 
   init(rotateAt: Int64 = 64 << 20, _ records: [Record]) throws {
-    let memory = "/dev/shm", hasMemory = FileManager.default.isWritableFile(atPath: memory)
-    folder =
-      (hasMemory ? memory : FileManager.default.temporaryDirectory.path) + "/review-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(
-      atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    let log = try AuditLog.open(AuditOptions(path: path, rotateAt: rotateAt))
+    scratch = try Scratch()
+    self.rotateAt = rotateAt
+    try write(records)
+  }
+
+  /// Goes on with the log.
+  func write(_ records: [Record]) throws {
+    let log = try AuditLog.open(scratch.options(rotateAt: rotateAt))
     for (place, record) in records.enumerated() {
       log.append(record)
       if place % 16 == 15 { #expect(log.commit()) }
@@ -25,27 +28,14 @@ final class WrittenLog {
     log.close()
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: folder) }
-
   func summary(_ filter: RecordFilter = RecordFilter()) throws -> LogSummary {
     try LogSummary.of(logAt: path, filter)
   }
 
-  func records() throws -> [LogRecord] {
-    var reader = try LogReader(path: path), records: [LogRecord] = []
-    try reader.forEach { records.append($0) }
-    return records
-  }
+  func records() throws -> [LogRecord] { try scratch.records() }
 
-  func append(_ bytes: [UInt8]) throws {
-    let handle = try #require(FileHandle(forWritingAtPath: path))
-    handle.seekToEndOfFile()
-    handle.write(Data(bytes))
-    handle.closeFile()
-  }
+  func append(_ bytes: [UInt8]) throws { try scratch.append(bytes) }
 }
-
-let someTime: Int64 = 1_795_600_000_000
 
 /// A decision about `host`, an allowed tunnel unless said otherwise.
 func decision(
@@ -54,15 +44,11 @@ func decision(
   agent: AgentName = .default, rule: String? = nil, method: String? = nil, address: String? = nil,
   at time: Int64 = someTime, flow: UInt64 = 1
 ) -> Record {
-  let parsed = try? Host(host.utf8)
-  let destination = parsed.flatMap { host in Port(port).map { Destination(host, $0, traffic) } }
-  return .decision(
-    DecisionRecord(
-      time: Timestamp(milliseconds: time), flow: flow, agent: agent, client: "127.0.0.1:50000",
-      listener: "127.0.0.1:3128", destination: destination,
-      rawHost: destination == nil ? Array(host.utf8) : nil,
-      layer: layer, verdict: verdict, wouldDeny: wouldDeny, reason: reason, rule: rule.flatMap { RuleID($0) },
-      generation: 7, method: method, address: address.flatMap { IPAddress($0) }))
+  .decision(
+    .sample(
+      host, Port(port), traffic, verdict: verdict, reason: reason, wouldDeny: wouldDeny, layer: layer,
+      agent: agent,
+      rule: rule, method: method, address: address, at: time, flow: flow))
 }
 
 /// What audit mode let pass.
@@ -99,13 +85,7 @@ func question(
 func closing(
   _ host: String, _ port: UInt16 = 443, out: UInt64 = 10, in received: UInt64 = 20, at time: Int64 = someTime
 ) -> Record {
-  .close(
-    CloseRecord(
-      time: Timestamp(milliseconds: time), flow: 1, agent: .default, client: "127.0.0.1:50000",
-      destination: (try? Host(host.utf8)).flatMap { host in Port(port).map { Destination(host, $0, .https) }
-      },
-      rule: RuleID("test/1"), generation: 7, reason: .finished, bytesOut: out, bytesIn: received,
-      duration: .milliseconds(1500)))
+  .close(.sample(host, Port(port), out: out, in: received, at: time))
 }
 
 /// Decisions about questions that were counted.
@@ -120,17 +100,4 @@ func rollUp(
       reason: reason, generation: 7, count: count, first: Timestamp(milliseconds: 1000),
       last: Timestamp(milliseconds: 2000), isOverflow: isOverflow, verdict: verdict, wouldDeny: wouldDeny,
       method: "A"))
-}
-
-/// Numbers that are the same in every run, so that a failure can be repeated.
-struct Seeded: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
 }

@@ -1,7 +1,8 @@
-"""What a review of a log of a million records costs, without an index: review.py DIRECTORY [RECORDS].
+"""What a review of a log of a million records costs, by its index and without: review.py DIRECTORY [RECORDS].
 
 The log is drawn: four agents, a few thousand hosts, four in ten records an allowed tunnel, as many its end nearly, the rest denials.
-Prints the median of five runs of each command, the file in the page cache.
+Prints the median of five runs of each command, turn by turn with the index and without, the file in the page cache; what the index
+takes to make and in room; and the same for a log in which each of a million names stands once.
 """
 import hashlib, json, os, pathlib, random, statistics, subprocess, sys, time
 
@@ -34,21 +35,59 @@ def write(path, records):
             file.write((HEAD + body + ',"hash":"{hash}"}}\n').format(hash=previous, **fields))
 
 
+def run(path, *command):
+    """In seconds, with the result and the largest resident set in MiB."""
+    began = time.monotonic()
+    done = subprocess.Popen([os.environ["EXITGATE"], "log", *command, "--audit-log", path], stdout=subprocess.PIPE, text=True)
+    out = done.stdout.read()
+    _, status, usage = os.wait4(done.pid, 0)
+    assert status == 0, command
+    return time.monotonic() - began, out, usage.ru_maxrss >> 10
+
+
+def make(path):
+    taken, out, memory = run(path, "blocked", "--json")
+    index = path.with_name(path.name + ".index")
+    print(f"  index: made in {taken:.2f} s, {index.stat().st_size / (1 << 20):.1f} MiB, {memory} MiB of memory")
+    counted = sum(json.loads(line)["count"] for line in out.splitlines())
+    return counted, path.read_bytes().count(b'"verdict":"deny"')
+
+
+def shown(times):
+    return f"{statistics.median(times):6.2f} s ({min(times):.2f} to {max(times):.2f})"
+
+
 def main(directory, records=1_000_000):
     path = pathlib.Path(directory) / "review.jsonl"
     write(path, records)
     print(f"review: {records} records, {path.stat().st_size >> 20} MiB, {os.cpu_count()} cores")
+    counted, denied = make(path)
+    assert counted == denied, "not every denial was counted"
     for command in COMMANDS:
-        taken = []
+        with_index, without = [], []
         for _ in range(5):
-            began = time.monotonic()
-            done = subprocess.run([os.environ["EXITGATE"], "log", *command, "--audit-log", path], capture_output=True, check=True)
-            taken.append(time.monotonic() - began)
-        print(f"  log {' '.join(command):32} {statistics.median(taken):6.2f} s  ({min(taken):.2f} to {max(taken):.2f})")
-        if command[0] == "blocked":
-            counted = sum(json.loads(line)["count"] for line in done.stdout.splitlines())
-            assert len(command) > 2 or counted == path.read_bytes().count(b'"verdict":"deny"'), "not every denial was counted"
-    path.unlink()
+            taken, out, _ = run(path, *command)
+            with_index.append(taken)
+            taken, truth, _ = run(path, *command, "--no-index")
+            without.append(taken)
+            assert out == truth, "the index says something else than the log"
+        print(f"  log {' '.join(command):28} {shown(with_index)}  without index {shown(without)}")
+    flood(path, records)
+    for file in pathlib.Path(directory).glob("review.jsonl*"):
+        file.unlink()
+
+
+def flood(path, records):
+    """A log of an agent that never asks for the same name twice."""
+    body = HEAD + DENY + ',"hash":"{previous}"}}\n'
+    with open(path, "w") as file:
+        for seq in range(1, records + 1):
+            fields = {"seq": seq, "prev": "0" * 64, "act": 5, "time": 1_795_600_000_000 + 30 * seq, "port": 50000, "agent": "default"}
+            file.write(body.format(host=f"n{seq}.flood.test", previous="0" * 64, **fields))
+    print(f"review of {records} distinct names, {path.stat().st_size >> 20} MiB")
+    make(path)
+    taken, _, memory = run(path, "blocked", "--json", "--limit", "20")
+    print(f"  log blocked --json --limit 20     {taken:6.2f} s, {memory} MiB of memory")
 
 
 main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -12,9 +12,10 @@ public struct LogExtent: Sendable {
   let segments: Segments
   let path: String
   let identity: FileStatus
-  let range: Range<Int64>
+  /// In bytes.
+  public let range: Range<Int64>
   /// Whether the file goes on being written: what stands behind its last line end is no line yet.
-  let isLast: Bool
+  public let isLast: Bool
 
   /// What stands in the log at `path` now, the oldest first.
   ///
@@ -61,7 +62,16 @@ public struct LogExtent: Sendable {
   /// - Returns: How many lines could not be handed over: torn ones, and those that are longer than a block.
   /// - Throws: `AuditError` when the file cannot be read.
   public func forEachLine(_ body: (UnsafeRawBufferPointer) -> Void) throws(AuditError) -> Int {
-    guard let file = try open() else { return 0 }
+    guard let lines = try read({ line, _ in body(line) }) else { return 0 }
+    return lines.tooLong + (lines.isTorn && !isLast ? 1 : 0)
+  }
+
+  /// Hands over each line that begins in this part, without its end, and where in the file it begins.
+  ///
+  /// - Returns: What else was met; nil when retention has taken the file away since.
+  /// - Throws: `AuditError` when the file cannot be read.
+  public func read(_ body: (UnsafeRawBufferPointer, Int64) -> Void) throws(AuditError) -> LinesRead? {
+    guard let file = try open() else { return nil }
     var reading = ExtentReading(extent: self, file: file)
     do throws(Errno) { return try reading.run(body) } catch {
       throw AuditError(path: path, problem: .failed(operation: "read", error))
@@ -69,7 +79,7 @@ public struct LogExtent: Sendable {
   }
 
   /// Opens the file under the name that it has by now.
-  private func open() throws(AuditError) -> SystemLogFile? {
+  func open() throws(AuditError) -> SystemLogFile? {
     for path in [path] + (try segments.existing()) {
       guard FileAccess.status(ofLink: path)?.isSameFile(as: identity) == true else { continue }
       let file = try FileAccess.openForReading(path)
@@ -79,12 +89,27 @@ public struct LogExtent: Sendable {
   }
 }
 
+/// What was met in an extent beside its lines.
+public struct LinesRead: Hashable, Sendable {
+  /// Behind the last line end; nil when there was none.
+  public var end: Int64?
+  /// How many lines could not be handed over since they are longer than a block.
+  public var tooLong = 0
+  /// Where the last of those begins.
+  public var lastTooLong: Int64?
+  /// Whether the file ends inside of a line that began here.
+  public var isTorn = false
+
+  /// Makes one of nothing.
+  public init() {}
+}
+
 /// One pass over an extent.
 private struct ExtentReading {
   let extent: LogExtent
   let file: SystemLogFile
   private var offset: Int64
-  private var skipped = 0
+  private var read = LinesRead()
   /// Whether the line that is being looked at began before this extent, or in a block that it did not fit.
   private var isInsideLine: Bool
 
@@ -96,7 +121,7 @@ private struct ExtentReading {
     isInsideLine = extent.range.lowerBound > 0
   }
 
-  mutating func run(_ body: (UnsafeRawBufferPointer) -> Void) throws(Errno) -> Int {
+  mutating func run(_ body: (UnsafeRawBufferPointer, Int64) -> Void) throws(Errno) -> LinesRead {
     let block = UnsafeMutableRawBufferPointer.allocate(byteCount: LogExtent.blockSize, alignment: 16)
     defer { block.deallocate() }
     while offset < extent.range.upperBound {
@@ -104,19 +129,20 @@ private struct ExtentReading {
       guard count > 0 else { break }
       take(UnsafeRawBufferPointer(rebasing: block[..<count]), body)
     }
-    return skipped
+    return read
   }
 
   /// Hands over the whole lines of a block and moves `offset` to where the next one begins.
   private mutating func take(
-    _ block: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void
+    _ block: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer, Int64) -> Void
   ) {
     var start = 0
     while start < block.count, isInsideLine || offset + Int64(start) < extent.range.upperBound {
       guard let end = lineEnd(in: block, from: start) else { break }
-      if !isInsideLine { body(UnsafeRawBufferPointer(rebasing: block[start..<end])) }
+      if !isInsideLine { body(UnsafeRawBufferPointer(rebasing: block[start..<end]), offset + Int64(start)) }
       isInsideLine = false
       start = end + 1
+      read.end = offset + Int64(start)
     }
     offset += Int64(start)
     if start == 0 { takeWithoutEnd(block) }
@@ -125,7 +151,9 @@ private struct ExtentReading {
   /// A block without a line end: the rest of a file, or a part of a line that is too long to be a record.
   private mutating func takeWithoutEnd(_ block: UnsafeRawBufferPointer) {
     let isAtEnd = block.count < LogExtent.blockSize
-    if !isInsideLine, !isAtEnd || !extent.isLast { skipped += 1 }
+    if !isInsideLine {
+      if isAtEnd { read.isTorn = true } else { (read.tooLong, read.lastTooLong) = (read.tooLong + 1, offset) }
+    }
     isInsideLine = true
     offset = isAtEnd ? .max : offset + Int64(block.count)
   }

@@ -28,6 +28,8 @@ extension Log {
 
     @OptionGroup var records: RecordOptions
 
+    @OptionGroup var index: IndexOption
+
     @Option(help: ArgumentHelp("In which order: count, last, first or destination.", valueName: "order"))
     var sort: BlockedOrder = .count
 
@@ -60,7 +62,7 @@ extension Log {
     func run(in here: Surroundings) throws(Failure) -> Int32 {
       let view = BlockedView(form: json ? .json : csv ? .csv : .text, now: wallClock())
       if follow { try follow(view, in: here) }
-      let summary = try records.summary(in: here)
+      let summary = try index.summary(of: records, in: here)
       let report = BlockedReport(summary), groups = sort.sorted(report.groups)
       view.show(shown(of: groups), of: groups, on: here.console)
       tell(report, groups.count, unreadable: summary.unreadable, on: here.console)

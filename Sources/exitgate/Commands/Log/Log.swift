@@ -11,7 +11,8 @@ struct Log: ParsableCommand {
     abstract: "Read the audit log.",
     discussion: """
       The log is read from its files; the gate need not run. Narrow what is shown by agent, destination, \
-      reason, layer and time.
+      reason, layer and time. What a large log adds up to is kept in an index beside it, so that only what was \
+      written since has to be read; the log is what counts, and the index may be removed at any time.
 
         exitgate log tail --follow
         exitgate log blocked --since 1h
@@ -63,16 +64,29 @@ struct RecordOptions: ParsableArguments {
     do { return try LogReader(path: path) } catch { throw Failure(error) }
   }
 
-  /// Sums up the records that count.
-  func summary(in here: Surroundings) throws(Failure) -> LogSummary {
-    let path = try auditLog.existing(in: here)
-    do { return try LogSummary.of(logAt: path, filter) } catch { throw Failure(error) }
-  }
-
   func warn(of unreadable: Int, on console: Console) {
     guard unreadable > 0 else { return }
     console.say(
       "exitgate: \(count(unreadable, "line")) of the log cannot be read. Run 'exitgate log verify'.")
+  }
+}
+
+/// Whether the index beside the log is used.
+struct IndexOption: ParsableArguments {
+  @Flag(help: "Read the whole log, and neither use nor write the index beside it (FILE.index).")
+  var noIndex = false
+
+  /// Sums up the records that count.
+  func summary(of records: RecordOptions, in here: Surroundings) throws(Failure) -> LogSummary {
+    let path = try records.auditLog.existing(in: here)
+    do throws(AuditError) {
+      if noIndex { return try LogSummary.of(logAt: path, records.filter) }
+      let bar = ProgressBar("indexing the log", environment: here.environment)
+      let answer = try LogIndex(ofLogAt: path).summary(records.filter) { bar.show($0, of: $1) }
+      bar.clear()
+      if let notice = answer.notice { here.console.say("exitgate: \(Text(ascii: notice.description))") }
+      return answer.summary
+    } catch { throw Failure(error) }
   }
 }
 

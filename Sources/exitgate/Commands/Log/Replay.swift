@@ -27,6 +27,8 @@ extension Log {
 
     @OptionGroup var records: RecordOptions
 
+    @OptionGroup var index: IndexOption
+
     @Option(
       help: ArgumentHelp("The policy that is asked.", valueName: "file"),
       completion: .file(extensions: ["yaml", "yml"]))
@@ -37,7 +39,7 @@ extension Log {
 
     func run(in here: Surroundings) throws(Failure) -> Int32 {
       let loaded = try Reading.policy(at: policy, in: here)
-      let summary = try records.summary(in: here)
+      let summary = try index.summary(of: records, in: here)
       let report = ReplayReport(summary, under: loaded.policy, at: wallClock())
       if json { here.console.result(report.json) } else { report.page.forEach(here.console.result) }
       records.warn(of: summary.unreadable, on: here.console)

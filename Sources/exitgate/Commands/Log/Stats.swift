@@ -23,6 +23,8 @@ extension Log {
 
     @OptionGroup var records: RecordOptions
 
+    @OptionGroup var index: IndexOption
+
     @Option(
       help: ArgumentHelp("Look for rules of this policy that nothing has needed.", valueName: "file"),
       completion: .file(extensions: ["yaml", "yml"]))
@@ -32,7 +34,7 @@ extension Log {
     var json = false
 
     func run(in here: Surroundings) throws(Failure) -> Int32 {
-      let summary = try records.summary(in: here), report = StatsReport(summary)
+      let summary = try index.summary(of: records, in: here), report = StatsReport(summary)
       let use: RuleUse?
       if let policy {
         let loaded = try Reading.policy(at: policy, in: here)

@@ -29,6 +29,8 @@ extension Log {
 
     @OptionGroup var records: RecordOptions
 
+    @OptionGroup var index: IndexOption
+
     @Option(
       help: ArgumentHelp(
         "Add to this policy instead of beginning a new one; the file itself is not changed.",
@@ -41,7 +43,7 @@ extension Log {
 
     func run(in here: Surroundings) throws(Failure) -> Int32 {
       let base = try merge.map { path throws(Failure) in try Base(path, in: here) }
-      let summary = try records.summary(in: here), now = wallClock()
+      let summary = try index.summary(of: records, in: here), now = wallClock()
       let suggestion = Suggestion(summary, beyond: base?.policy, lists: ShippedLists(at: now), at: now)
       let written: SuggestedPolicy
       do throws(PolicyFileError) {

@@ -1,0 +1,15 @@
+/// Numbers that are the same in every run, so that a failure can be repeated.
+public struct Seeded: RandomNumberGenerator {
+  var state: UInt64
+
+  /// Begins anew from `state`.
+  public init(state: UInt64) { self.state = state }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+    return z ^ z >> 31
+  }
+}
