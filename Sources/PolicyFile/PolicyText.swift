@@ -2,6 +2,9 @@ import Policy
 
 /// The text of a policy file, to which lists and rules can be added while every byte of it stays.
 public struct PolicyText: Sendable {
+  /// In bytes: a larger file is no policy.
+  public static let sizeLimit = Composer.sizeLimit
+
   /// The text.
   public let text: String
   private let path: String

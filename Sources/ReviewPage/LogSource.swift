@@ -38,7 +38,7 @@ final class LogSource: Sendable {
       return kept.summaries[filter]
     }
     if let known { return known }
-    let summary = try LogSummary.of(logAt: path, filter)
+    let summary = try LogIndex(ofLogAt: path).summary(filter).summary
     kept.withLock { kept in
       guard kept.extent == now else { return }
       if kept.summaries.count >= Self.keptFilters { kept.summaries = [:] }

@@ -80,7 +80,7 @@ final class Watch: Sendable {
   /// How much was blocked in all.
   private func count() -> UInt64? {
     guard let summary = try? log.summary(RecordFilter()) else { return nil }
-    return summary.tallies.reduce(0) { $0 &+ ($1.kind.isBlocked ? $1.count : 0) }
+    return summary.totals.reduce(0) { $0 &+ ($1.kind.isBlocked ? $1.count : 0) }
   }
 
   private func verify(after seen: LogSource.Extent) {

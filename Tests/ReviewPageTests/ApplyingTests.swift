@@ -64,10 +64,13 @@ struct ApplyingTests {
     var kind = RecordKind(event: .decision)
     (kind.agent, kind.verdict, kind.reason) = ("default", .deny, reason.rawValue)
     kind.destination = Destination(.name(try Hostname(host.utf8)), .https, .https)
-    let time = Timestamp(milliseconds: 1_795_000_000_000)
-    var tally = Tally(kind: kind, hour: 0, first: time, last: time)
-    tally.count = 3
-    return try #require(BlockedReport(LogSummary(tallies: [tally])).groups.first)
+    let time: Int64 = 1_795_000_000_000
+    var report = BlockedReport()
+    report.add(
+      Tally(
+        kind, hour: nil,
+        Amount(count: 3, first: time, last: time, earliest: time, bytesOut: 0, bytesIn: 0, lostEvents: 0)))
+    return try #require(report.groups.first)
   }
 
   @Test("a rule is added with who, when and why, all else stays, and the gate is told once")

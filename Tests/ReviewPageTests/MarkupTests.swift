@@ -70,10 +70,14 @@ struct MarkupTests {
     (kind.agent, kind.reason) = hasRule ? ("a1", Reason.noRule.rawValue) : (value, value)
     (kind.process, kind.rule, kind.method) = (value, value, value)
     kind.destination = Destination(.name(try Hostname("x.evil.test".utf8)), .https, .https)
-    let time = Timestamp(milliseconds: 1_795_000_000_000)
-    var tally = Tally(kind: kind, hour: time.milliseconds / Tally.hourLength, first: time, last: time)
-    tally.count = 1
-    return LogSummary(tallies: [tally], first: time, last: time)
+    let time: Int64 = 1_795_000_000_000
+    var counters = CounterTable()
+    counters.add(
+      Counter(
+        kind: 0, hour: time / Tally.hourLength,
+        amount: Amount(
+          count: 1, first: time, last: time, earliest: time, bytesOut: 0, bytesIn: 0, lostEvents: 0)))
+    return LogSummary(kinds: [kind], counters, unreadable: 0)
   }
 
   @Test("CTL-07: pages of hostile records hold them as text alone", arguments: hostile, [true, false])

@@ -211,6 +211,56 @@ struct SuggestTests {
     #expect(written.loaded.policy.rules.map(\.id.text) == ["no", "allow-good.test"])
   }
 
+  @Test("what does not fit into a policy file is left out, what is used least first, and said to be")
+  func budget() throws {
+    let label = String(repeating: "x", count: 60)
+    // Below three names of one party they would be a wildcard; each has a domain of its own.
+    var records = (0..<5000).map { number in
+      passed("\(label).\(label).\(label).n\(number)-\(String(repeating: "y", count: 40)).test", 8443)
+    }
+    records += Array(repeating: passed("often.example.test"), count: 3)
+    let written = try suggest(records), suggestion = written.suggestion
+    #expect(written.text.utf8.count <= PolicyText.sizeLimit)
+    #expect(suggestion.entries.contains { $0.id.text == "allow-example.test" })
+    let left = suggestion.leftOut.filter { $0.why == .tooMany }
+    #expect(left.count > 1000 && left.count + suggestion.entries.count == 5001)
+    #expect(written.text.contains("more destinations than a policy takes: "))
+    #expect(written.loaded.policy.rules.count == suggestion.entries.count)
+  }
+
+  @Test("many long names below one domain become as many rules as it takes, and no more than fit")
+  func manyHosts() throws {
+    let label = String(repeating: "x", count: 62)
+    let records = (0..<4900).map { passed("\(label).\(label).n\($0).p\($0).example.test") }
+    let written = try suggest(records), suggestion = written.suggestion
+    #expect(written.text.utf8.count <= PolicyText.sizeLimit && suggestion.entries.count > 10)
+    #expect(suggestion.entries.allSatisfy { $0.to.count <= EntryMaker.hostLimit })
+    #expect(Set(suggestion.entries.map(\.id)).count == suggestion.entries.count)
+    let left = suggestion.leftOut.count { $0.why == .tooMany }
+    #expect(suggestion.entries.reduce(left) { $0 + $1.to.count } == 4900)
+  }
+
+  @Test("a rule names 32 methods at most, the usual ones first; what was asked with others is left out")
+  func methods() throws {
+    let letters = (0..<3000).map { number in
+      "M"
+        + String(number).map { String(UnicodeScalar(UInt8(ascii: "A") + UInt8($0.wholeNumberValue ?? 0))) }
+        .joined()
+    }
+    let records = (letters + ["GET", "POST"]).map {
+      passed("www.example.test", 80, .http, layer: .http, method: $0)
+    }
+    let written = try suggest(records), entry = try #require(written.suggestion.entries.first)
+    #expect(written.suggestion.entries.count == 1 && entry.methods.count == 32)
+    #expect(entry.methods.contains("GET") && entry.methods.contains("POST"))
+    let left = try #require(written.suggestion.leftOut.first { $0.why == .tooManyMethods })
+    #expect(left.place == "http://www.example.test:80")
+    #expect(written.suggestion.leftOut.reduce(0) { $0 + $1.count } == 3002 - 32)
+    #expect(written.text.contains("more methods than one rule takes: http://www.example.test:80"))
+    let few = try suggest((0..<32).map { passed("a.test", 80, .http, layer: .http, method: letters[$0]) })
+    #expect(few.suggestion.entries.first?.methods.count == 32 && few.suggestion.leftOut.isEmpty)
+  }
+
   @Test("AUD-01, AUD-03: nothing hostile that the log holds gets into the policy")
   func hostile() throws {
     let log = try WrittenLog([passed("a.test")])

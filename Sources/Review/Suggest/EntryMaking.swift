@@ -36,7 +36,7 @@ struct EntryMaker {
     let sorted = groups.sorted {
       "\($0.key.domain) \($0.key.port) \($0.key)" < "\($1.key.domain) \($1.key.port) \($1.key)"
     }
-    let entries = sorted.map { entry($0.key, $0.value) }
+    let entries = sorted.flatMap { self.entries($0.key, $0.value) }
     return entries.enumerated().sorted { ($1.element.risk, $0.offset) < ($0.element.risk, $1.offset) }.map(
       \.element)
   }
@@ -59,7 +59,7 @@ struct EntryMaker {
     for (need, evidence) in needs {
       let spot = Spot(
         host: need.host, port: need.port, traffic: need.traffic,
-        methods: need.traffic == .http ? methods(of: evidence) : [], types: evidence.recordTypes)
+        methods: need.traffic == .http ? evidence.nameableMethods ?? [] : [], types: evidence.recordTypes)
       var found = spots[spot] ?? ([], Evidence())
       let isOnlyAsked = evidence.isOnlyAsked && (found.agents.isEmpty || found.evidence.isOnlyAsked)
       found.agents.insert(need.agent)
@@ -76,24 +76,37 @@ struct EntryMaker {
       })
   }
 
-  /// The methods that a rule can name; none, which means every one, where one of them is unheard of.
-  private func methods(of evidence: Evidence) -> Set<String> {
-    guard let methods = evidence.methods else { return [] }
-    let isKnown = methods.allSatisfy { method in
-      method.utf8.count <= 32 && method.utf8.allSatisfy { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 }
-    }
-    return isKnown ? methods : []
-  }
-
   private func domain(of host: Host) -> String {
     guard case .name(let name) = host else { return "\(host)" }
     return (registeredDomain(of: name) ?? name).text
   }
 
-  private mutating func entry(_ key: EntryKey, _ hosts: [Host: Evidence]) -> SuggestedEntry {
+  /// The most hosts of one rule, beside those that its wildcards stand for.
+  static let hostLimit = 256
+
+  /// One rule, or as many as it takes.
+  private mutating func entries(_ key: EntryKey, _ hosts: [Host: Evidence]) -> [SuggestedEntry] {
+    let wildcards = self.wildcards(key, hosts)
+    let isCovered = { (host: Host) in
+      wildcards.contains { HostPattern.subdomains(of: $0.parent).matches(host) }
+    }
+    let rest = hosts.filter { !isCovered($0.key) }.sorted { "\($0.key)" < "\($1.key)" }
+    let first = hosts.filter { isCovered($0.key) }.merging(
+      rest.prefix(Self.hostLimit).map { ($0.key, $0.value) }
+    ) { $1 }
+    var entries = [entry(key, first, wildcards)]
+    for start in stride(from: Self.hostLimit, to: rest.count, by: Self.hostLimit) {
+      let part = rest[start..<min(rest.count, start + Self.hostLimit)]
+      entries.append(entry(key, Dictionary(uniqueKeysWithValues: part.map { ($0.key, $0.value) }), []))
+    }
+    return entries
+  }
+
+  private mutating func entry(
+    _ key: EntryKey, _ hosts: [Host: Evidence], _ wildcards: [SuggestedEntry.Wildcard]
+  ) -> SuggestedEntry {
     var whole = Evidence()
     for evidence in hosts.values { whole.merge(evidence) }
-    let wildcards = self.wildcards(key, hosts)
     let rest = hosts.keys.filter { host in
       !wildcards.contains { HostPattern.subdomains(of: $0.parent).matches(host) }
     }

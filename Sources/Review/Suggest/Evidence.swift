@@ -54,6 +54,41 @@ struct Evidence: Sendable {
   }
 }
 
+extension Evidence {
+  /// The methods that a rule can name; nil, for a rule that names none and takes every one, where one is unheard of.
+  var nameableMethods: Set<String>? {
+    guard let methods else { return nil }
+    let isKnown = methods.allSatisfy { method in
+      method.utf8.count <= 32 && method.utf8.allSatisfy { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 }
+    }
+    return isKnown ? methods : nil
+  }
+
+  /// The most methods of one rule: no protocol over HTTP has more.
+  static let methodLimit = 32
+  /// Those that are kept first.
+  ///
+  /// - Source: RFC 9110 §9.3, RFC 5789.
+  private static let usualMethods: Set = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+  ]
+
+  /// Gives up the methods that are too many for a rule.
+  ///
+  /// - Returns: What was asked with them.
+  mutating func dropMethods() -> Set<PolicyQuestion> {
+    guard let named = nameableMethods, named.count > Self.methodLimit else { return [] }
+    let sorted = named.sorted { left, right in
+      let (own, other) = (Self.usualMethods.contains(left), Self.usualMethods.contains(right))
+      return own != other ? own : left < right
+    }
+    let kept = Set(sorted.prefix(Self.methodLimit))
+    let dropped = questions.filter { $0.method.map { !kept.contains($0) } ?? false }
+    (methods, questions) = (kept, questions.subtracting(dropped))
+    return dropped
+  }
+}
+
 /// Something that passed and that the suggestion does not allow, and why.
 public struct LeftOut: Hashable, Sendable {
   /// Why.
@@ -78,6 +113,8 @@ public struct LeftOut: Hashable, Sendable {
     case notByRules = "no rule can allow it"
     /// The policy has no room for more rules.
     case tooMany = "more destinations than a policy takes"
+    /// A rule has no room for more methods.
+    case tooManyMethods = "more methods than one rule takes"
     /// A rule of the policy that was merged stands against it.
     case overruled = "a rule of the policy stands against it"
   }

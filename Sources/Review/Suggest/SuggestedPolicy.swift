@@ -12,6 +12,9 @@ public struct SuggestedPolicy: Sendable {
   /// What loads from it.
   public private(set) var loaded: LoadedPolicy
 
+  /// In bytes, for the rules: what a policy file may have, less room for its head, lists and what is left out.
+  private static let budget = PolicyText.sizeLimit - (128 << 10)
+
   /// Writes a policy, or adds to one.
   ///
   /// - Parameters:
@@ -21,11 +24,13 @@ public struct SuggestedPolicy: Sendable {
   public init(
     _ suggestion: Suggestion, addedTo base: PolicyText?, loader: PolicyLoader, at now: Timestamp
   ) throws(PolicyFileError) {
-    self.suggestion = suggestion
-    text = try Self.text(of: suggestion, base)
+    var fitting = suggestion
+    fitting.fit(Self.budget - (base?.text.utf8.count ?? 0))
+    self.suggestion = fitting
+    text = try Self.text(of: fitting, base)
     loaded = try loader.load(text: text, named: "suggestion")
     // What a rule of the policy stands against is seen only when all of it is there.
-    let overruled = suggestion.questions.filter {
+    let overruled = fitting.questions.filter {
       $0.decision(under: loaded.policy, at: now).answer != .allow
     }
     guard !overruled.isEmpty else { return }

@@ -44,6 +44,9 @@ public struct Suggestion: Sendable {
     var needs = observation.needs
     dropUndeclared(from: &needs, base)
     dropRare(from: &needs)
+    for need in needs.keys where need.traffic == .http {
+      leaveOut(needs[need]?.dropMethods() ?? [], .tooManyMethods)
+    }
     let namesAgents = !(base?.agents.isEmpty ?? true)
     // A list speaks to every agent.
     if !namesAgents { takeLists(lists, from: &needs, at: now) }
@@ -51,15 +54,42 @@ public struct Suggestion: Sendable {
       namesAgents: namesAgents, observation: observation, knownDomains: Self.domains(base, lists),
       takenIDs: Set(base?.rules.map(\.id.text) ?? []))
     entries = maker.entries(for: needs)
-    for entry in entries.dropFirst(Self.entryLimit) { leaveOut(entry.questions, .tooMany) }
-    entries = Array(entries.prefix(Self.entryLimit))
+    keepMostUsed(Self.entryLimit)
     leftOut = Self.joined(leftOut)
   }
+
+  /// Keeps the rules that are used most, and leaves the others out.
+  mutating func keepMostUsed(_ count: Int) {
+    guard entries.count > count else { return }
+    let byUse = entries.indices.sorted { (entries[$1].count, $0) < (entries[$0].count, $1) }
+    let kept = Set(byUse.prefix(count))
+    for place in entries.indices where !kept.contains(place) { leaveOut(entries[place].questions, .tooMany) }
+    entries = entries.indices.filter(kept.contains).map { entries[$0] }
+  }
+
+  /// Leaves out the rules that are used least, until the lines of those that are kept have at most `budget` bytes.
+  mutating func fit(_ budget: Int) {
+    let writer = SuggestionText(self)
+    let sizes = entries.map { entry in
+      writer.lines(of: entry).reduce(0) { $0 + $1.utf8.count + Self.lineCost }
+    }
+    var sum = 0, count = 0
+    for place in entries.indices.sorted(by: { (entries[$1].count, $0) < (entries[$0].count, $1) }) {
+      sum += sizes[place]
+      guard sum <= budget else { break }
+      count += 1
+    }
+    keepMostUsed(count)
+    leftOut = Self.joined(leftOut)
+  }
+
+  /// In bytes: a line's end and its indentation.
+  private static let lineCost = 17
 
   /// What it allows, as it stands in the records.
   var questions: Set<PolicyQuestion> { entries.reduce(into: listed) { $0.formUnion($1.questions) } }
 
-  private mutating func leaveOut(_ questions: Set<PolicyQuestion>, _ why: LeftOut.Why) {
+  mutating func leaveOut(_ questions: Set<PolicyQuestion>, _ why: LeftOut.Why) {
     for question in questions {
       leftOut.append(
         LeftOut(place: question.place, agent: question.agent.text, why: why, question: question, count: 1))
