@@ -1,4 +1,5 @@
 import Addressing
+import LogFixtures
 import Policy
 import Testing
 

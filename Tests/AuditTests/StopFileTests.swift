@@ -1,4 +1,5 @@
 import Foundation
+import LogFixtures
 import Policy
 import Testing
 

@@ -109,7 +109,7 @@ struct IndexFileTests {
     let log = try WrittenLog(rotateAt: 60_000, IndexTests.varied(400))
     _ = try log.indexed()
     let whole = log.scratch.read("audit.jsonl.index"), truth = Facts(try log.summary())
-    for _ in 0..<300 {
+    for _ in 0..<100 {
       var bytes = whole
       switch Int.random(in: 0..<4, using: &random) {
       case 0: bytes.removeSubrange(Int.random(in: bytes.indices, using: &random)...)
@@ -126,7 +126,7 @@ struct IndexFileTests {
       if answer.notice != nil { remade += 1 }
       if case .unused = answer.notice { try? FileManager.default.removeItem(atPath: log.index) }
     }
-    #expect(remade > 100)
+    #expect(remade > 30)
   }
 
   @Test("AUD-02, AUD-03: values that hostile clients choose are values, whatever they look like")
@@ -145,7 +145,7 @@ struct IndexFileTests {
         try log.append(Array(text.replacing("\"\(member)\"", with: "\"\(value)\"").utf8) + [0x0a])
       }
     }
-    try log.expectAgreement(IndexTests.filters + values.prefix(3).map { RecordFilter(reason: $0) })
+    try log.expectAgreement(IndexTests.few + values.prefix(3).map { RecordFilter(reason: $0) })
     let reasons = Set(try log.indexed().answer.summary.totals.compactMap(\.kind.reason))
     #expect(reasons.isSuperset(of: ["'); DROP TABLE kind; --", "a\0b", "", "\0", "\u{202e}evil", "NULL"]))
   }
@@ -161,9 +161,9 @@ struct IndexFileTests {
       Array($0.utf8)
     }
     var bytes: [UInt8] = []
-    for number in 0..<250_000 {
+    for number in 0..<120_000 {
       bytes += parts[0] + Array("n\(number).flood.test".utf8) + parts[1] + [0x0a]
-      if bytes.count > 16 << 20 || number == 249_999 {
+      if bytes.count > 16 << 20 || number == 119_999 {
         try log.append(bytes)
         bytes.removeAll(keepingCapacity: true)
       }
@@ -171,7 +171,7 @@ struct IndexFileTests {
     let answer = try log.indexed().answer
     #expect(answer.notice == nil)
     #expect(answer.summary.kinds.count <= KindTable.limit + 10)
-    #expect(answer.summary.tallies.filter(\.kind.isBlocked).reduce(0) { $0 + $1.count } == 250_001)
+    #expect(answer.summary.tallies.filter(\.kind.isBlocked).reduce(0) { $0 + $1.count } == 120_001)
     #expect(BlockedReport(answer.summary).groups.count == BlockedReport.groupLimit)
     #expect(log.size("audit.jsonl.index") < 24 << 20, "\(log.size("audit.jsonl.index")) bytes")
     let again = try log.indexed()
