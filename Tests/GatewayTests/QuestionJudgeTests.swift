@@ -68,8 +68,8 @@ struct QuestionJudgeTests {
       "an ask rule could let it pass; nobody is asked about a name"),
     Case(
       "notes.test", "forward allow ask-rule notes", empty: "0 allow ask-rule notes",
-      any: "HINFO allow ask-rule notes", txt: "forward allow ask-rule notes", others: "\(unnamed) notes",
-      "an ask rule with types"),
+      any: "HINFO allow ask-rule notes", txt: "\(unnamed) notes", others: "\(unnamed) notes",
+      "an ask rule with types: nobody is asked about a question, so it opens none"),
     Case("evil.test", all: "3 15 deny deny-rule evil", "DNS-07: denied, whatever the type"),
     Case("a.b.evil.test", all: "3 15 deny deny-rule evil", "below it too"),
     Case("bad.wild.test", all: "3 15 deny deny-rule bad", "all that the wildcard opens is denied"),

@@ -58,7 +58,8 @@ final class QuestionJudge {
     }
     if case .byRule(let type) = kind {
       let decision = policy.mayQuery(type, of: question.name, agent: agent, at: now)
-      if passes(decision) { return .forward(decision, verdict(decision)) }
+      // Nobody is asked about a question, so a rule that asks lets none of these records through.
+      if decision.verdict(in: policy.mode) == .allow { return .forward(decision, verdict(decision)) }
     }
     let decision = policy.mayResolve(question.name, agent: agent, at: now)
     guard passes(decision) else { return deny(question, decision) }
