@@ -50,7 +50,7 @@ public struct ReplayReport: Sendable {
         continue
       }
       let decision = question.decision(under: policy, at: now)
-      guard let change = Self.change(question, wasAllowed, decision, under: policy) else {
+      guard let change = Self.change(question, tally.kind, wasAllowed, decision, under: policy) else {
         unchanged &+= tally.count
         continue
       }
@@ -69,9 +69,12 @@ public struct ReplayReport: Sendable {
   }
 
   private static func change(
-    _ question: PolicyQuestion, _ wasAllowed: Bool, _ decision: Decision, under policy: Policy
+    _ question: PolicyQuestion, _ kind: RecordKind, _ wasAllowed: Bool, _ decision: Decision,
+    under policy: Policy
   ) -> Change? {
-    let isAllowed = decision.answer == .allow
+    // What a person allowed stays as it was where a person is still asked.
+    let isAllowed =
+      decision.answer == .allow || decision.answer == .ask && kind.reason == Reason.approved.rawValue
     if question.destination.traffic == .http, question.dependsOnPath(under: policy, decision) {
       return .undecidable
     }
@@ -111,7 +114,8 @@ extension RecordKind {
   fileprivate var wasAllowedByRules: Bool? {
     switch reason.flatMap({ Reason(rawValue: $0) }) {
     case .allowed: verdict == .allow && !wouldDeny
-    case .noRule, .denyRule, .askRule, .noApprover, .approved, .refused, .pendingApproval, .approvalQueueFull,
+    case .approved: verdict == .allow
+    case .noRule, .denyRule, .askRule, .noApprover, .refused, .pendingApproval, .approvalQueueFull,
       .approvalRate, .askingEnded, .privateAddress:
       false
     case .recordType where layer == .dns: false

@@ -35,6 +35,15 @@ struct ReplayTests {
       because: "audit mode's passing is no allowing"),
     Case(rules: "", record: passed("a.test"), change: nil, because: "it would still be denied"),
     Case(
+      rules: "{ id: n, action: deny, to: [a.test] }", record: approved("a.test"), change: .newlyDenied,
+      because: "what a person allowed would be denied"),
+    Case(
+      rules: "{ id: n, action: ask, to: [a.test] }", record: approved("a.test"), change: nil,
+      because: "a person would be asked again"),
+    Case(
+      rules: "{ id: n, action: allow, to: [a.test] }", record: approved("a.test"), change: nil,
+      because: "nobody need be asked, and it passes as it did"),
+    Case(
       rules: "{ id: n, action: allow, to: [a.test], protocol: tcp, ports: [443] }",
       record: decision("a.test", rule: "old"), change: nil, because: "a tunnel may carry opaque bytes"),
     Case(

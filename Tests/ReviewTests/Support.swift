@@ -61,6 +61,9 @@ func passed(
   )
 }
 
+/// What a person allowed.
+func approved(_ host: String) -> Record { decision(host, reason: .approved, rule: "asks") }
+
 /// What enforce mode denied.
 func denied(
   _ host: String, _ port: UInt16 = 443, _ traffic: TrafficProtocol = .https, reason: Reason = .noRule,
