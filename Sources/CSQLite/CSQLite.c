@@ -6,6 +6,7 @@
 
 _Static_assert(SQLITE_CODE_OK == SQLITE_OK && SQLITE_CODE_ERROR == SQLITE_ERROR, "codes are SQLite's");
 _Static_assert(SQLITE_CODE_BUSY == SQLITE_BUSY && SQLITE_CODE_CORRUPT == SQLITE_CORRUPT, "codes are SQLite's");
+_Static_assert(SQLITE_CODE_FULL == SQLITE_FULL, "codes are SQLite's");
 _Static_assert(SQLITE_CODE_NOT_A_DATABASE == SQLITE_NOTADB, "codes are SQLite's");
 _Static_assert(SQLITE_CODE_ROW == SQLITE_ROW && SQLITE_CODE_DONE == SQLITE_DONE, "codes are SQLite's");
 

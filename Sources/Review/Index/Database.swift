@@ -7,6 +7,9 @@ struct DatabaseError: Error, Hashable, CustomStringConvertible {
   /// Why, in words.
   var description: String
 
+  /// Whether there is no room for it.
+  var isOfSpace: Bool { UInt32(code & 0xff) == SQLITE_CODE_FULL.rawValue }
+
   /// Whether the file itself is at fault, so that a new one may do: it is broken or of another layout.
   var isOfFile: Bool {
     [0, SQLITE_CODE_ERROR.rawValue, SQLITE_CODE_CORRUPT.rawValue, SQLITE_CODE_NOT_A_DATABASE.rawValue]

@@ -80,6 +80,8 @@ public struct LogIndex: Sendable {
     let place = try place(of: extents)
     do { return try IndexSession(place, extents).answer(filter, progress) } catch {
       guard let error = error as? DatabaseError, error.isOfFile else {
+        // What a full disk took part of is room that the log may need.
+        if (error as? DatabaseError)?.isOfSpace == true { place.remove() }
         throw Refusal(why: "\(place.path) cannot be used: \(error)")
       }
       place.remove()
