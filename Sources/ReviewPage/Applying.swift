@@ -62,11 +62,25 @@ struct Applying: Sendable {
   private func tellGate() throws(ReviewProblem) -> String {
     guard let ask = hooks.ask else { return "No gate was told; run 'exitgate reload'." }
     switch try ask(.reload) {
-    case .reloaded(let report): return "The gate took it: generation \(report.generation)."
+    case .reloaded(let report):
+      return "The gate took it: generation \(report.generation).\(doubt(try? ask(.status)))"
     case .reloadRefused(let problems): throw ReviewProblem(problems.joined(separator: " "))
     case .refused(let why): throw ReviewProblem("the gate refuses: \(why).")
     default: throw ReviewProblem("the gate answered something else.")
     }
+  }
+
+  /// What speaks against the rule being in force: a gate takes what its own policy includes.
+  private func doubt(_ reply: ControlReply?) -> String {
+    guard case .status(let status)? = reply else { return "" }
+    let own = status.policy.path
+    if let policy = settings.policy {
+      if isSameFile(policy, own) { return "" }
+      if own.hasPrefix("/") {
+        return " It is NOT IN FORCE, as it seems: the gate's policy is \(own), and this page's \(policy)."
+      }
+    }
+    return " Whether its policy, \(own), includes the file cannot be told here."
   }
 
   /// Who, when and why; nothing that an agent chose stands in it.
@@ -81,4 +95,11 @@ struct Applying: Sendable {
 private func userName() -> String {
   guard let entry = getpwuid(getuid()), let name = entry.pointee.pw_name else { return "user \(getuid())" }
   return String(cString: name)
+}
+
+/// Whether two paths lead to one file; not where either leads to none.
+private func isSameFile(_ left: String, _ right: String) -> Bool {
+  var first = stat(), second = stat()
+  guard stat(left, &first) == 0, stat(right, &second) == 0 else { return false }
+  return first.st_dev == second.st_dev && first.st_ino == second.st_ino
 }

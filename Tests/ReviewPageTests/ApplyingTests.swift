@@ -82,7 +82,7 @@ struct ApplyingTests {
     let outcome = bench.applying().apply(group, seen: rule)
     #expect(outcome.isApplied, "\(outcome.text)")
     #expect(outcome.text.contains("generation 2"))
-    #expect(bench.asked.withLock { $0 } == [.reload])
+    #expect(bench.asked.withLock { $0 } == [.reload, .status], "told once, and asked whose policy it is")
     let text = try #require(bench.text("overlay.yaml"))
     #expect(text.hasPrefix(old))
     let added = text.dropFirst(old.count).split(separator: "\n")
