@@ -431,9 +431,26 @@ def test_a_request_that_is_refused_is_cut_in_two_until_one_record_is_left(writer
         return (400, {}, b"{}") if path == "/v1/logs" and json.dumps(poison).encode()[1:-1] in body else take(path, headers, body)
     collector.take = refuse
     done = ship(writer, f"http://127.0.0.1:{collector.port}")
-    assert done.returncode == 0 and "refuses record 21 for good: it answers 400" in done.stderr, done
+    assert done.returncode == 1 and "refuses record 21 for good: it answers 400" in done.stderr, done
     assert collector.bodies() == [line for line in writer.lines() if line != poison]
     assert json.loads((writer.dir / "ship.json").read_text())["refused"] == 1
+
+
+@needs_protocol
+def test_a_collector_that_refuses_everything_is_waited_for(writer, made):
+    """Set wrong, it would take the log for good: three records are given up, the others wait until it takes some."""
+    collector = made(Collector())
+    writer.ask(40)
+    writer.stop()
+    take = collector.take
+    collector.take = lambda path, headers, body: (400, {}, b"{}")
+    done = ship(writer, f"http://127.0.0.1:{collector.port}")
+    assert done.returncode == 1 and done.stderr.count("for good") == 3, done
+    assert json.loads((writer.dir / "ship.json").read_text())["refused"] == 3
+    collector.take = take
+    done = ship(writer, f"http://127.0.0.1:{collector.port}")
+    assert done.returncode == 0, done
+    assert collector.bodies() == writer.lines()[3:]
 
 
 @needs_protocol
@@ -443,7 +460,7 @@ def test_what_a_collector_says_it_rejected_is_counted(writer, made):
     collector.answer(200, {}, b"{}", takes=True)  # the head
     collector.answer(200, {}, b'{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}', takes=True)
     done = ship(writer, f"http://127.0.0.1:{collector.port}")
-    assert done.returncode == 0 and "refuses 2 records for good: too old" in done.stderr, done
+    assert done.returncode == 1 and "refuses 2 records for good: too old" in done.stderr, done
     assert json.loads((writer.dir / "ship.json").read_text())["refused"] == 2
 
 

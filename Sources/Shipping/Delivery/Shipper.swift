@@ -44,10 +44,14 @@ public final class Shipper {
   private var headSent: UInt64 = 0
   /// Of records in batches that the target has taken otherwise.
   private var partlyRefused: UInt64 = 0
+  /// Records refused one after the other, with none taken between them.
+  private var refusedInARow = 0
   private var saidAt: UInt64?
   private let startedAt = wallTime()
   private var metricsDue: UInt64 = 0
 
+  /// How many records in a row may be given up. A target that refuses more takes none: it is set wrong, and waited for.
+  static let refusalLimit = 3
   /// In milliseconds, how often a failure that lasts is told.
   static let wordsInterval: UInt64 = 60_000
   /// In milliseconds, how often metrics are sent.
@@ -76,7 +80,7 @@ public final class Shipper {
 
   /// Ships until it is told to stop, or everything is shipped.
   ///
-  /// - Returns: Whether everything was shipped.
+  /// - Returns: Whether everything was shipped, and nothing of it refused.
   /// - Throws: When the log cannot be read, or the position not be kept.
   public func run() throws(ShippingError) -> Bool {
     while true {
@@ -93,7 +97,7 @@ public final class Shipper {
       case .finish(let isDrained):
         courier.close()
         try save()
-        return isDrained
+        return isDrained && record.refused == first.refused
       }
     }
   }
@@ -159,7 +163,9 @@ extension Shipper {
       partlyRefused += min(count, UInt64(batch.count))
       say("warning: \(settings.target) refuses \(count) records for good: \(why)")
       pass(batch.count, bytes, through: end, isConfirmed: true)
-    case .refused(let why) where batch.count == 1: skip(end, because: why)
+    case .refused(let why) where batch.count == 1:
+      guard refusedInARow < Self.refusalLimit else { throw .refused("it refuses all: \(why)", pause: 0) }
+      skip(end, because: why)
     case .refused: break
     case .later(let why, let pause): throw .refused(why, pause: pause)
     }
@@ -179,11 +185,13 @@ extension Shipper {
   private func pass(_ count: Int, _ bytes: Int, through end: LogPosition, isConfirmed: Bool = false) {
     shipment.sent(UInt64(count), bytes: bytes, through: end, at: monotonicMilliseconds())
     if isConfirmed { shipment.confirm() }
+    refusedInARow = 0
     queue.remove(count)
   }
 
   private func skip(_ end: LogPosition, because why: String) {
     record.refused += 1
+    refusedInARow += 1
     say("warning: \(settings.target) refuses record \(end.sequence) for good: \(why).")
     shipment.skip(through: end)
     queue.remove(1)
