@@ -70,7 +70,15 @@ struct Approve: Verb {
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let gate = RunningGate(controlPath: control.path(in: here))
     let scope = always ? "always" : session ? "session" : time != nil ? "time" : "once"
-    let order = question.order(try gate.question(question.id), scope: scope, seconds: time)
+    let shown = try gate.question(question.id)
+    // A list grows while it is read; one destination stays what it is.
+    guard shown.places.count == 1 || question.digest != nil else {
+      throw Failure(
+        .usage,
+        "the question lists \(shown.places.count) destinations, and may list more by now. Give the --digest of what you were shown, as 'exitgate pending' prints it."
+      )
+    }
+    let order = question.order(shown, scope: scope, seconds: time)
     return try gate.answer(.approve(order), on: here.console)
   }
 }

@@ -63,7 +63,7 @@ struct PendingView {
     let words = ["once", "time", "session", "always"].filter(question.offers.contains)
       .map { $0 == "time" ? "--for 1h" : "--\($0)" }
     return [
-      "  exitgate approve \(question.id) [\(words.joined(separator: "|"))]",
+      "  exitgate approve \(question.id)\(question.places.count > 1 ? " --digest \(question.digest)" : "") [\(words.joined(separator: "|"))]",
       "  exitgate refuse \(question.id)\(question.offers.contains("refuse-always") ? " [--session|--always]" : " [--session]")",
     ]
   }
