@@ -99,13 +99,13 @@ public struct ApprovalBook: Sendable {
 
   mutating func newID() -> PendingID { drawID() }
 
-  /// Sets the digest of all that a question would allow.
+  /// Sets the digest of all that a question would allow, and of the policy whose rules give it their leave.
   func seal(_ question: inout PendingQuestion) {
     let lines = question.members.map { member in
       let request = member.key.request.map { " \($0.method) \($0.path)" } ?? ""
       return "\(member.key.agent) \(member.key.destination)\(request)\n\(member.candidate ?? "")"
     }
-    question.digest = digest(lines.joined(separator: "\n"))
+    question.digest = digest("\(question.generation)\n" + lines.joined(separator: "\n"))
   }
 
   mutating func takePrompt(_ agent: AgentName, at now: Timestamp) -> Bool {

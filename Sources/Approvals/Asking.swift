@@ -56,10 +56,8 @@ extension ApprovalBook {
 
   private mutating func takeGrant(for key: ApprovalKey, at now: Timestamp) -> Approval? {
     guard let id = grantOf[key], let grant = grants[id] else { return nil }
-    if let end = grant.expires, end <= now {
-      drop(grant)
-      return nil
-    }
+    // It stays until the next tick, which ends what it let pass.
+    if let end = grant.expires, end <= now { return nil }
     if grant.approval.scope == .once { drop(grant) }
     return grant.approval
   }

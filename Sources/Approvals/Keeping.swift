@@ -73,6 +73,7 @@ extension ApprovalBook {
       var next = question
       next.generation = generation
       for (place, decision) in decisions.enumerated() { next.members[place].rule = decision.rule?.id }
+      seal(&next)
       entries[question.id]?.question = next
       tell(.asked(next))
     }

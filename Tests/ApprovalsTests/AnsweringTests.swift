@@ -141,6 +141,8 @@ struct AnsweringTests {
     rig.pass(.milliseconds(1))
     var unticked = rig
     #expect(try unticked.ask("https://x.evil.test:443").reply.isHeld)
+    #expect(
+      unticked.book.tick(at: rig.now).map(\.approval.id) == [question.id.text], "who asks again ends nothing")
     #expect(rig.book.tick(at: rig.now).map(\.approval.id) == [question.id.text])
   }
 

@@ -96,23 +96,30 @@ extension Gate {
     _ id: String, by person: Person, completion: @escaping @Sendable (Result<Int, ApprovalError>) -> Void
   ) {
     queue.async { [self] in
-      do throws(ApprovalError) { try takeBack(id) } catch {
+      let unwritten: ApprovalError?
+      do throws(ApprovalError) { unwritten = try takeBack(id) } catch {
         record("revoke", id, by: person, refusal: "\(error)")
         return completion(.failure(error))
       }
-      record("revoke", id, by: person)
-      cut([id]) { completion(.success($0)) }
+      record("revoke", id, by: person, refusal: unwritten.map { "\($0)" })
+      cut([id]) { closed in completion(unwritten.map { .failure($0) } ?? .success(closed)) }
     }
   }
 
-  private func takeBack(_ id: String) throws(ApprovalError) {
+  /// Takes it back for this run first, whatever can be written.
+  ///
+  /// - Returns: Why the file still says it.
+  private func takeBack(_ id: String) throws(ApprovalError) -> ApprovalError? {
     guard !isDraining else { throw .stopping }
-    if approvals.revoke(id) != nil { return }
-    guard approvals.standing.rules.contains(where: { $0.id.text == id }) else { throw .unknownGrant }
+    if approvals.revoke(id) != nil { return nil }
+    let standing = approvals.standing, rest = standing.rules.filter { $0.id.text != id }
+    guard rest.count < standing.rules.count else { throw .unknownGrant }
+    approvals.replaceStanding(Policy(agents: standing.agents, rules: rest))
     let file = OverlayFile(configuration.overlay, reader: configuration.loader)
     do throws(OverlayError) { approvals.replaceStanding(try file.remove(id)) } catch {
-      throw .unwritten(error.description)
+      return .unwritten("\(error.description); it is taken back until the file is read again")
     }
+    return nil
   }
 
   private func record(_ operation: String, _ subject: String, by person: Person, refusal: String? = nil) {
@@ -159,10 +166,10 @@ extension Gate {
 
   /// Ends what has run out; called each second.
   func endOverdue() {
-    let ended = approvals.tick()
-    if ended.contains(where: { $0.approval.expires != nil }) {
-      for shard in shards { shard.loop.submit { shard.endOverdue() } }
-    }
+    _ = approvals.tick()
+    // Whatever has become of the approval since: what it let pass has its own end.
+    guard approvals.answers.allowed > 0 || !approvals.standing.rules.isEmpty else { return }
+    for shard in shards { shard.loop.submit { shard.endOverdue() } }
   }
 }
 

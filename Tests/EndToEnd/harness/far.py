@@ -41,7 +41,7 @@ class Far:
         with self._lock:
             return [event for event in self.events[mark:] if isinstance(event, kind)]
 
-    def wait_for(self, mark, kind, count=1, seconds=3):
+    def wait_for(self, mark, kind, count=1, seconds=10):
         deadline = time.monotonic() + seconds
         while len(found := self.since(mark, kind)) < count:
             assert time.monotonic() < deadline, f"{count} {kind.__name__} expected at the far side, got {found}"
