@@ -1,5 +1,6 @@
 import Addressing
 import Control
+import Dispatch
 import EventLoop
 import Glibc
 
@@ -19,7 +20,7 @@ extension ControlEvent: CustomStringConvertible {
     case .strangerRefused:
       "refused a process that is neither root's, nor the gate's own user's, nor a reviewer's"
     case .badRequest(let error): "refused a request: \(error)"
-    case .tooManyConnections: "closed a connection: \(ControlSocket.maximumConnections) are open already"
+    case .tooManyConnections: "closed a connection: its user has as many open as there may be"
     }
   }
 }
@@ -36,10 +37,6 @@ public final class ControlSocket: Sendable {
   public typealias Handler = @Sendable (ControlRequest, PeerCredentials, _ reply: ControlAnswer) -> Void
   /// Told of what is worth a record.
   public typealias Notice = @Sendable (ControlEvent, PeerCredentials?) -> Void
-
-  /// Far more connections than people need, few enough to hold in memory. A reload reads files and resolves nothing.
-  private static let limits = ConversationRoom.Limits(connections: 32, patience: .seconds(60))
-  static var maximumConnections: Int { limits.connections }
 
   private let listener: Listener
   /// What a person should hear about the socket's place; nil when it is safe.
@@ -69,7 +66,7 @@ public final class ControlSocket: Sendable {
     on loop: EventLoop, admits: @escaping @Sendable (PeerCredentials) -> Bool, handler: @escaping Handler,
     notice: @escaping Notice
   ) {
-    let room = ConversationRoom(on: loop, Self.limits)
+    let rooms = ControlRooms(on: loop)
     listener.start(
       on: [loop], mayUseReserve: true,
       accept: { channel in
@@ -78,12 +75,41 @@ public final class ControlSocket: Sendable {
           return channel.close()
         }
         let dialogue = ControlDialogue(peer: peer, handler: handler, notice: notice)
-        room.admit(channel, dialogue) { notice(.tooManyConnections, peer) }
+        rooms.room(of: peer).admit(channel, dialogue) { notice(.tooManyConnections, peer) }
       })
   }
 
   /// Stops accepting and removes the socket from the file system.
   public func close() {
     listener.close()
+  }
+}
+
+/// The open connections of the control socket: root and the gate's own user have
+/// theirs, and each reviewer his, so that nobody keeps another from `stop-all`.
+///
+/// `@unchecked Sendable`: the table is touched on `loop` alone, which `room` checks.
+private final class ControlRooms: @unchecked Sendable {
+  /// Far more connections than people need, few enough to hold in memory. A reload reads files and resolves nothing.
+  private static let limits = ConversationRoom.Limits(connections: 32, patience: .seconds(60))
+  private static let reviewersLimits = ConversationRoom.Limits(connections: 8, patience: .seconds(60))
+
+  private let loop: EventLoop
+  private let own: ConversationRoom
+  private var reviewers: [UInt32: ConversationRoom] = [:]
+
+  init(on loop: EventLoop) {
+    self.loop = loop
+    own = ConversationRoom(on: loop, Self.limits)
+  }
+
+  /// Where a peer who is admitted has his connections.
+  func room(of peer: PeerCredentials) -> ConversationRoom {
+    dispatchPrecondition(condition: .onQueue(loop.queue))
+    guard peer.uid != 0, peer.uid != geteuid() else { return own }
+    if let room = reviewers[peer.uid] { return room }
+    let room = ConversationRoom(on: loop, Self.reviewersLimits)
+    reviewers[peer.uid] = room
+    return room
   }
 }

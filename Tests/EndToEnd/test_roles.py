@@ -92,6 +92,23 @@ def test_CTL_03_a_reader_cannot_answer_and_is_nobody_who_can_be_asked(reviewed):
         approver.kill(), approver.wait()
 
 
+def test_CTL_15_a_reader_with_many_connections_keeps_nobody_from_the_kill_switch(reviewed):
+    trial, tell = reviewed
+    follow = ["setpriv", f"--reuid={READER}", f"--regid={READER}", "--clear-groups", trial.gate.control.parent / "exitgate", "pending", "--follow", "--control", trial.gate.control]
+    many = [subprocess.Popen(follow, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=QUIET, cwd="/") for _ in range(40)]
+    try:
+        eventually(lambda: sum(one.poll() is not None for one in many) >= 32, 30, "no more than eight are let in")
+        assert sum(one.poll() is None for one in many) == 8
+        assert tell(APPROVER, "status").returncode == 0
+        assert trial.gate.tell("stop-all").returncode == 0
+        trial.denied(connect("allowed.test:443"), reason="stopped")
+        assert tell(APPROVER, "resume").returncode == 0
+        trial.passes()
+    finally:
+        for one in many:
+            one.kill(), one.wait()
+
+
 def test_who_is_no_reviewer_any_more_is_a_stranger_after_the_reload(reviewed):
     trial, tell = reviewed
     assert tell(APPROVER, "status").returncode == 0
