@@ -40,13 +40,19 @@ public struct ReplayReport: Sendable {
   public private(set) var unchanged: UInt64 = 0
   /// How many were not the rules' to make: malformed requests, the floor, limits, handshakes, failures.
   public private(set) var others: UInt64 = 0
+  /// How many were allowed at places that are too many to be told apart: nobody can say what becomes of them.
+  public private(set) var unknown: UInt64 = 0
 
   /// Asks `policy` again what is in a log.
   public init(_ summary: LogSummary, under policy: Policy, at now: Timestamp) {
     var found: [Key: Group] = [:]
     for tally in summary.totals where tally.kind.event == .decision {
-      guard let question = PolicyQuestion(tally.kind), let wasAllowed = tally.kind.wasAllowedByRules else {
+      guard let wasAllowed = tally.kind.wasAllowedByRules else {
         others &+= tally.count
+        continue
+      }
+      guard let question = PolicyQuestion(tally.kind) else {
+        if wasAllowed { unknown &+= tally.count } else { others &+= tally.count }
         continue
       }
       let decision = question.decision(under: policy, at: now)

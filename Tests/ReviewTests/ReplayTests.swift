@@ -111,4 +111,19 @@ struct ReplayTests {
     let policy = try testLoader().load(text: text, named: "new").policy
     return ReplayReport(try WrittenLog(records).summary(), under: policy, at: testNow)
   }
+
+  @Test(
+    "what was allowed at places beyond those that are told apart is unknown, and what was denied there is not"
+  )
+  func folded() throws {
+    var allowed = RecordKind(event: .decision), refused = allowed
+    (allowed.agent, allowed.verdict, allowed.reason) = ("default", .allow, Reason.allowed.rawValue)
+    (refused.agent, refused.verdict, refused.reason) = ("default", .deny, Reason.noRule.rawValue)
+    let amount = Amount(count: 3, first: 0, last: 0, earliest: 0, bytesOut: 0, bytesIn: 0, lostEvents: 0)
+    var counters = CounterTable()
+    for kind in [Int32(0), 1] { counters.add(Counter(kind: kind, hour: 0, amount: amount)) }
+    let summary = LogSummary(kinds: [allowed, refused], counters, unreadable: 0)
+    let report = ReplayReport(summary, under: Policy(), at: Timestamp(milliseconds: someTime))
+    #expect(report.unknown == 3 && report.others == 3 && report.groups.isEmpty)
+  }
 }

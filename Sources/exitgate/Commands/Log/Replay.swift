@@ -21,7 +21,7 @@ extension Log {
           exitgate log replay --policy new.yaml
           exitgate log replay --policy new.yaml --since 7d --json
 
-        Exit status: 0 when nothing that was allowed would be denied, 1 when something would, 65 for a policy that \
+        Exit status: 0 when nothing that was allowed would be denied, 1 when something would or nobody can say, 65 for a policy that \
         does not load.
         """)
 
@@ -43,7 +43,12 @@ extension Log {
       let report = ReplayReport(summary, under: loaded.policy, at: wallClock())
       if json { here.console.result(report.json) } else { report.page.forEach(here.console.result) }
       records.warn(of: summary.unreadable, on: here.console)
-      return report.hasNewDenials ? Failure.Status.general.rawValue : 0
+      if report.unknown > 0 {
+        here.console.say(
+          "exitgate: \(count(report.unknown, "allowed decision")) at places that are too many to be told apart; "
+            + "what becomes of them is not known. Narrow it with --since or --agent.")
+      }
+      return report.hasNewDenials || report.unknown > 0 ? Failure.Status.general.rawValue : 0
     }
   }
 }
@@ -61,7 +66,9 @@ extension ReplayReport {
   fileprivate var json: JSONValue {
     .object([
       .init("changes", .array(groups.map(\.json))), .init("unchanged", .integer(Int64(clamping: unchanged))),
-      .init("not_by_rules", .integer(Int64(clamping: others))), .init("newly_denied", .bool(hasNewDenials)),
+      .init("not_by_rules", .integer(Int64(clamping: others))),
+      .init("unknown", .integer(Int64(clamping: unknown))),
+      .init("newly_denied", .bool(hasNewDenials)),
     ])
   }
 }
