@@ -91,7 +91,8 @@ extension Gate {
     snapshot = snapshot.replacingPolicy(policy, marks)
     publish(snapshot) { [self] closed in
       words.warning("\(order.words); connections cut: \(closed)")
-      let unkept = keep(order)
+      let unkept =
+        keep(order) + (log.isAvailable ? [] : ["it is not recorded: the audit log cannot be written"])
       replaceFence(snapshot, revoking: change?.revoked ?? []) { [self] failure in
         let warnings =
           unkept
