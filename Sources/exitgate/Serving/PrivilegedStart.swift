@@ -27,7 +27,24 @@ struct PrivilegedStart {
       throw Failure(
         .host, "CAP_NET_ADMIN is missing. Run as root, or give the container the NET_ADMIN capability.")
     }
-    do { return try options.identity() } catch { throw Failure(.usage, "\(error)") }
+    let identity: Identity
+    do { identity = try options.identity() } catch { throw Failure(.usage, "\(error)") }
+    try requireChange(to: identity)
+    return identity
+  }
+
+  /// Refuses where this process may not become whom it has to become.
+  private func requireChange(to identity: Identity) throws(Failure) {
+    let steps: [(isNeeded: Bool, capability: Capabilities, name: String, thing: String)] = [
+      (geteuid() != identity.user, .setuid, "SETUID", "user \(identity.user)"),
+      (getegid() != identity.group, .setgid, "SETGID", "group \(identity.group)"),
+    ]
+    for step in steps where step.isNeeded && !Capabilities.ofThisThread.contains(step.capability) {
+      throw Failure(
+        .host,
+        "CAP_\(step.name) is missing, without which the gate cannot become \(step.thing). Give the container the "
+          + "\(step.name) capability, or start the gate as that \(step.thing.prefix { $0 != " " }).")
+    }
   }
 
   /// Looks whether the kernel has all that a table needs.

@@ -101,9 +101,8 @@ class Box:
 
     def start(self, *command, flags=(), env=None, **options):
         """A command that goes on; it has started when it has written a line."""
-        process = subprocess.Popen(self.command(*command, flags=flags), stdin=subprocess.DEVNULL, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment(env),
-                                   cwd=self.project, **options)
+        process = subprocess.Popen(self.command(*command, flags=flags), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=self.environment(env), cwd=self.project, **{"stdin": subprocess.DEVNULL} | options)
         self.started.append(process)
         return process, process.stdout.readline().rstrip("\n")
 
