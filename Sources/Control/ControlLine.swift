@@ -19,6 +19,7 @@ extension ControlRequest {
     case .pending: self = .pending
     case .granted: self = .granted
     case .follow: self = .follow
+    case .attend: self = .attend
     case .approve: self = .approve(try AnswerOrder(fields))
     case .refuse: self = .refuse(try AnswerOrder(fields))
     case .wait: self = .wait(id: try fields.text("id"))
@@ -28,7 +29,7 @@ extension ControlRequest {
 
   private static func fieldNames(of verb: Verb) -> [String] {
     switch verb {
-    case .status, .reload, .pending, .granted, .follow: []
+    case .status, .reload, .pending, .granted, .follow, .attend: []
     case .stop, .resume: ["agent"]
     case .approve, .refuse: AnswerOrder.names
     case .wait, .revoke: ["id"]
@@ -42,7 +43,7 @@ extension ControlRequest {
 
   private var members: [JSONValue.Member] {
     switch self {
-    case .status, .reload, .pending, .granted, .follow: []
+    case .status, .reload, .pending, .granted, .follow, .attend: []
     case .approve(let order), .refuse(let order): order.members
     case .wait(let id), .revoke(let id): [.init("id", text(id))]
     case .stop(let agent), .resume(let agent): agent.map { [.init("agent", .string($0.text))] } ?? []
@@ -51,13 +52,13 @@ extension ControlRequest {
 }
 
 extension AnswerOrder {
-  fileprivate static let names = ["id", "generation", "digest", "scope", "seconds", "note"]
+  fileprivate static let names = ["id", "generation", "digest", "scope", "seconds", "note", "channel"]
 
   fileprivate var members: [JSONValue.Member] {
     [
       .init("id", text(id)), .init("generation", count(generation)), .init("digest", text(digest)),
       .init("scope", text(scope)), .init("seconds", seconds.map { .integer($0) } ?? .null),
-      .init("note", note.map(text) ?? .null),
+      .init("note", note.map(text) ?? .null), .init("channel", channel.map(text) ?? .null),
     ]
   }
 
@@ -65,7 +66,8 @@ extension AnswerOrder {
     self.init(
       id: try fields.text("id"), generation: try fields.count("generation"),
       digest: try fields.text("digest"), scope: try fields.text("scope"),
-      seconds: try fields.number(ifPresent: "seconds"), note: try fields.text(ifPresent: "note"))
+      seconds: try fields.number(ifPresent: "seconds"), note: try fields.text(ifPresent: "note"),
+      channel: try fields.text(ifPresent: "channel"))
   }
 }
 

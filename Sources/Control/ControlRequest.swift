@@ -18,6 +18,8 @@ public enum ControlRequest: Hashable, Sendable {
   /// The questions that wait, then each as it comes and as it ends, for as long as the client stays:
   /// `.question` and `.closed`. Whoever follows can be asked.
   case follow
+  /// As `follow`, for a review page that a person has open: `.listed` comes first, once he can be asked by it.
+  case attend
   /// Say yes to a question; answered by `.answered` or `.refused`.
   case approve(AnswerOrder)
   /// Say no to one; answered in the same way.
@@ -31,7 +33,7 @@ public enum ControlRequest: Hashable, Sendable {
   public enum Verb: String, Hashable, Sendable, CaseIterable {
     case status, reload
     case stop = "stop-all"
-    case resume, pending, granted, follow, approve, refuse, wait, revoke
+    case resume, pending, granted, follow, attend, approve, refuse, wait, revoke
   }
 
   /// The word for this one.
@@ -44,6 +46,7 @@ public enum ControlRequest: Hashable, Sendable {
     case .pending: .pending
     case .granted: .granted
     case .follow: .follow
+    case .attend: .attend
     case .approve: .approve
     case .refuse: .refuse
     case .wait: .wait
@@ -66,10 +69,13 @@ public struct AnswerOrder: Hashable, Sendable {
   public var seconds: Int64?
   /// Why, for the log and the overlay; at most 256 characters are kept.
   public var note: String?
+  /// By what the person answered: `page` for the review page, nil for the command line.
+  public var channel: String?
 
   /// Makes an order.
   public init(
-    id: String, generation: UInt64, digest: String, scope: String, seconds: Int64? = nil, note: String? = nil
+    id: String, generation: UInt64, digest: String, scope: String, seconds: Int64? = nil, note: String? = nil,
+    channel: String? = nil
   ) {
     self.id = id
     self.generation = generation
@@ -77,6 +83,7 @@ public struct AnswerOrder: Hashable, Sendable {
     self.scope = scope
     self.seconds = seconds
     self.note = note
+    self.channel = channel
   }
 }
 

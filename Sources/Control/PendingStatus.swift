@@ -49,6 +49,10 @@ public struct PendingStatus: Hashable, Sendable {
   public var count: UInt64
   /// How many connections are held for it.
   public var waiting: Int
+  /// Until when the connection that came last is held, RFC 3339; nil where none is.
+  public var heldUntil: String?
+  /// When the question is over if it is not asked again, RFC 3339.
+  public var expires: String?
   /// Its addresses, where somebody knew them.
   public var addresses: [String] = []
   /// The program that asks and where it runs, where the kernel says; bytes of the agent's.
@@ -162,6 +166,7 @@ extension PendingStatus {
       [.init("id", .string(id)), .init("agent", .string(agent))] + first + [
         .init("domain", optional(domain)), .init("since", .string(since)), .init("last", .string(last)),
         .init("count", Control.count(count)), .init("waiting", .integer(Int64(waiting))),
+        .init("held_until", optional(heldUntil)), .init("expires", optional(expires)),
         .init("addresses", .array(addresses.map { .string($0) })), .init("program", optional(program)),
         .init("cwd", optional(workingDirectory)), .init("generation", Control.count(generation)),
         .init("digest", .string(digest)), .init("offers", .array(offers.map { .string($0) })),
@@ -178,6 +183,8 @@ extension PendingStatus {
       last: try fields.text("last"), count: try fields.count("count"), waiting: try fields.number("waiting"),
       generation: try fields.count("generation"), digest: try fields.text("digest"),
       offers: try fields.texts("offers"))
+    heldUntil = try fields.text(ifPresent: "held_until")
+    expires = try fields.text(ifPresent: "expires")
     addresses = try fields.texts("addresses")
     program = try fields.text(ifPresent: "program")
     workingDirectory = try fields.text(ifPresent: "cwd")

@@ -65,7 +65,8 @@ public final class Gate: @unchecked Sendable {
       loadedAt: .now(),
       rules: policy.rules.count)
     approvals = ApprovalDesk(
-      generation: policy.generation, hold: parts.configuration.hold, standing: parts.standing,
+      generation: policy.generation, hold: parts.configuration.hold, policyHold: policy.hold,
+      standing: parts.standing,
       program: parts.configuration.program)
     admission = Admittance(capacity: parts.descriptors.connections)
     shards = try Self.makeShards(

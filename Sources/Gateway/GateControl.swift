@@ -170,9 +170,11 @@ extension Gate {
     case .stop(let agent): stop(agent, by: peer, reply: reply)
     case .resume(let agent): resume(agent, by: peer, reply: reply)
     case .pending:
-      reply(approvals.questions.map { .question(PendingStatus($0)) } + [.listed(approvals.questions.count)])
+      let questions = approvals.questions.map { approvals.status(of: $0, to: door.role(of: peer)) }
+      reply(questions.map { .question($0) } + [.listed(questions.count)])
     case .granted: reply(grantStatus.map { .grant($0) } + [.listed(grantStatus.count)])
     case .follow: follow(reply, asA: door.role(of: peer))
+    case .attend: attend(reply, asA: door.role(of: peer))
     case .approve(let order): carryOut(order, allowing: true, for: peer, reply)
     case .refuse(let order): carryOut(order, allowing: false, for: peer, reply)
     case .wait(let id): wait(for: id, reply, asA: door.role(of: peer))

@@ -41,7 +41,7 @@ extension ControlRequest {
     switch self {
     case .status, .pending, .granted, .follow, .wait: .read
     case .approve(let order), .refuse(let order): order.scope == "always" ? .edit : .approve
-    case .stop, .resume, .revoke: .approve
+    case .stop, .resume, .revoke, .attend: .approve
     case .reload: .edit
     }
   }

@@ -6,10 +6,10 @@ import Testing
 struct ControlLineTests {
   static let order = AnswerOrder(
     id: "aaaaaaaaaaaaaaaa", generation: 7, digest: "00ff", scope: "time", seconds: 3600,
-    note: "\u{1b}[2J for the docs")
+    note: "\u{1b}[2J for the docs", channel: "page")
   static let everyRequest: [ControlRequest] = [
     .status, .reload, .stop(nil), .stop(.default), .resume(nil), .resume(AgentName("ci")), .pending, .granted,
-    .follow, .approve(order), .refuse(order), .wait(id: "a"), .revoke(id: "b"),
+    .follow, .attend, .approve(order), .refuse(order), .wait(id: "a"), .revoke(id: "b"),
   ]
 
   @Test("every verb is among those that the tests know")
@@ -32,6 +32,7 @@ struct ControlLineTests {
       waiting: 1,
       generation: 3, digest: "00ff", offers: ["once", "refuse"])
     question.addresses = ["192.0.2.1"]
+    (question.heldUntil, question.expires) = ("2026-11-29T21:00:08.000Z", "2026-11-29T21:10:00.000Z")
     question.program = "evil \u{1b}[2J"
     question.workingDirectory = "/work"
     return question

@@ -25,7 +25,11 @@ extension Gate {
       return reply(
         .refused("it is no answer: a question's id, and once, time with seconds, session or always"))
     }
+    guard let channel = ApprovalChannel(answering: order.channel) else {
+      return reply(.refused("no such channel answers here"))
+    }
     var person = Person(peer)
+    person.channel = channel
     person.note = order.note.map { String($0.unicodeScalars.prefix(256).map(Character.init)) }
     answer(bound, by: person) { result in
       switch result {
@@ -49,15 +53,23 @@ extension Gate {
 
   /// Sends every question and its end, for as long as the client stays. Only who may answer can be asked.
   func follow(_ reply: ControlAnswer, asA role: ReviewerRole?) {
-    let session = FollowSession(approvals, canBeAsked: role?.covers(.approve) == true)
+    let session = FollowSession(approvals, by: role?.covers(.approve) == true ? .control : nil)
     let stream = reply.stream(limit: Self.followLimit) { session.end() }
-    session.begin { event in stream.push(ControlReply(event).line()) }
+    session.begin { event in stream.push(ControlReply(event, to: role).line()) }
+  }
+
+  /// As `follow`, for a review page, which hears first that it is somebody who can be asked.
+  func attend(_ reply: ControlAnswer, asA role: ReviewerRole?) {
+    let session = FollowSession(approvals, by: .page)
+    let stream = reply.stream(limit: Self.followLimit) { session.end() }
+    stream.push(ControlReply.listed(approvals.questions.count).line())
+    session.begin { event in stream.push(ControlReply(event, to: role).line()) }
   }
 
   /// Sends the end of one question.
   func wait(for id: String, _ reply: ControlAnswer, asA role: ReviewerRole?) {
     guard let id = PendingID(id) else { return reply(.refused(AnswerRefusal.unknown.sentence)) }
-    let session = FollowSession(approvals, canBeAsked: role?.covers(.approve) == true)
+    let session = FollowSession(approvals, by: role?.covers(.approve) == true ? .control : nil)
     let stream = reply.stream { session.end() }
     session.begin { event in
       guard case .closed(let question, let outcome) = event, question.id == id else { return }
@@ -86,9 +98,10 @@ private final class FollowSession: Sendable {
   private let desk: ApprovalDesk
   private let state: Mutex<State>
 
-  init(_ desk: ApprovalDesk, canBeAsked: Bool) {
+  /// - Parameter channel: By which somebody can be asked meanwhile; nil where he only looks.
+  init(_ desk: ApprovalDesk, by channel: ApprovalChannel?) {
     self.desk = desk
-    state = Mutex(State(channel: canBeAsked ? desk.attach(.control) : nil))
+    state = Mutex(State(channel: channel.map(desk.attach)))
   }
 
   func begin(_ hear: @escaping @Sendable (BookEvent) -> Void) {
@@ -111,7 +124,37 @@ private final class FollowSession: Sendable {
   }
 }
 
+extension ApprovalDesk {
+  /// A question as it is shown to a peer: until when somebody waits, and what that peer may answer.
+  func status(of question: PendingQuestion, to role: ReviewerRole?) -> PendingStatus {
+    var status = PendingStatus(question).offered(to: role)
+    if question.waiting > 0 { status.heldUntil = "\(question.last + hold)" }
+    return status
+  }
+}
+
+extension PendingStatus {
+  /// What a peer may answer: what is for good is an editor's, and who only reads answers nothing.
+  fileprivate func offered(to role: ReviewerRole?) -> PendingStatus {
+    var copy = self
+    let forGood = [Offer.allowAlways.rawValue, Offer.refuseAlways.rawValue]
+    copy.offers = offers.filter { role?.covers(forGood.contains($0) ? .edit : .approve) == true }
+    return copy
+  }
+}
+
 // MARK: - Words
+
+extension ApprovalChannel {
+  /// What a peer of the control socket may say it answers by.
+  fileprivate init?(answering word: String?) {
+    switch word {
+    case nil: self = .control
+    case Self.page.rawValue: self = .page
+    default: return nil
+    }
+  }
+}
 
 extension Person {
   fileprivate init(_ peer: PeerCredentials) {
@@ -156,9 +199,9 @@ extension Decided {
 }
 
 extension ControlReply {
-  fileprivate init(_ event: BookEvent) {
+  fileprivate init(_ event: BookEvent, to role: ReviewerRole?) {
     switch event {
-    case .asked(let question): self = .question(PendingStatus(question))
+    case .asked(let question): self = .question(PendingStatus(question).offered(to: role))
     case .closed(let question, let outcome): self = .closed(ClosedStatus(question.id, outcome))
     }
   }
@@ -189,6 +232,7 @@ extension PendingStatus {
       domain: question.domain?.text, since: question.first.description, last: question.last.description,
       count: question.count, waiting: question.waiting, generation: question.generation,
       digest: question.digest, offers: question.offers.map(\.rawValue).sorted())
+    expires = "\(question.last + Bounds().expiry)"
     addresses = question.addresses.map(\.description)
     program = question.program?.command
     workingDirectory = question.program?.workingDirectory

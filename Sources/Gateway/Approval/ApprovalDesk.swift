@@ -15,6 +15,7 @@ import Synchronization
 public final class ApprovalDesk: Sendable {
   private struct State {
     var book: ApprovalBook
+    var policyHold: Duration
     var followers: [UInt64: @Sendable (BookEvent) -> Void] = [:]
     var lastFollower: UInt64 = 0
     var answers: [Bool: UInt64] = [:]
@@ -33,7 +34,8 @@ public final class ApprovalDesk: Sendable {
   private let program: Program?
 
   init(
-    generation: UInt64, hold: Duration? = nil, standing: Policy = Policy(),
+    generation: UInt64, hold: Duration? = nil, policyHold: Duration = Policy.defaultHold,
+    standing: Policy = Policy(),
     program: (command: String, directory: String)? = nil
   ) {
     fixedHold = hold
@@ -47,7 +49,7 @@ public final class ApprovalDesk: Sendable {
         return PendingID.random(using: &generator)
       }, digest: Self.digest)
     book.standing = standing
-    state = Mutex(State(book: book))
+    state = Mutex(State(book: book, policyHold: policyHold))
   }
 
   /// SHA-256, the first 128 bits in hexadecimal digits: as much as an answer has to name.
@@ -69,8 +71,15 @@ public final class ApprovalDesk: Sendable {
   /// How long a connection is held under `policy`.
   func hold(under policy: Policy) -> Duration {
     if let fixedHold { return fixedHold }
-    guard policy.hold == Policy.defaultHold else { return policy.hold }
-    return state.withLock { $0.book.hasTerminal } ? Self.terminalHold : policy.hold
+    return hold(policy.hold)
+  }
+
+  /// The same under the policy in force.
+  var hold: Duration { fixedHold ?? hold(state.withLock { $0.policyHold }) }
+
+  private func hold(_ own: Duration) -> Duration {
+    guard own == Policy.defaultHold else { return own }
+    return state.withLock { $0.book.hasTerminal } ? Self.terminalHold : own
   }
 
   /// Changes the book and tells those who follow, in the order of the changes.
@@ -215,6 +224,7 @@ extension ApprovalDesk {
   /// - Returns: The connections that have a verdict now.
   func adopt(_ snapshot: PolicySnapshot) -> [UInt64] {
     let now = snapshot.clock.now().rules
+    state.withLock { $0.policyHold = snapshot.policy.hold }
     return change { book in
       book.adopt(generation: snapshot.generation) { snapshot.judge($0, at: now) }
     }
