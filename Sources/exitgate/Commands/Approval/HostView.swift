@@ -1,23 +1,17 @@
-import Addressing
-import PolicyFile
+import Review
 
 /// A host's name as a person has to judge it: the A-labels as they are on the wire, the registered domain always
 /// there and marked, and beside it what Unicode makes of it.
 struct HostView {
-  private let name: String
-  private let domain: String
+  private let name: ShownName
 
   /// - Parameter name: A name or an address.
-  init(_ name: String) {
-    self.name = name
-    domain = (try? Hostname(name.utf8)).flatMap(registeredDomain(of:))?.text ?? name
-  }
+  init(_ name: String) { self.name = ShownName(name) }
 
   /// The name in at most `width` columns, as long as the registered domain fits: what is cut is cut out of the left
   /// half, so that neither a familiar beginning nor a long middle hides the end.
   func text(width: Int) -> Text {
-    let left = name.utf8.count - domain.utf8.count
-    let head = String(decoding: name.utf8.prefix(max(0, left)), as: UTF8.self)
+    let (head, domain) = (name.head, name.domain)
     let room = width - domain.utf8.count
     guard head.utf8.count > room else { return Text(ascii: head) + Text(ascii: domain, .strong) }
     let kept = max(0, room - 1), begin = min(kept / 3, 8)
@@ -28,52 +22,10 @@ struct HostView {
 
   /// What Unicode makes of its A-labels, and what of that can be taken for something else; nil where all is ASCII.
   var rendering: Text? {
-    let labels = name.split(separator: ".").map(Label.init)
-    guard labels.contains(where: \.isInternational) else { return nil }
-    let shown = Text(labels.map(\.unicode).joined(separator: "."), .doubtful)
-    let warnings = labels.compactMap(\.warning)
-    return warnings.isEmpty
-      ? "in Unicode \(shown)" : "in Unicode \(shown), \(Text(warnings.joined(separator: "; "), .bad))"
+    guard let unicode = name.unicode else { return nil }
+    let shown = Text(unicode, .doubtful)
+    return name.warnings.isEmpty
+      ? "in Unicode \(shown)"
+      : "in Unicode \(shown), \(Text(name.warnings.joined(separator: "; "), .bad))"
   }
 }
-
-/// One label of a name, and what it looks like.
-private struct Label {
-  let isInternational: Bool
-  let unicode: String
-  private let scalars: [Unicode.Scalar]
-
-  init(_ text: Substring) {
-    let decoded =
-      text.utf8.starts(with: "xn--".utf8) ? Punycode.decode(Array(text.utf8.dropFirst(4))[...]) : nil
-    scalars = decoded ?? Array(text.unicodeScalars)
-    isInternational = decoded != nil
-    unicode = String(String.UnicodeScalarView(scalars))
-  }
-
-  var warning: String? {
-    guard isInternational else { return nil }
-    let twin = scalars.map { lookAlikes[$0] ?? $0 }
-    if twin.allSatisfy(\.isASCII) {
-      return "looks like '\(String(String.UnicodeScalarView(twin)))' and is not"
-    }
-    let hasLatin = scalars.contains { ("a"..."z").contains($0) }
-    let odd = scalars.filter { !$0.isASCII && lookAlikes[$0] != nil }
-    if hasLatin, !odd.isEmpty { return "mixes letters that look like Latin ones with Latin ones" }
-    return nil
-  }
-}
-
-/// Letters that are drawn like a Latin one in common typefaces.
-///
-/// - Source: the Unicode Character Database's names of Cyrillic, Greek and Armenian letters; UTS 39 §4 for the idea.
-private let lookAlikes: [Unicode.Scalar: Unicode.Scalar] = [
-  "\u{430}": "a", "\u{435}": "e", "\u{43e}": "o", "\u{440}": "p", "\u{441}": "c", "\u{443}": "y",
-  "\u{445}": "x", "\u{455}": "s", "\u{456}": "i", "\u{458}": "j", "\u{501}": "d",
-  "\u{51b}": "q", "\u{51d}": "w", "\u{4bb}": "h", "\u{4cf}": "l", "\u{432}": "b", "\u{43a}": "k",
-  "\u{43c}": "m", "\u{43d}": "h", "\u{442}": "t", "\u{433}": "r", "\u{44c}": "b",
-  "\u{3b1}": "a", "\u{3bf}": "o", "\u{3bd}": "v", "\u{3c1}": "p", "\u{3c5}": "u", "\u{3b9}": "i",
-  "\u{3ba}": "k", "\u{3c7}": "x", "\u{3b3}": "y", "\u{3b7}": "n", "\u{3c4}": "t",
-  "\u{3c9}": "w", "\u{585}": "o", "\u{57d}": "u", "\u{570}": "h", "\u{578}": "n", "\u{581}": "g",
-  "\u{566}": "q", "\u{251}": "a", "\u{261}": "g", "\u{131}": "i", "\u{217c}": "l",
-]
