@@ -106,7 +106,7 @@ let package = Package(
     tests("PagesTests", ["Pages", "Wire", "Addressing"]),
     tests(
       "ReviewPageTests",
-      ["ReviewPage", "Review", "Audit", "PolicyFile", "Policy", "Addressing"]),
+      ["ReviewPage", "Review", "Control", "Audit", "PolicyFile", "Policy", "Addressing"]),
     tests("ShippingTests", ["Shipping", "Audit", "Policy", "Addressing"]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),

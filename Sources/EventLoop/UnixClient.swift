@@ -142,7 +142,9 @@ public final class UnixLines {
   deinit { _ = Glibc.close(fd) }
 
   /// The next line without its newline, however long it takes; nil at the end.
-  public func next() throws(UnixClientError) -> [UInt8]? {
+  ///
+  /// - Parameter isWanted: Asked ten times a second; nil comes, too, once it says no.
+  public func next(while isWanted: (() -> Bool)? = nil) throws(UnixClientError) -> [UInt8]? {
     var chunk = [UInt8](repeating: 0, count: 64 * 1024)
     while true {
       if let end = bytes.firstIndex(of: UInt8(ascii: "\n")) {
@@ -150,7 +152,12 @@ public final class UnixLines {
         return Array(bytes[..<end])
       }
       var entry = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
-      poll(&entry, 1, -1)
+      if let isWanted {
+        guard isWanted() else { return nil }
+        guard poll(&entry, 1, 100) > 0 else { continue }
+      } else {
+        poll(&entry, 1, -1)
+      }
       let count = chunk.withUnsafeMutableBytes { recv(fd, $0.baseAddress, $0.count, 0) }
       if count == 0 { return nil }
       if count < 0 {

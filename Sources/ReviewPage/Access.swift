@@ -4,9 +4,10 @@ import Addressing
 ///
 /// A one-time token is exchanged for a session and then dead. A session is a
 /// cookie that no other site's requests carry; what changes anything needs, on
-/// top, the session's own token in a header that no form can set, JSON, and the
-/// browser's word that the page itself asks. No sockets and no clock: time is
-/// an argument.
+/// top, the session's own token and the browser's word that the page itself
+/// asks. The token comes in a header that no form can set, with JSON; where the
+/// page has forms, in a field of the form. No sockets and no clock: time is an
+/// argument.
 struct Access: Sendable {
   /// How long the one-time token waits to be used.
   static let tokenLife: Duration = .seconds(600)
@@ -57,6 +58,8 @@ struct Access: Sendable {
     var fetchSites: [[UInt8]] = []
     var contentTypes: [[UInt8]] = []
     var tokens: [[UInt8]] = []
+    /// The token in the body, where the page has a form for this; nil everywhere else.
+    var formToken: String?
     /// Whether the browser only looks ahead.
     var isPrefetch = false
   }
@@ -139,12 +142,19 @@ struct Access: Sendable {
 
   private mutating func change(_ question: Question, at now: Duration) -> Verdict {
     guard case .granted(let session) = session(of: question, at: now) else { return .refused(.session) }
-    guard question.contentTypes.count == 1, question.contentTypes[0].elementsEqual("application/json".utf8)
-    else { return .refused(.contentType) }
-    guard question.origins.count == 1, question.fetchSites.count == 1, question.tokens.count == 1,
-      session.token.isKnown(as: question.tokens[0])
+    guard let proof = proof(in: question) else { return .refused(.contentType) }
+    guard question.origins.count == 1, question.fetchSites.count == 1, proof.count == 1,
+      session.token.isKnown(as: proof[0])
     else { return .refused(.unproved) }
     return .granted(session)
+  }
+
+  /// What stands where the token has to; nil for a body that is neither JSON nor a form of the page's.
+  private func proof(in question: Question) -> [[UInt8]]? {
+    guard question.contentTypes.count == 1 else { return nil }
+    if question.contentTypes[0].elementsEqual("application/json".utf8) { return question.tokens }
+    guard question.contentTypes[0].elementsEqual(FormFields.mediaType.utf8) else { return nil }
+    return question.formToken.map { question.tokens + [Array($0.utf8)] }
   }
 }
 

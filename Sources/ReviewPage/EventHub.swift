@@ -13,22 +13,32 @@ final class EventHub: Sendable {
     case gate
     /// The log was verified.
     case verified
-    /// What waits for a person's approval; nothing sends it as long as no gate holds anything.
+    /// What waits for a person's answer, or whether somebody can be asked.
     case pending
   }
 
   /// Streams open at once: half of the connections, so that pages are answered while all are taken.
   static let maximumListeners = 16
 
-  private let streams = Mutex<(all: [UInt64: MessageStream], last: UInt64)>(([:], 0))
+  private struct Listener {
+    var stream: MessageStream
+    var isPerson: Bool
+  }
+
+  private let streams = Mutex<(all: [UInt64: Listener], last: UInt64)>(([:], 0))
 
   /// Whether anybody listens.
   var isHeard: Bool { streams.withLock { !$0.all.isEmpty } }
 
+  /// Whether somebody is among them who can be asked.
+  var isAttended: Bool { streams.withLock { $0.all.values.contains(where: \.isPerson) } }
+
   /// Adds a listener; `open` begins its stream, and tells when it ends.
   ///
+  /// - Parameter isPerson: Whether it is a page in front of somebody, and not only something that listens.
   /// - Returns: Whether there was room.
-  func add(_ open: (_ onEnd: @escaping @Sendable () -> Void) -> MessageStream) -> Bool {
+  func add(isPerson: Bool = false, _ open: (_ onEnd: @escaping @Sendable () -> Void) -> MessageStream) -> Bool
+  {
     let number = streams.withLock { streams -> UInt64? in
       guard streams.all.count < Self.maximumListeners else { return nil }
       streams.last += 1
@@ -36,7 +46,7 @@ final class EventHub: Sendable {
     }
     guard let number else { return false }
     let stream = open { [weak self] in self?.remove(number) }
-    streams.withLock { $0.all[number] = stream }
+    streams.withLock { $0.all[number] = Listener(stream: stream, isPerson: isPerson) }
     // It may have ended before it was there to be removed.
     if !stream.isOpen { remove(number) }
     return true
@@ -56,7 +66,7 @@ final class EventHub: Sendable {
 
   private func broadcast(_ text: String) {
     let bytes = Array(text.utf8)
-    for stream in streams.withLock({ Array($0.all.values) }) { stream.push(bytes) }
+    for listener in streams.withLock({ Array($0.all.values) }) { listener.stream.push(bytes) }
   }
 
   private func remove(_ number: UInt64) {

@@ -1,4 +1,4 @@
-/// The fields of a form as they stand behind the `?` of an address.
+/// The fields of a form as they stand behind the `?` of an address, or in a body.
 ///
 /// - Source: URL standard §5.1 (application/x-www-form-urlencoded).
 struct FormFields: Hashable, Sendable {
@@ -6,6 +6,9 @@ struct FormFields: Hashable, Sendable {
   private static let limit = 32
   /// In bytes; a host name has at most 253.
   private static let longest = 2048
+
+  /// What a form's body calls itself.
+  static let mediaType = "application/x-www-form-urlencoded"
 
   private var values: [String: String] = [:]
 
@@ -23,6 +26,12 @@ struct FormFields: Hashable, Sendable {
         value.utf8.count <= Self.longest, values.updateValue(value, forKey: name) == nil
       else { return nil }
     }
+  }
+
+  /// Reads a body; nil for one that is no form.
+  init?(body: [UInt8]) {
+    guard let text = String(validating: body, as: UTF8.self) else { return nil }
+    self.init(text)
   }
 
   /// The value of a field; nil where it is missing or empty.

@@ -14,6 +14,20 @@ struct HTML: ExpressibleByStringInterpolation, Sendable {
     self.init(text)
   }
 
+  /// A name in its own letters, which may be of any script: nothing but letters, digits, dots and hyphens stands as
+  /// it is, and none of them turns the line around it.
+  ///
+  /// - Source: HTML standard §4.5.24 (bdi); Unicode Standard §4.5 (general categories).
+  init(letters text: String) {
+    let shown = text.unicodeScalars.map { scalar -> String in
+      switch scalar.properties.generalCategory {
+      case .lowercaseLetter, .uppercaseLetter, .otherLetter, .titlecaseLetter, .decimalNumber: String(scalar)
+      default: scalar == "." || scalar == "-" ? String(scalar) : visible(String(scalar))
+      }
+    }
+    markup = "<bdi>\(escaped(shown.joined()))</bdi>"
+  }
+
   /// Nodes one behind the other.
   init(_ nodes: [HTML]) {
     markup = nodes.map(\.markup).joined()

@@ -11,6 +11,8 @@ public struct ReviewHooks: Sendable {
   public var explain: @Sendable ([String: String]) -> [ReviewLine]
   /// Asks the running gate, and waits; nil where no gate is spoken to.
   public var ask: (@Sendable (ControlRequest) throws(ReviewProblem) -> ControlReply)?
+  /// How questions are heard of and answered; nil where no gate is spoken to.
+  public var line: GateLine?
   /// Reads policies; relative includes count from this directory.
   public var loader: @Sendable (_ directory: String) -> PolicyLoader
   /// The clock on the wall.

@@ -17,9 +17,12 @@ public final class ReviewServer: Sendable {
   private let base: String
   private let router: Router
   private let watch: Watch
+  private let attendance: Attendance?
   private let hub = EventHub()
   /// Reads files and waits, so no loop does it.
   private let work = DispatchQueue(label: "review.work")
+  /// So does what changes something, which waits for no page.
+  private let changes = DispatchQueue(label: "review.changes")
 
   /// Takes a listener that is bound to a loopback address.
   public init?(_ listener: Listener, _ settings: ReviewSettings, _ hooks: ReviewHooks) {
@@ -34,12 +37,14 @@ public final class ReviewServer: Sendable {
     base = String(Secret().text.prefix(16))
     let log = LogSource(path: settings.log)
     watch = Watch(log, hooks, hub)
-    router = Router(settings: settings, hooks: hooks, log: log, watch: watch)
+    attendance = hooks.line.map { [hub] in Attendance($0, hub, now: hooks.now) }
+    router = Router(settings: settings, hooks: hooks, log: log, watch: watch, attendance: attendance)
   }
 
   /// Answers on `loop` from now on.
   public func start(on loop: EventLoop) {
     watch.start()
+    attendance?.start()
     server.start(on: loop) { [self] request, reply in take(request, reply) }
   }
 
@@ -80,7 +85,9 @@ extension ReviewServer {
   private func take(_ request: PageRequest, _ reply: PageReply) {
     let parts = request.path.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
     let isHere = parts.count == 3 && parts[1] == base
-    let verdict = access.withLock { $0.judge(Access.Question(request, isHere: isHere), at: Self.clock) }
+    let verdict = access.withLock {
+      $0.judge(Access.Question(request, isHere: isHere, base: base), at: Self.clock)
+    }
     switch verdict {
     case .refused(let why): reply(.text(403, "refused: \(why.rawValue)"))
     case .exchanged(let session): reply(redirection(cookie: session.id.text))
@@ -93,9 +100,13 @@ extension ReviewServer {
     _ name: String, _ request: PageRequest, _ session: Access.Session, _ reply: PageReply
   ) {
     if request.method == "POST" {
-      work.async { [router] in reply(router.change(name, request.body)) }
+      let isForm = request.values(of: "content-type") == [Array(FormFields.mediaType.utf8)]
+      changes.async { [router, hub] in
+        reply(router.change(name, request.body, isForm: isForm, token: session.token.text))
+        hub.send(.pending, data: "{}")
+      }
     } else if name == "events" {
-      listen(reply)
+      listen(reply, isPerson: session.isProved(by: FormFields(request.query)?["proof"]))
     } else if name.isEmpty, FormFields(request.query)?["token"] != nil {
       reply(redirection(cookie: nil))
     } else {
@@ -103,9 +114,10 @@ extension ReviewServer {
     }
   }
 
-  private func listen(_ reply: PageReply) {
+  /// A cookie alone, which any tab of the browser has, makes nobody who can be asked.
+  private func listen(_ reply: PageReply, isPerson: Bool) {
     let head = PageAnswer(type: "text/event-stream", body: Array("retry: 2000\n\n".utf8))
-    if !hub.add({ reply.stream(head, onEnd: $0) }) {
+    if !hub.add(isPerson: isPerson, { reply.stream(head, onEnd: $0) }) {
       reply(.text(503, "too many pages are open"))
     }
   }
@@ -123,9 +135,13 @@ extension ReviewServer {
   }
 }
 
+extension Access.Session {
+  fileprivate func isProved(by text: String?) -> Bool { token.isKnown(as: (text ?? "").utf8) }
+}
+
 extension Access.Question {
   /// What of a request counts. The token counts on the page's own path alone.
-  fileprivate init(_ request: PageRequest, isHere: Bool) {
+  fileprivate init(_ request: PageRequest, isHere: Bool, base: String) {
     self.init(method: request.method)
     if isHere, request.path.utf8.last == UInt8(ascii: "/") {
       oneTime = FormFields(request.query)?["token"]
@@ -136,6 +152,12 @@ extension Access.Question {
     fetchSites = request.values(of: "sec-fetch-site")
     contentTypes = request.values(of: "content-type")
     tokens = request.values(of: "x-exitgate-token")
+    if isHere,
+      Router.forms.contains(where: { request.path.utf8.dropFirst(base.utf8.count + 2).elementsEqual($0.utf8) }
+      )
+    {
+      formToken = FormFields(body: request.body)?["token"]
+    }
     isPrefetch = !request.values(of: "sec-purpose").isEmpty
   }
 }

@@ -10,6 +10,10 @@ struct Router: Sendable {
   let hooks: ReviewHooks
   let log: LogSource
   let watch: Watch
+  let attendance: Attendance?
+
+  /// What forms of the page may change without a script.
+  static let forms = ["answer", "revoke"]
 
   /// Answers a request for a page.
   ///
@@ -23,6 +27,7 @@ struct Router: Sendable {
       case "": return try overview(fields, token)
       case "group": return try group(fields, token)
       case "explain": return explain(fields, token)
+      case "standing": return standing(token)
       case "integrity": return integrity(token)
       default: return PageAsset.answer(name) ?? .text(404, "there is no such page")
       }
@@ -37,11 +42,51 @@ struct Router: Sendable {
   }
 
   /// Does what a request asks that was let in to change something.
-  func change(_ name: String, _ body: [UInt8]) -> PageAnswer {
-    guard name == "apply" else { return .text(404, "there is no such thing to change") }
-    guard let value = try? JSONValue(parsing: body, limit: ReviewServer.bodyLimit),
-      let key = GroupKey({ value[$0]?.text }), let rule = value["rule"]?.text
-    else { return outcome(400, .init(isApplied: false, text: "the request cannot be read")) }
+  ///
+  /// - Parameters:
+  ///   - isForm: Whether it comes from a form without a script, and wants a page for an answer.
+  ///   - token: The session's own, which stands in that page.
+  func change(_ name: String, _ body: [UInt8], isForm: Bool, token: String) -> PageAnswer {
+    guard name == "apply" || Self.forms.contains(name) else {
+      return .text(404, "there is no such thing to change")
+    }
+    guard let field = fields(of: body, isForm: isForm) else { return unreadable }
+    switch name {
+    case "answer": return told(answering.answer(field), isForm: isForm, token)
+    case "revoke": return told(answering.revoke(field), isForm: isForm, token)
+    default: return apply(field)
+    }
+  }
+
+  private func fields(of body: [UInt8], isForm: Bool) -> ((String) -> String?)? {
+    if isForm { return FormFields(body: body).map { fields in { fields[$0] } } }
+    guard let value = try? JSONValue(parsing: body, limit: ReviewServer.bodyLimit) else { return nil }
+    return { value[$0]?.text }
+  }
+
+  private var unreadable: PageAnswer {
+    outcome(400, .init(isApplied: false, text: "the request cannot be read"))
+  }
+
+  private var answering: Answering { Answering(line: hooks.line) }
+
+  private func told(_ result: Applying.Outcome?, isForm: Bool, _ token: String) -> PageAnswer {
+    guard let result else { return unreadable }
+    let status = result.isApplied ? 200 : 409
+    if result.isApplied { hooks.say("answered from the page: \(result.text)") }
+    guard isForm else { return outcome(status, result) }
+    return document(
+      .overview, result.isApplied ? "Done" : "No effect", token, status: status,
+      [
+        HTML("h1", [result.isApplied ? "Done" : "No effect"]),
+        HTML("p", [.id("outcome"), .init("role", "status")], [HTML("\(result.text).")]),
+        HTML("p", [HTML("a", [.href("./")], ["What waits and what was blocked"])]),
+        HTML("p", [HTML("a", [.href("standing")], ["Answers that stand"])]),
+      ])
+  }
+
+  private func apply(_ field: (String) -> String?) -> PageAnswer {
+    guard let key = GroupKey(field), let rule = field("rule") else { return unreadable }
     do throws(ReviewProblem) {
       let result = Applying(settings: settings, hooks: hooks).apply(try find(key), seen: rule)
       if result.isApplied {
@@ -66,7 +111,30 @@ struct Router: Sendable {
     let options = FilterForm.names.dropLast().map { "\($0)" }
     let given = options.compactMap { name in fields[name].map { (name, $0) } }
     let filter = try hooks.filter(Dictionary(uniqueKeysWithValues: given))
-    return document(.overview, "Blocked", token, OverviewPage(fields, try summary(filter)).content)
+    let page = OverviewPage(fields, try summary(filter), inbox: try inbox(token))
+    return document(.overview, "Blocked", token, page.content)
+  }
+
+  private func inbox(_ token: String) throws(ReviewProblem) -> InboxSection {
+    let questions = heard { line throws(ReviewProblem) in try line.questions() }
+    var totals: [Tally] = []
+    if case .success(let list)? = questions, !list.isEmpty { totals = try summary(RecordFilter()).totals }
+    return InboxSection(
+      questions: questions, state: attendance?.state ?? .away, ended: attendance?.ended ?? [],
+      totals: totals, token: token)
+  }
+
+  private func standing(_ token: String) -> PageAnswer {
+    let grants = heard { line throws(ReviewProblem) in try line.grants() }
+    return document(
+      .standing, "Answers", token, StandingPage(grants: grants, token: token).content)
+  }
+
+  /// What the gate says; nil where none is spoken to.
+  private func heard<Value>(_ ask: (GateLine) throws(ReviewProblem) -> Value) -> Result<Value, ReviewProblem>?
+  {
+    guard let line = hooks.line else { return nil }
+    return Result { () throws(ReviewProblem) in try ask(line) }
   }
 
   private func group(_ fields: FormFields, _ token: String) throws(ReviewProblem) -> PageAnswer {
@@ -117,7 +185,8 @@ struct Router: Sendable {
     _ page: PageFrame.Page, _ title: String, _ token: String, status: Int = 200, _ content: [HTML]
   ) -> PageAnswer {
     let frame = PageFrame(
-      title: title, page: page, token: token, warning: watch.knowledge.warning(policyMode: policyMode))
+      title: title, page: page, token: token, waiting: attendance?.waiting ?? 0, now: hooks.now(),
+      warning: watch.knowledge.warning(policyMode: policyMode))
     return PageAnswer(
       status: status, type: "text/html; charset=utf-8", body: Array(frame.document(content).markup.utf8))
   }

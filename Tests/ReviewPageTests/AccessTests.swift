@@ -198,6 +198,33 @@ struct AccessTests {
     )
   }
 
+  @Test("CTL-04: a form of the page's own is taken where it has one, and only with everything else right")
+  func forms() throws {
+    var (access, token) = try bench()
+    let session = try session(&access, token)
+    var right = change(access, session)
+    right.contentTypes = [Array(FormFields.mediaType.utf8)]
+    (right.tokens, right.formToken) = ([], session.token.text)
+    #expect(isGranted(access.judge(right, at: Self.start)), "the control")
+    for (why, spoil) in [
+      (.contentType, { $0.formToken = nil }), (.unproved, { $0.formToken = "" }),
+      (.unproved, { $0.formToken = session.id.text }),
+      (.unproved, { $0.tokens = [Array(session.token.text.utf8)] }),
+      (.unproved, { $0.origins = [] }), (.origin, { $0.origins = [Array("null".utf8)] }),
+      (.fetchSite, { $0.fetchSites = [Array("cross-site".utf8)] }), (.session, { $0.cookies = [] }),
+      (.contentType, { $0.contentTypes = [Array("multipart/form-data".utf8)] }),
+      (.contentType, { $0.contentTypes = [Array("text/plain".utf8)] }),
+    ] as [(Access.Why, (inout Access.Question) -> Void)] {
+      var question = right
+      spoil(&question)
+      #expect(access.judge(question, at: Self.start) == .refused(why))
+    }
+    // The token in the body is nothing where JSON has to come.
+    var other = change(access, session)
+    (other.tokens, other.formToken) = ([], session.token.text)
+    #expect(access.judge(other, at: Self.start) == .refused(.unproved))
+  }
+
   private func isGranted(_ verdict: Access.Verdict) -> Bool {
     if case .granted = verdict { true } else { false }
   }

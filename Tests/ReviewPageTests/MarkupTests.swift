@@ -1,5 +1,6 @@
 import Addressing
 import Audit
+import Control
 import Foundation
 import Policy
 import Testing
@@ -87,7 +88,12 @@ struct MarkupTests {
     let group = try #require(BlockedReport(summary).groups.first)
     #expect((group.suggestedRule != nil) == hasRule)
     let views = [
-      OverviewPage(fields, summary).content,
+      OverviewPage(fields, summary, inbox: Self.inbox(value, summary)).content,
+      StandingPage(
+        grants: .success([
+          GrantStatus(id: value, scope: value, isAllowing: true, agent: value, places: [value], by: value)
+        ]), token: value
+      ).content,
       ExplainPage(fields: fields, lines: [ReviewLine([.init(value)])], hasPolicy: true).content,
       GroupPage(group: group, records: [], change: .failure(ReviewProblem(value)), overlay: value).content,
       GroupPage(group: group, records: [], change: .success(.init(old: "", new: value)), overlay: value)
@@ -104,6 +110,23 @@ struct MarkupTests {
     }
   }
 
+  /// A question of which as much as possible is `value`, and what was over.
+  private static func inbox(_ value: String, _ summary: LogSummary) -> InboxSection {
+    var question = PendingStatus(
+      id: value, agent: value,
+      places: [
+        .init(
+          host: value, port: 443, traffic: value, method: value, path: value, rule: value, candidate: value)
+      ], domain: value, since: value, last: value, count: 1, waiting: 1, generation: 1, digest: value,
+      offers: ["once", "time", "session", "always", "refuse", "refuse-session", "refuse-always"])
+    (question.program, question.workingDirectory, question.addresses) = (value, value, [value])
+    (question.heldUntil, question.expires) = (value, value)
+    return InboxSection(
+      questions: .success([question]), state: .looking(value),
+      ended: [.init(id: value, place: value, sentence: value, time: Timestamp(milliseconds: 0))],
+      totals: summary.totals, token: value)
+  }
+
   private static let elements: Set = [
     "html", "head", "meta", "title", "link", "script", "body", "a", "header", "p", "nav", "ul", "li", "main",
     "div",
@@ -111,7 +134,7 @@ struct MarkupTests {
     "svg",
     "rect", "text", "figcaption", "details", "summary", "table", "thead", "tbody", "tr", "th", "td", "ol",
     "b",
-    "code", "strong", "dl", "dt", "dd", "pre", "ins", "noscript",
+    "code", "strong", "dl", "dt", "dd", "pre", "ins", "noscript", "time", "bdi",
   ]
 }
 

@@ -1,5 +1,5 @@
 "use strict";
-// Keeps the sections of the page up to date, copies the rule, and asks for it to be applied.
+// Keeps the sections of the page up to date, sends answers, copies the rule, and asks for it to be applied.
 // All that is shown was made by the server; nothing here makes markup of anything.
 (() => {
   const byId = (id) => document.getElementById(id);
@@ -21,44 +21,87 @@
   const name = (element) =>
     element && (element.id ? "#" + element.id : element.getAttribute("href") || element.textContent);
 
+  // What was typed or chosen and not sent yet.
+  const drafts = (section) =>
+    [...section.querySelectorAll("form.answer input:not([type=hidden]), form.answer select")].map((field) => [field.id, field.value]);
+
   const replace = (current, next) => {
-    const open = openDetails(current);
+    const open = openDetails(current), written = drafts(current), places = answers(current);
     const focused = current.contains(document.activeElement) ? name(document.activeElement) : null;
     remember(next);
     current.replaceWith(document.adoptNode(next));
     for (const summary of next.querySelectorAll("details > summary")) {
       if (open.includes(summary.textContent)) summary.parentElement.open = true;
     }
+    for (const [id, value] of written) if (byId(id)) byId(id).value = value;
     enhance(next);
+    settle(places, answers(next));
     if (focused) {
-      const places = next.querySelectorAll("a, button, summary, [tabindex]");
-      [...places].find((element) => name(element) === focused)?.focus({ preventScroll: true });
+      const stops = next.querySelectorAll("a, button, summary, input, select, [tabindex]");
+      [...stops].find((element) => name(element) === focused)?.focus({ preventScroll: true });
+    }
+  };
+
+  // A question that has just come up, changed or moved is not answered by a click that was meant for what stood there.
+  const settling = 700;
+  const settled = new Map();
+  const answers = (part) =>
+    new Map([...part.querySelectorAll("form[data-answer]")].map((form) => [form.dataset.answer, Math.round(form.getBoundingClientRect().top)]));
+  const settle = (before, after) => {
+    for (const [digest, top] of after) {
+      if (Math.abs((before.get(digest) ?? -9999) - top) > 2) settled.set(digest, performance.now() + settling);
+    }
+    for (const digest of settled.keys()) if (before.has(digest) && !after.has(digest)) settled.delete(digest);
+  };
+
+  // The gate's clock against this one, in milliseconds.
+  let skew = 0;
+  const read = (page) => {
+    const now = Date.parse(page.querySelector('meta[name="exitgate-now"]')?.content);
+    if (now) skew = now - Date.now();
+  };
+  const count = () => {
+    for (const time of document.querySelectorAll(".left time")) {
+      const left = Math.ceil((Date.parse(time.dateTime) - Date.now() - skew) / 1000);
+      time.textContent = left <= 0 ? "now" : left < 120 ? `in ${left} s` : `in ${Math.ceil(left / 60)} min`;
     }
   };
 
   const take = (page) => {
+    document.title = page.title;
+    read(page);
     for (const current of document.querySelectorAll("[data-live]")) {
       const next = page.getElementById(current.id);
       if (next && !next.isEqualNode(sent.get(current.id))) replace(current, next);
     }
+    count();
   };
 
   // One question at a time, and one more when something came up meanwhile.
-  let isAsking = false, isStale = false;
+  let isAsking = false, isStale = false, isPressed = false;
   const refresh = () => {
-    if (isAsking) { isStale = true; return; }
+    if (isAsking || isPressed) { isStale = true; return; }
     isAsking = true;
     isStale = false;
     const request = new XMLHttpRequest();
     request.open("GET", location.href);
     request.responseType = "document";
     request.onload = () => {
-      if (request.status === 200 && request.responseXML) take(request.responseXML);
+      if (request.status === 200 && request.responseXML && !isPressed) take(request.responseXML);
+      else if (isPressed) isStale = true;
       if (request.status === 403) say("The session has ended. Start exitgate review again.");
     };
     request.onloadend = () => setTimeout(() => { isAsking = false; if (isStale) refresh(); }, 500);
     request.send();
   };
+
+  // What is under a finger stays there until it is lifted.
+  const press = (isDown) => () => {
+    isPressed = isDown;
+    if (!isDown && isStale) setTimeout(refresh, 50);
+  };
+  addEventListener("pointerdown", press(true));
+  for (const type of ["pointerup", "pointercancel", "blur"]) addEventListener(type, press(false));
 
   // MARK: Events
 
@@ -69,7 +112,7 @@
 
   let blocked = null;
   const listen = () => {
-    const events = new EventSource("events");
+    const events = new EventSource("events?proof=" + token);
     events.onopen = () => show(true, "Live");
     events.onerror = () => show(false, "Connection lost; trying again");
     for (const type of ["log", "gate", "verified", "pending"]) events.addEventListener(type, refresh);
@@ -80,6 +123,40 @@
     });
     addEventListener("pagehide", () => events.close());
   };
+
+  // MARK: Answers
+
+  const tell = async (path, values) => {
+    try {
+      const answer = await fetch(path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-Exitgate-Token": token },
+        body: JSON.stringify(values),
+      });
+      const isJSON = answer.headers.get("Content-Type") === "application/json";
+      return isJSON ? await answer.json() : { applied: false, text: await answer.text() };
+    } catch {
+      return { applied: false, text: "the page's server does not answer" };
+    }
+  };
+
+  const answer = async (event) => {
+    const form = event.target.closest("form[data-answer]");
+    if (!form) return;
+    event.preventDefault();
+    const outcome = byId("answered");
+    if (performance.now() < (settled.get(form.dataset.answer) ?? 0)) {
+      outcome.textContent = "Nothing was answered: this question has just come up, changed or moved. Look again.";
+      return;
+    }
+    const { token: own, ...values } = Object.fromEntries(new FormData(form, event.submitter));
+    for (const button of form.querySelectorAll("button")) button.disabled = true;
+    const result = await tell(form.getAttribute("action"), values);
+    outcome.textContent = (result.applied ? "Done: " : "No effect: ") + result.text;
+    for (const button of form.querySelectorAll("button")) button.disabled = false;
+    refresh();
+  };
+  document.addEventListener("submit", answer);
 
   // MARK: Buttons
 
@@ -99,20 +176,9 @@
     button.disabled = true;
     button.closest("[data-live]")?.removeAttribute("data-live");
     outcome.textContent = "Being applied";
-    try {
-      const answer = await fetch("apply", {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-Exitgate-Token": token },
-        body: JSON.stringify({ ...button.dataset }),
-      });
-      const isJSON = answer.headers.get("Content-Type") === "application/json";
-      const result = isJSON ? await answer.json() : { applied: false, text: await answer.text() };
-      outcome.textContent = (result.applied ? "Applied: " : "Not applied: ") + result.text;
-      button.disabled = result.applied;
-    } catch {
-      outcome.textContent = "Not applied: the page's server does not answer.";
-      button.disabled = false;
-    }
+    const result = await tell("apply", { ...button.dataset });
+    outcome.textContent = (result.applied ? "Applied: " : "Not applied: ") + result.text;
+    button.disabled = result.applied;
   };
 
   const enhance = (part) => {
@@ -128,5 +194,9 @@
 
   for (const section of document.querySelectorAll("[data-live]")) remember(section);
   enhance(document);
+  settle(new Map(), answers(document));
+  read(document);
+  count();
+  setInterval(count, 1000);
   listen();
 })();

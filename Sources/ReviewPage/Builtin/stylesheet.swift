@@ -101,6 +101,18 @@ extension PageAsset {
     ol.groups > li { background: var(--card); border: 1px solid var(--line); border-radius: 0.375rem; padding: 0.75rem 1rem; }
     ol.groups > li.fresh { border-color: var(--bad); }
     .groups .number { font-weight: 700; }
+    ol.questions { list-style: none; margin: 0.5rem 0; padding: 0; display: grid; gap: 0.75rem; }
+    .question { background: var(--card); border: 2px solid var(--edge); border-radius: 0.375rem; padding: 0.75rem 1rem; }
+    .question .place { font-size: 1rem; }
+    .left { color: var(--doubtful); }
+    .marks { list-style: none; margin: 0.5rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: 0.25rem 0.5rem; }
+    .marks li { color: var(--bad); border: 1px solid var(--bad); border-radius: 0.375rem; padding: 0 0.5rem; font-size: 0.875rem; }
+    bdi { color: var(--doubtful); font-weight: 700; }
+    form.answer { display: grid; gap: 0.5rem; margin-top: 0.5rem; }
+    .buttons { display: flex; flex-wrap: wrap; gap: 0.5rem; }
+    .buttons button { margin: 0; }
+    .buttons select { width: auto; }
+    #answered:not(:empty) { border: 1px solid var(--edge); border-radius: 0.375rem; padding: 0.5rem 1rem; margin: 1rem 0; font-weight: 700; }
     .pages { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; margin: 1rem 0; }
     pre { white-space: pre-wrap; background: var(--card); border: 1px solid var(--line); border-radius: 0.375rem; padding: 0.75rem; margin: 0.5rem 0; }
     button + h3, p + h3 { margin-top: 1rem; }

@@ -3,18 +3,20 @@ import Audit
 import Policy
 import Review
 
-/// What was blocked: the filter, the hours, the groups.
+/// What waits for a person, and what was blocked: the filter, the hours, the groups.
 struct OverviewPage {
   /// Groups on one page.
   private static let pageLength = 50
 
   let fields: FormFields
   let summary: LogSummary
+  let inbox: InboxSection
   private let groups: [BlockedReport.Group]
   private let report: BlockedReport
 
-  init(_ fields: FormFields, _ summary: LogSummary) {
+  init(_ fields: FormFields, _ summary: LogSummary, inbox: InboxSection) {
     self.fields = fields
+    self.inbox = inbox
     self.summary = summary
     report = BlockedReport(summary)
     let order = fields["sort"].flatMap(BlockedOrder.init) ?? .count
@@ -23,15 +25,11 @@ struct OverviewPage {
 
   var content: [HTML] {
     [
-      HTML("h1", ["What was blocked"]), FilterForm(fields: fields, report: StatsReport(summary)).html,
-      pending, section("hours-section", "By hour", [Timeline(StatsReport(summary)).html]),
+      HTML("h1", ["Waiting and blocked"]), inbox.html, HTML("h2", ["What was blocked"]),
+      FilterForm(fields: fields, report: StatsReport(summary)).html,
+      section("hours-section", "By hour", [Timeline(StatsReport(summary)).html]),
       section("blocked", "Destinations", [totals, list, pages]),
     ]
-  }
-
-  /// Where those who wait for a person's word will stand; the event `pending` has this section asked for again.
-  private var pending: HTML {
-    HTML("div", [.id("pending"), .init("data-live")], [])
   }
 
   private var totals: HTML {

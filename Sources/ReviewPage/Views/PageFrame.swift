@@ -1,3 +1,5 @@
+import Policy
+
 /// What stands around every page.
 struct PageFrame {
   /// What the title begins with.
@@ -6,16 +8,21 @@ struct PageFrame {
   var page: Page
   /// The session's own token, for what changes something.
   var token: String
+  /// How many questions wait for a person.
+  var waiting = 0
+  /// The gate's time, which the script counts by.
+  var now = Timestamp(milliseconds: 0)
   /// What must be read before anything else.
   var warning: String?
 
   /// The pages one can go to.
   enum Page: String, CaseIterable {
-    case overview, explain, integrity
+    case overview, standing, explain, integrity
 
     fileprivate var title: HTML {
       switch self {
       case .overview: "Blocked"
+      case .standing: "Answers"
       case .explain: "Explain"
       case .integrity: "Log and gate"
       }
@@ -24,6 +31,7 @@ struct PageFrame {
     fileprivate var link: HTML.Attribute {
       switch self {
       case .overview: .href("./")
+      case .standing: .href("standing")
       case .explain: .href("explain")
       case .integrity: .href("integrity")
       }
@@ -40,11 +48,14 @@ struct PageFrame {
       "head",
       [
         HTML(void: "meta", [.init("charset", "utf-8")]),
-        HTML("title", [HTML("\(title) - Exitgate review")]),
+        HTML("title", [HTML("\(waiting > 0 ? "(\(waiting)) " : "")\(title) - Exitgate review")]),
         HTML(
           void: "meta", [.init("name", "viewport"), .init("content", "width=device-width, initial-scale=1")]),
         HTML(void: "meta", [.init("name", "color-scheme"), .init("content", "light dark")]),
         HTML(void: "meta", [.init("name", "exitgate-token"), .init("content", token)]),
+        HTML(void: "meta", [.init("name", "exitgate-now"), .init("content", "\(now)")]),
+        // Under 'no-referrer' a form of the page says 'Origin: null', as one of any other site may (Fetch standard §3.2).
+        HTML(void: "meta", [.init("name", "referrer"), .init("content", "same-origin")]),
         HTML(void: "link", [.init("rel", "icon"), .href("review.svg")]),
         HTML(void: "link", [.init("rel", "stylesheet"), .href("review.css")]),
         HTML("script", [.init("src", "review.js"), .init("defer")], []),
@@ -59,7 +70,10 @@ struct PageFrame {
         HTML("header", [HTML("p", [.class("brand")], ["Exitgate review"]), navigation, live]),
         HTML(
           "main", [.id("content"), .init("tabindex", "-1")],
-          [HTML("div", [.id("warning"), .init("data-live")], [banner])] + content),
+          [
+            HTML("div", [.id("warning"), .init("data-live")], [banner]),
+            HTML("p", [.id("answered"), .init("role", "status")], []),
+          ] + content),
         HTML("div", [.id("said"), .class("unseen"), .init("role", "status")], []),
       ])
   }

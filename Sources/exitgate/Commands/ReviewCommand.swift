@@ -14,9 +14,10 @@ import ReviewPage
 struct ReviewCommand: Verb {
   static let configuration = CommandConfiguration(
     commandName: "review",
-    abstract: "Show what was blocked on a page of its own.",
+    abstract: "Show what waits and what was blocked on a page of its own.",
     discussion: """
-      A page for a browser on this machine: what was blocked, live, with filters, a chart by hour and the records \
+      A page for a browser on this machine: what waits for a person, to be answered there for as long as the page is \
+      open, and what stands approved, to be taken back; what was blocked, live, with filters, a chart by hour and the records \
       behind each line; the rule that would allow it, to be copied or, with --overlay, to be added to a file of \
       rules that the policy includes; what the policy would say about a destination; whether the log is whole; and \
       what the running gate says of itself.
@@ -121,7 +122,7 @@ extension ReviewCommand {
 
   private func hooks(_ settings: ReviewSettings, in here: Surroundings) -> ReviewHooks {
     let (environment, directory) = (here.environment, here.workingDirectory)
-    return ReviewHooks(
+    var hooks = ReviewHooks(
       filter: filter, explain: { explain($0, under: settings.policy) }, ask: gate(in: here),
       loader: { own in
         PolicyLoader(
@@ -132,14 +133,39 @@ extension ReviewCommand {
       },
       now: { wallClock() },
       say: { text in writeAll(Array("exitgate: \(printable(text))\n".utf8), to: STDERR_FILENO) })
+    hooks.line = line(in: here)
+    return hooks
   }
 
-  /// The gate at the socket that was named, or at the usual one where something is.
+  /// In seconds: a page is not to wait longer for what a gate has in memory.
+  private static let patience = Duration.seconds(5)
+
+  private func line(in here: Surroundings) -> GateLine? {
+    guard let path = socket(in: here) else { return nil }
+    return GateLine { request throws(ReviewProblem) in
+      do throws(Failure) {
+        return try RunningGate(controlPath: path).replies(request, timeout: Self.patience)
+      } catch { throw ReviewProblem(error.message) }
+    } follow: { request, isWanted, take throws(ReviewProblem) in
+      do throws(Failure) {
+        try RunningGate(controlPath: path).follow(request, while: isWanted) { reply in
+          take(reply)
+          return true
+        }
+      } catch { throw ReviewProblem(error.message) }
+    }
+  }
+
+  /// The socket that was named, or the usual one where something is.
+  private func socket(in here: Surroundings) -> String? {
+    let path = control.path(in: here)
+    return control.control != nil || access(path, F_OK) == 0 ? path : nil
+  }
+
   private func gate(in here: Surroundings) -> (
     @Sendable (ControlRequest) throws(ReviewProblem) -> ControlReply
   )? {
-    let path = control.path(in: here)
-    guard control.control != nil || access(path, F_OK) == 0 else { return nil }
+    guard let path = socket(in: here) else { return nil }
     return { request throws(ReviewProblem) in
       do throws(Failure) { return try RunningGate(controlPath: path).ask(request) } catch {
         throw ReviewProblem(error.message)

@@ -15,24 +15,29 @@ struct RunningGate {
   }
 
   /// Asks, and waits for every line of the answer.
-  func replies(_ request: ControlRequest) throws(Failure) -> [ControlReply] {
+  ///
+  /// - Parameter timeout: A reload reads files; nothing takes longer than this on a gate that works.
+  func replies(_ request: ControlRequest, timeout: Duration = .seconds(60)) throws(Failure) -> [ControlReply]
+  {
     let bytes: [UInt8]
     do {
-      // A reload reads files; nothing takes longer than this on a gate that works.
-      bytes = try UnixClient.exchange(path: controlPath, request: request.line(), timeout: .seconds(60))
+      bytes = try UnixClient.exchange(path: controlPath, request: request.line(), timeout: timeout)
     } catch { throw silence(error) }
     var replies: [ControlReply] = []
     for line in bytes.split(separator: UInt8(ascii: "\n")) { replies.append(try read(Array(line))) }
     return replies
   }
 
-  /// Asks, and takes one line after the other until `take` answers false or the gate ends it.
-  func follow(_ request: ControlRequest, _ take: (ControlReply) throws(Failure) -> Bool) throws(Failure) {
+  /// Asks, and takes one line after the other until `take` answers false, `isWanted` does, or the gate ends it.
+  func follow(
+    _ request: ControlRequest, while isWanted: (() -> Bool)? = nil,
+    _ take: (ControlReply) throws(Failure) -> Bool
+  ) throws(Failure) {
     let lines: UnixLines
     do { lines = try UnixLines(path: controlPath, request: request.line()) } catch { throw silence(error) }
     while true {
       let line: [UInt8]?
-      do { line = try lines.next() } catch { throw silence(error) }
+      do { line = try lines.next(while: isWanted) } catch { throw silence(error) }
       guard let line else { return }
       guard try take(try read(line)) else { return }
     }

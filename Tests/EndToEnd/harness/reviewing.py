@@ -1,5 +1,5 @@
 """`exitgate review` beside a gate, and what speaks HTTP to it."""
-import http.client, json, re, signal, subprocess
+import html, http.client, json, re, signal, subprocess, urllib.parse
 
 from .gate import BINARY, QUIET, eventually
 
@@ -7,9 +7,9 @@ from .gate import BINARY, QUIET, eventually
 class Reviewing:
     """The page over a gate's log, in the gate's namespace."""
 
-    def __init__(self, gate, *flags, listen="127.0.0.1:0", log=None):
+    def __init__(self, gate, *flags, listen="127.0.0.1:0", log=None, prefix=(), binary=BINARY):
         self.gate, self.bench = gate, gate.bench
-        command = [BINARY, "review", "--listen", listen, "--audit-log", log or gate.log.path, "--policy", gate.policy, *flags]
+        command = [*prefix, binary, "review", "--listen", listen, "--audit-log", log or gate.log.path, "--policy", gate.policy, *flags]
         self.process = subprocess.Popen(self.bench.command("gw", *command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, env=QUIET, cwd=gate.directory)
         self.address = self.process.stdout.readline().strip()
@@ -44,10 +44,37 @@ class Reviewing:
         self.proof = re.search(r'name="exitgate-token" content="([0-9a-f]{64})"', self.ask().text)[1]
         return answer
 
-    def change(self, body, **spoiled):
+    def change(self, body, path="apply", **spoiled):
         """What the page's own script would send, with some of it replaced."""
         headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", "Content-Type": "application/json", "X-Exitgate-Token": self.proof}
-        return self.ask("apply", method="POST", headers=headers | spoiled, body=json.dumps(body).encode())
+        return self.ask(path, method="POST", headers=headers | spoiled, body=json.dumps(body).encode())
+
+    def submit(self, values, path="answer", **spoiled):
+        """What a browser sends for a form of the page without its script, with some of it replaced."""
+        headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
+        return self.ask(path, method="POST", headers=headers | spoiled, body=urllib.parse.urlencode(values).encode())
+
+    def listen(self, proof=None):
+        """The stream of events of an open page: somebody who can be asked, as long as it is not closed."""
+        answer = self.ask("events?proof=" + (proof or self.proof))
+        assert answer.status == 200, answer.status
+        return answer
+
+    def forms(self, path="", action="answer"):
+        """The hidden fields and the buttons of each form of the page."""
+        found = []
+        for form in re.findall(rf'<form [^>]*action="{action}".*?</form>', self.ask(path).text, re.S):
+            hidden = {name: html.unescape(value) for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form)}
+            found.append((hidden, re.findall(r'name="answer" value="([\w-]+)"', form)))
+        return found
+
+    def form(self, host, seconds=20):
+        """What the form of the question about `host` sends, but for the answer."""
+        def look():
+            for card in re.findall(r'<li id="q-.*?</form>', self.ask().text, re.S):
+                if f"://{host}:" in re.sub(r"<[^>]+>", "", card):
+                    return {name: html.unescape(value) for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', card)}
+        return eventually(look, seconds, f"no question about {host}")
 
     def suggestion(self, host):
         """What is sent to have the rule for a host applied."""
