@@ -124,7 +124,11 @@ let package = Package(
         systemPackage,
       ]),
     tests(
-      "CommandTests", ["exitgate", "Audit", "Control", "Confinement", "PolicyFile", "Policy", "Addressing"]),
+      "CommandTests",
+      [
+        "exitgate", "Approvals", "Audit", "Control", "Confinement", "EventLoop", "PolicyFile", "Policy",
+        "Addressing",
+      ]),
     tests("HouseTests", ["exitgate"]),
   ]
 )

@@ -69,10 +69,12 @@ int linux_open_terminal(const char *multiplexer, int *leader, int *follower)
   return -1;
 }
 
-int linux_copy_window_size(int from, int to)
+int linux_copy_window_size(int from, int to, int rows)
 {
   struct winsize size;
-  return ioctl(from, TIOCGWINSZ, &size) ? -1 : ioctl(to, TIOCSWINSZ, &size);
+  if (ioctl(from, TIOCGWINSZ, &size)) return -1;
+  size.ws_row += rows;
+  return ioctl(to, TIOCSWINSZ, &size);
 }
 
 static int limit(int resource, uint64_t value)

@@ -119,5 +119,5 @@ private let terminalAttributes: UInt64 = 0x5401
 private let windowSize: UInt64 = 0x5413
 private let unreadBytes: UInt64 = 0x541B
 private let unsentBytes: UInt64 = 0x5411
-/// TCSETS, TCSETSW, TCSETSF, TIOCSWINSZ.
-private let terminalSettings: [UInt64] = [0x5402, 0x5403, 0x5404, 0x5414]
+/// TCSETS, TCSETSW, TCSETSF, TIOCSWINSZ; TIOCGPGRP, which says who is in front.
+private let terminalSettings: [UInt64] = [0x5402, 0x5403, 0x5404, 0x5414, 0x540F]

@@ -37,8 +37,8 @@ void linux_reset_signals(void);
 int linux_take_terminal(int terminal);
 /// posix_openpt(3), grantpt(3), unlockpt(3) and TIOCGPTPEER: 0, or -1. The slave is a new instance's own.
 int linux_open_terminal(const char *multiplexer, int *leader, int *follower);
-/// ioctl(2) TIOCGWINSZ of one terminal and TIOCSWINSZ of another.
-int linux_copy_window_size(int from, int to);
+/// ioctl(2) TIOCGWINSZ of one terminal and TIOCSWINSZ of another, with so many rows more or less.
+int linux_copy_window_size(int from, int to, int rows);
 
 /// setrlimit(2) of both limits: RLIMIT_NPROC, RLIMIT_DATA, RLIMIT_CORE.
 int linux_limit_processes(uint64_t count);

@@ -226,7 +226,8 @@ extension Outcome {
 }
 
 extension PendingStatus {
-  init(_ question: PendingQuestion) {
+  /// A question as it is shown.
+  public init(_ question: PendingQuestion) {
     self.init(
       id: question.id.text, agent: question.agent.text, places: question.members.map(Place.init),
       domain: question.domain?.text, since: question.first.description, last: question.last.description,

@@ -207,7 +207,7 @@ extension ReviewLine.Style {
     self =
       switch style {
       case .plain: .plain
-      case .strong: .strong
+      case .strong, .reversed: .strong
       case .faint: .faint
       case .bad: .bad
       case .good: .good

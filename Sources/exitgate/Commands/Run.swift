@@ -20,6 +20,10 @@ struct Run: Verb {
         exitgate run --policy policy.yaml --read ~/.gitconfig --env GH_TOKEN -- my-agent
         exitgate run --mode audit -- make            let pass what would be denied, and record it
 
+      Where the policy says 'ask' and this is started on a terminal, the question is asked there, on a screen of its own, while the \
+      command's output waits. It bears a word that is said at the start. A key answers when it is pressed by itself, half a second after \
+      the last; Esc leaves the question to 'exitgate approve'.
+
       What was blocked is said as it happens, with the rule that would allow it, and is in the log: \
       'exitgate log blocked'. Without a policy the profile 'generic' counts: 'exitgate allowlists profile-generic'. A policy says what the \
       command finds in 'files' (read, write, hide) and 'process' (env, max-processes, memory, time).
@@ -52,6 +56,13 @@ struct Run: Verb {
   @OptionGroup var auditLog: AuditLogOption
   @OptionGroup var control: ControlOption
   @OptionGroup var asking: AskingOption
+
+  @Option(
+    help: ArgumentHelp(
+      "Whether questions are asked on the terminal that this was started on: auto, where the command's output goes there by "
+        + "the gate alone; never; or always, where it is the session's terminal at all.",
+      valueName: "when"))
+  var prompt = PromptChoice.auto
 
   @Flag(help: "Do not say on the terminal what was blocked.")
   var quiet = false
@@ -90,9 +101,12 @@ struct Run: Verb {
     try sandbox.protect(configuration, in: view)
     var plan = sandbox.plan(view, loaded.sandbox, command: command, in: here)
     plan.terminal = Set([STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO].filter { isatty($0) == 1 })
-    if !quiet { configuration.onDenial = DenialLines(isRaw: plan.terminal.contains(STDIN_FILENO)).tell }
+    let lines = TerminalLines(isRaw: plan.terminal.isSuperset(of: [STDIN_FILENO, STDERR_FILENO]))
+    if !quiet { configuration.onDenial = DenialLines(lines).tell }
     configuration.startNotes = sandbox.notes(loaded.sandbox, command: command)
-    try CommandService(configuration, plan, begun: names.endTurn).run()
+    let asking = PromptSettings(
+      choice: prompt, isLikely: loaded.policy.asks, tells: !quiet, environment: here.environment)
+    try CommandService(configuration, plan, lines, asking, begun: names.endTurn).run()
   }
 
   /// Reads the policy, which the gate then begins with.

@@ -19,30 +19,48 @@ struct CommandService {
 
   private let configuration: GateConfiguration
   private let plan: SandboxPlan
+  private let lines: TerminalLines
+  private let asking: PromptSettings
   private let begun: () -> Void
 
-  /// - Parameter begun: Called once the gate has all its files.
-  init(_ configuration: GateConfiguration, _ plan: SandboxPlan, begun: @escaping () -> Void) {
+  /// - Parameters:
+  ///   - lines: What the gate says beside the command.
+  ///   - begun: Called once the gate has all its files.
+  init(
+    _ configuration: GateConfiguration, _ plan: SandboxPlan, _ lines: TerminalLines, _ asking: PromptSettings,
+    begun: @escaping () -> Void
+  ) {
     (self.configuration, self.plan, self.begun) = (configuration, plan, begun)
+    (self.lines, self.asking) = (lines, asking)
   }
 
   /// Runs the command.
   ///
   /// - Throws: When the sandbox or the gate cannot be had; nothing of either is left then.
   func run() throws(Failure) -> Never {
-    var words = Logger(label: "exitgate", factory: { _ in WordsHandler() })
+    var words = Logger(label: "exitgate", factory: { [lines] _ in WordsHandler(say: lines.say) })
     words.logLevel = .warning
     let isForeground = tcgetpgrp(STDIN_FILENO) == getpgrp()
-    var leader: Int32?
-    let (sandbox, gate) = try start(words, &leader)
+    var leader: Int32?, person: PersonTerminal?
+    let (sandbox, gate) = try start(words, &leader, &person)
     begun()
     let terminal = leader.map { TerminalRelay(plan.terminal, leader: $0, isForeground: isForeground) }
-    let run = CommandRun(sandbox, gate, terminal, plan.command.arguments[0])
+    let prompt = person.map {
+      TerminalPrompt(
+        gate, on: $0, terminal, lines, tells: asking.tells, control: configuration.controlPath,
+        signal: sandbox.signal)
+    }
+    let run = CommandRun(sandbox, gate, terminal, prompt, lines, plan.command.arguments[0])
     let watch = SignalWatch.on(
-      Self.signals + (terminal == nil ? [] : [SIGWINCH]), queue: .main,
-      handler: { if $0 == SIGWINCH { terminal?.resize() } else { sandbox.signal($0) } },
-      ready: {
+      Self.signals + (terminal == nil && prompt == nil ? [] : [SIGWINCH]), queue: .main,
+      handler: { number in
+        guard number == SIGWINCH else { return sandbox.signal(number) }
+        terminal?.resize()
+        prompt?.resize()
+      },
+      ready: { [asking] in
         terminal?.begin()
+        prompt?.begin(isLikely: asking.isLikely)
         sandbox.go()
       })
     let source = DispatchSource.makeReadSource(fileDescriptor: sandbox.descriptor, queue: .main)
@@ -52,7 +70,9 @@ struct CommandService {
   }
 
   /// The sandbox first, while there is one thread; then the gate, confined.
-  private func start(_ words: Logger, _ leader: inout Int32?) throws(Failure) -> (Sandbox, Gate) {
+  private func start(
+    _ words: Logger, _ leader: inout Int32?, _ person: inout PersonTerminal?
+  ) throws(Failure) -> (Sandbox, Gate) {
     let sandbox: Sandbox
     var configuration = configuration
     do {
@@ -61,7 +81,10 @@ struct CommandService {
       if !plan.terminal.isEmpty { leader = handed.descriptors.popLast() }
       try take(handed, into: &configuration)
     } catch { throw Failure(.host, "no sandbox: \(error)") }
-    configuration.confine = confinement(configuration)
+    // Not before: nothing of the sandbox has it.
+    person = try asking.open(plan.terminal)
+    configuration.confine = confinement(
+      configuration, drivesTerminal: !plan.terminal.isEmpty || person != nil)
     ignoreSIGPIPE()
     do throws(StartError) { return (sandbox, try Gate.start(configuration, words: words)) } catch {
       for problem in error.problems.dropLast() { words.error("\(problem)") }
@@ -86,11 +109,11 @@ struct CommandService {
   }
 
   private func confinement(
-    _ configuration: GateConfiguration
+    _ configuration: GateConfiguration, drivesTerminal: Bool
   ) -> @Sendable ([String]) throws(StartError) -> [String] {
     let directories = [configuration.auditLogPath, configuration.controlPath, configuration.overlay].map(
       directory)
-    let weaker = plan.weaker, drivesTerminal = !plan.terminal.isEmpty
+    let weaker = plan.weaker
     return { (sockets) throws(StartError) in
       do throws(ConfinementError) {
         let outcome = try Confinement.apply(
@@ -117,12 +140,18 @@ private final class CommandRun: @unchecked Sendable {
   private let sandbox: Sandbox
   private let gate: Gate
   private let terminal: TerminalRelay?
+  private let prompt: TerminalPrompt?
+  private let lines: TerminalLines
   private let program: String
   private var status: Int32?
   private var isGone = false
 
-  init(_ sandbox: Sandbox, _ gate: Gate, _ terminal: TerminalRelay?, _ program: String) {
+  init(
+    _ sandbox: Sandbox, _ gate: Gate, _ terminal: TerminalRelay?, _ prompt: TerminalPrompt?,
+    _ lines: TerminalLines, _ program: String
+  ) {
     (self.sandbox, self.gate, self.terminal, self.program) = (sandbox, gate, terminal, program)
+    (self.prompt, self.lines) = (prompt, lines)
   }
 
   func hear(within grace: Duration) {
@@ -146,6 +175,7 @@ private final class CommandRun: @unchecked Sendable {
     case .ended(let status): self.status = self.status ?? status
     case .gone:
       isGone = true
+      prompt?.end()
       // Whoever killed the sandbox did it by SIGKILL.
       let status = status ?? 128 + SIGKILL
       // What the table denied last may not have been heard of.
@@ -159,6 +189,6 @@ private final class CommandRun: @unchecked Sendable {
   }
 
   private func say(_ sentence: String) {
-    writeAll(Array("exitgate: \(printable(sentence))\n".utf8), to: STDERR_FILENO)
+    lines.say("exitgate: \(sentence)")
   }
 }

@@ -1,6 +1,5 @@
 import Addressing
 import Audit
-import Glibc
 import Policy
 import Synchronization
 
@@ -9,11 +8,10 @@ final class DenialLines: Sendable {
   /// Destinations that are told of; a command that tries more is told by the log.
   private static let most = 200
 
-  private let isRaw: Bool
+  private let lines: TerminalLines
   private let told = Mutex<Set<String>>([])
 
-  /// - Parameter isRaw: Whether the terminal does not begin a line where one ends.
-  init(isRaw: Bool) { self.isRaw = isRaw }
+  init(_ lines: TerminalLines) { self.lines = lines }
 
   /// Tells of a decision.
   func tell(_ decision: DecisionRecord) {
@@ -28,7 +26,6 @@ final class DenialLines: Sendable {
       asked: asked.filter { $0 != "A" && $0 != "AAAA" })
     let what = decision.wouldDeny ? "would block" : "blocked"
     let remedy = rule.map { ". To allow it: - \($0.yaml)" } ?? ""
-    let line = Text("exitgate: \(what) \(place) (\(decision.reason.rawValue))\(remedy)")
-    writeAll(Array((line.plain + (isRaw ? "\r\n" : "\n")).utf8), to: STDERR_FILENO)
+    lines.say("exitgate: \(what) \(place) (\(decision.reason.rawValue))\(remedy)")
   }
 }

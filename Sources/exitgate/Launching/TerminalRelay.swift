@@ -8,14 +8,23 @@ import Glibc
 ///
 /// `@unchecked Sendable`: everything that changes is touched on `queue` alone.
 final class TerminalRelay: @unchecked Sendable {
-  private let queue = DispatchQueue(label: "exitgate.terminal")
+  /// Where everything happens to the terminal.
+  let queue = DispatchQueue(label: "exitgate.terminal")
+  /// What the command has made of the person's terminal. On `queue`.
+  private(set) var modes = TerminalModes()
+  /// Is asked first whether keys are somebody else's. On `queue`.
+  var keys: (([UInt8]) -> Bool)?
+  /// Is told when the person's terminal is gone. On `queue`.
+  var hungUp: (() -> Void)?
   private let leader: Int32
   /// The person's terminal to read from; nil where the command reads something else.
   private let input: Int32?
   /// The person's terminal to write to.
   private let output: Int32
   private var before: termios?
-  private var sources: [any DispatchSourceRead] = []
+  private var inputSource: (any DispatchSourceRead)?
+  private var outputSource: (any DispatchSourceRead)?
+  private var isPaused = false
 
   /// - Parameters:
   ///   - streams: The streams that are the person's terminal.
@@ -33,32 +42,68 @@ final class TerminalRelay: @unchecked Sendable {
   /// Begins; from now on keys mean to the command what they mean there.
   func begin() {
     queue.sync {
-      _ = linux_copy_window_size(output, leader)
+      _ = linux_copy_window_size(output, leader, 0)
       if let input {
         makeRaw(input)
-        listen(to: input) { [unowned self] in typed() }
+        inputSource = listen(to: input) { [unowned self] in typed() }
       }
-      listen(to: leader) { [unowned self] in _ = written() }
+      outputSource = listen(to: leader) { [unowned self] in _ = written() }
     }
   }
 
   /// Tells the command's terminal how large the person's is now.
-  func resize() { queue.async { [self] in _ = linux_copy_window_size(output, leader) } }
+  func resize() { queue.async { [self] in _ = linux_copy_window_size(output, leader, 0) } }
 
   /// Passes the rest on and leaves the person's terminal as it was.
   func end() {
     queue.sync {
+      resume()
       while written() {}
-      sources.forEach { $0.cancel() }
+      for source in [inputSource, outputSource] { source?.cancel() }
       if let input, var before { tcsetattr(input, TCSADRAIN, &before) }
     }
   }
 
-  private func listen(to descriptor: Int32, _ handler: @escaping @Sendable () -> Void) {
+  private func listen(to descriptor: Int32, _ handler: @escaping @Sendable () -> Void)
+    -> any DispatchSourceRead
+  {
     let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
     source.setEventHandler(handler: handler)
     source.activate()
-    sources.append(source)
+    return source
+  }
+
+  // MARK: - Another's turn
+
+  /// Whether keys come by here.
+  var readsKeys: Bool { inputSource.map { !$0.isCancelled } ?? false }
+
+  /// Leaves what the command writes where it is: it waits once its terminal is full. On `queue`.
+  func pause() {
+    guard !isPaused, let outputSource else { return }
+    isPaused = true
+    outputSource.suspend()
+  }
+
+  /// Goes on, and has whatever draws on the command's terminal draw anew: one row less, then all. On `queue`.
+  func resume() {
+    guard isPaused, let outputSource else { return }
+    isPaused = false
+    outputSource.resume()
+    _ = linux_copy_window_size(output, leader, -1)
+    queue.asyncAfter(deadline: .now() + .milliseconds(50)) { [self] in
+      _ = linux_copy_window_size(output, leader, 0)
+    }
+  }
+
+  /// Types into the command's terminal. On `queue`.
+  func type(_ bytes: [UInt8]) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { write(leader, $0.baseAddress, $0.count) }
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
   }
 
   /// - Source: cfmakeraw(3).
@@ -71,23 +116,27 @@ final class TerminalRelay: @unchecked Sendable {
   }
 
   private func typed() {
-    guard let input, let bytes = Self.some(of: input) else { return }
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { write(leader, $0.baseAddress, $0.count) }
-      guard count > 0 else { return }
-      rest = rest.dropFirst(count)
+    guard let input else { return }
+    guard let bytes = Self.some(of: input) else {
+      guard errno != EAGAIN, errno != EINTR else { return }
+      // It is gone, and would be ready to say so for ever.
+      inputSource?.cancel()
+      hungUp?()
+      return
     }
+    if keys?(bytes) != true { type(bytes) }
   }
 
   /// - Returns: Whether there was anything.
   private func written() -> Bool {
     guard let bytes = Self.some(of: leader) else { return false }
+    modes.feed(bytes)
     return writeAll(bytes, to: output)
   }
 
   private static func some(of descriptor: Int32) -> [UInt8]? {
     var buffer = [UInt8](repeating: 0, count: 16_384)
+    errno = 0
     let count = read(descriptor, &buffer, buffer.count)
     return count > 0 ? Array(buffer[..<count]) : nil
   }

@@ -9,6 +9,7 @@ struct Text: ExpressibleByStringInterpolation, Sendable {
     case bad = "31"
     case good = "32"
     case doubtful = "33"
+    case reversed = "7"
   }
 
   private(set) var pieces: [(text: String, style: Style)] = []

@@ -7,9 +7,14 @@ struct WordsHandler: LogHandler {
   var metadata: Logger.Metadata = [:]
   var logLevel: Logger.Level = .info
   private let prefix: String
+  private let say: @Sendable (Text) -> Void
 
-  init(prefix: String = "exitgate") {
-    self.prefix = prefix
+  /// - Parameter say: Writes a line; to standard error unless given.
+  init(
+    prefix: String = "exitgate",
+    say: @escaping @Sendable (Text) -> Void = { writeAll(Array("\($0.plain)\n".utf8), to: STDERR_FILENO) }
+  ) {
+    (self.prefix, self.say) = (prefix, say)
   }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -21,6 +26,6 @@ struct WordsHandler: LogHandler {
     let level = event.level < .warning ? "" : "\(event.level.rawValue): "
     let all = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
     let details = all.map { " \($0.key)=\($0.value)" }.joined()
-    writeAll(Array("\(prefix): \(level)\(printable("\(event.message)\(details)"))\n".utf8), to: STDERR_FILENO)
+    say("\(prefix): \(level)\(event.message)\(details)")
   }
 }

@@ -15,6 +15,17 @@ struct PendingView {
     [heading] + question.places.flatMap(place) + facts + rules + ways
   }
 
+  /// What is asked, and by whom.
+  var brief: [Text] { [asker] + question.places.flatMap(place) + program }
+
+  /// The same, and all that is known beside it.
+  var whole: [Text] { [heading] + question.places.flatMap(place) + facts + rules }
+
+  private var asker: Text {
+    let many = question.places.count > 1 ? " any of \(question.places.count) destinations" : ""
+    return "agent \(Text(ascii: question.agent, .strong)) asks for\(many)"
+  }
+
   private var heading: Text {
     let many = question.places.count > 1 ? ", \(question.places.count) joined" : ""
     return "\(Text(question.id, .strong))  agent \(Text(ascii: question.agent, .strong)) asks for\(many)"
@@ -43,10 +54,12 @@ struct PendingView {
       question.addresses.isEmpty
         ? "  addresses not looked up before it is allowed"
         : "  addresses \(question.addresses.joined(separator: ", "))")
-    if let program = question.program {
-      lines.append("  program \(Text(ascii: program)) in \(Text(ascii: question.workingDirectory ?? "?"))")
-    }
-    return lines
+    return lines + program
+  }
+
+  private var program: [Text] {
+    guard let program = question.program else { return [] }
+    return ["  program \(Text(ascii: program)) in \(Text(ascii: question.workingDirectory ?? "?"))"]
   }
 
   private var rules: [Text] {

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Glibc
+import Policy
+
+/// When questions are asked on the terminal that `run` was started on.
+enum PromptChoice: String, CaseIterable, ExpressibleByArgument {
+  case auto, never, always
+}
+
+/// Whether and how a person at the terminal is asked.
+struct PromptSettings {
+  /// What was chosen.
+  var choice: PromptChoice
+  /// Whether the policy asks at all.
+  var isLikely: Bool
+  /// Whether the gate says on the terminal what happens.
+  var tells: Bool
+  /// Where `TERM` and `NO_COLOR` are.
+  var environment: [String: String]
+
+  /// The person's terminal, where questions are asked on it.
+  ///
+  /// - Parameter own: The command's streams that its own terminal stands for. Where both outputs are among them, nothing
+  ///   of the command's reaches the person's terminal but through the gate.
+  /// - Throws: When it is wanted and there is none.
+  func open(_ own: Set<Int32>) throws(Failure) -> PersonTerminal? {
+    let isFit = own.isSuperset(of: [STDOUT_FILENO, STDERR_FILENO]) && environment["TERM"] != "dumb"
+    guard choice != .never, choice == .always || isFit else { return nil }
+    let terminal = PersonTerminal(environment: environment)
+    guard terminal != nil || choice == .auto else {
+      throw Failure(
+        .host,
+        "--prompt always: no terminal belongs to this session. Start it on one, or answer by 'exitgate pending'."
+      )
+    }
+    return terminal
+  }
+}
+
+extension Policy {
+  /// Whether anything is asked about.
+  var asks: Bool { defaultAction == .ask || rules.contains { $0.action == .ask } }
+}
