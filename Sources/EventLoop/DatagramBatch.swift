@@ -18,6 +18,8 @@ public final class DatagramBatch {
   private let memory: UnsafeMutableRawPointer
   private(set) var waiting = 0
   private unowned var sender: DatagramPort?
+  /// Who that is, to be compared without taking a reference.
+  private var senderID: ObjectIdentifier?
 
   /// Makes an empty batch.
   public init() {
@@ -46,8 +48,9 @@ public final class DatagramBatch {
   func stage(
     _ peer: DatagramPeer, by port: DatagramPort, _ write: (UnsafeMutableRawBufferPointer) -> Int
   ) {
-    if waiting == Self.size || (waiting > 0 && sender !== port) { flush() }
-    sender = port
+    let id = ObjectIdentifier(port)
+    if waiting == Self.size || (waiting > 0 && senderID != id) { flush() }
+    if waiting == 0 { (sender, senderID) = (port, id) }
     let place = outgoing + waiting
     let buffer = UnsafeMutableRawBufferPointer(start: place.pointee.buffer, count: Self.datagramSize)
     let count = write(buffer)

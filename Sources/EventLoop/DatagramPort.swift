@@ -97,6 +97,8 @@ public final class DatagramPort: LoopService {
   func noteLost() { lost &+= 1 }
 
   func serviceIsReady() {
+    // Loaded once: a weak reference costs more than what is done with most datagrams.
+    let delegate = delegate
     for _ in 0..<Self.batches {
       let count = batch.receive(from: fd)
       for index in 0..<count {

@@ -9,21 +9,38 @@ extension Policy {
   ///   matches the name, if there is one; else the default, `no-rule`.
   public func mayResolve(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Decision {
     guard !stop.covers(agent) else { return .stopped }
+    // Nearly always no rule denies, and then nothing is collected: rules are large.
+    var allows = Foremost(), asks = Foremost(), isDenied = false
+    let rules = rules
+    forEachPlace(naming: host, agent: agent, at: now) { rank, place in
+      switch rules[place].action {
+      case .allow: allows.take(rank, place)
+      case .ask: asks.take(rank, place)
+      case .deny: isDenied = isDenied || rules[place].speaksOfAddresses
+      }
+    }
+    if isDenied { return mayResolveBesideDenials(host, agent: agent, at: now) }
+    if let place = allows.place { return Decision(answer: .allow, reason: .allowed, rule: rules[place]) }
+    if let place = asks.place { return Decision(answer: .ask, reason: .askRule, rule: rules[place]) }
+    return Decision(answer: defaultAction, reason: .noRule)
+  }
+
+  /// The same where a deny rule matches the name: what it leaves of the others counts.
+  private func mayResolveBesideDenials(
+    _ host: Hostname, agent: AgentName, at now: Timestamp
+  ) -> Decision {
     var open: [(rank: UInt64, rule: Rule)] = [], denials: [(rank: UInt64, rule: Rule)] = []
     forEachRule(naming: host, agent: agent, at: now) { rank, rule in
       guard rule.action == .deny else { return open.append((rank, rule)) }
       if rule.speaksOfAddresses { denials.append((rank, rule)) }
     }
-    if !denials.isEmpty {
-      let whole = denials.map(\.rule).filter(\.requests.isEmpty)
-      open.removeAll { entry in isShut(entry.rule, by: whole) }
-    }
+    let whole = denials.map(\.rule).filter(\.requests.isEmpty)
+    open.removeAll { entry in isShut(entry.rule, by: whole) }
     if let rule = foremost(open, where: { $0.action == .allow }) {
       return Decision(answer: .allow, reason: .allowed, rule: rule)
     }
     if let rule = foremost(open) { return Decision(answer: .ask, reason: .askRule, rule: rule) }
-    if let rule = foremost(denials) { return Decision(answer: .deny, reason: .denyRule, rule: rule) }
-    return Decision(answer: defaultAction, reason: .noRule)
+    return Decision(answer: .deny, reason: .denyRule, rule: foremost(denials))
   }
 
   /// Whether records of one type may be asked for: the addresses' types as
@@ -46,11 +63,13 @@ extension Policy {
   /// The deny rule for a name met on a CNAME chain, whatever port and protocol
   /// it speaks of; rules about single HTTP requests do not count.
   public func deniesName(_ host: Hostname, agent: AgentName, at now: Timestamp) -> Rule? {
-    var found: [(rank: UInt64, rule: Rule)] = []
-    forEachRule(naming: host, agent: agent, at: now) { rank, rule in
-      if rule.action == .deny, rule.requests.isEmpty, rule.speaksOfAddresses { found.append((rank, rule)) }
+    var found = Foremost()
+    let rules = rules
+    forEachPlace(naming: host, agent: agent, at: now) { rank, place in
+      guard rules[place].action == .deny, rules[place].requests.isEmpty else { return }
+      if rules[place].speaksOfAddresses { found.take(rank, place) }
     }
-    return foremost(found)
+    return found.place.map { rules[$0] }
   }
 
   /// Judges what a name resolved to, for an answer that no connection stands
@@ -78,11 +97,29 @@ extension Policy {
   func forEachRule(
     naming host: Hostname, agent: AgentName, at now: Timestamp, _ body: (UInt64, Rule) -> Void
   ) {
+    forEachPlace(naming: host, agent: agent, at: now) { rank, place in body(rank, rules[place]) }
+  }
+
+  /// The same, by its place in `rules`.
+  private func forEachPlace(
+    naming host: Hostname, agent: AgentName, at now: Timestamp, _ body: (UInt64, Int) -> Void
+  ) {
     let query = Query(host: .name(host), port: .https, traffic: .all, agent: agent, now: now)
     walk(query) { candidate, failures in
       guard failures.isDisjoint(with: [.agent, .expired]) else { return }
-      body(rank(of: candidate, index.facts[Int(candidate.rule)]), rules[Int(candidate.rule)])
+      body(rank(of: candidate, index.facts[Int(candidate.rule)]), Int(candidate.rule))
     }
+  }
+}
+
+/// The place of the foremost of some rules; of equals the first.
+private struct Foremost {
+  private(set) var place: Int?
+  private var rank: UInt64 = 0
+
+  mutating func take(_ rank: UInt64, _ place: Int) {
+    guard self.place == nil || rank > self.rank else { return }
+    (self.place, self.rank) = (place, rank)
   }
 }
 

@@ -168,9 +168,10 @@ struct QuestionJudgeTests {
   func authority() throws {
     let judge = Self.judge(try Bench.policy(Self.rules, generation: 0x1_0000_0007))
     let question = Question(name: try Hostname("none.test"), type: .a)
-    guard case .settled(let answer, _) = judge.judge(question, as: Bench.agent, at: Bench.now) else {
+    guard case .settled(let settled) = judge.judge(question, as: Bench.agent, at: Bench.now) else {
       throw GaveUp(description: "not settled")
     }
+    let answer = settled.answer
     #expect(answer.authorityCount == 1 && answer.lifetimes.count == 1)
     #expect(answer.records.suffix(20) == [0, 0, 0, 7, 0, 0, 0, 5, 0, 0, 0, 5, 0, 0, 0, 5, 0, 0, 0, 5])
   }
@@ -230,10 +231,11 @@ struct QuestionJudgeTests {
     switch judge.judge(Question(name: try Hostname(name), type: type), as: Bench.agent, at: now) {
     case .forward(_, let verdict): return "forward \(verdict.words)"
     case .lease(_, let verdict): return "lease \(verdict.words)"
-    case .settled(let answer, let verdict):
+    case .settled(let settled):
+      let answer = settled.answer
       let code = answer.answerCount > 0 ? "HINFO" : "\(answer.responseCode.rawValue)"
       let error = answer.error.map { " \($0.code)" } ?? ""
-      return "\(code)\(error) \(verdict.words)"
+      return "\(code)\(error) \(settled.verdict.words)"
     }
   }
 

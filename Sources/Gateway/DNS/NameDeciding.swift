@@ -14,6 +14,8 @@ extension NameService {
   /// What follows from a question right now.
   private enum Step {
     case answer(Answered)
+    /// It is denied, and that is remembered so long.
+    case deny(Settled, until: MonotonicTime)
     /// It is answered from the hosts file, once the kernel lets its addresses pass.
     case open(Answered, InquiryAnswer)
     /// It is refused for what it is, or for what the gate lacks; nothing is decided about its name.
@@ -34,14 +36,15 @@ extension NameService {
     let key = { QuestionKey(hash: hash, type: question.type, agent: asked.agent, name: Array(asked.name)) }
     switch judge(question, asked.agent, isRecursive: asked.query.flags.contains(.recursionDesired), at: now) {
     case .answer(let answered):
-      guard answered.verdict.isDenial else {
-        let key = key()
-        record(key, question, answered, [asked.waiting(key, path())], at: now)
-        return .later
-      }
-      deny(key, question, answered, asked.agent, from: path(), at: now)
+      let key = key()
+      record(key, question, answered, [asked.waiting(key, path())], at: now)
+      return .later
+    case .deny(let denial, let until):
+      deny(key, question, denial, asked.agent, from: path(), until: until, at: now)
       return .response(
-        write(answered, asked.query, asked.message, now, asked.transport, into: response))
+        write(
+          denial.answer, asked.query, asked.message, lifetime: QuestionJudge.denialLifetime, asked.transport,
+          into: response))
     case .open(let answered, let outcome):
       let key = key(), waiting = asked.waiting(key, path())
       passFence(answered, outcome, question, agents[Int(asked.agent)], at: now) { [self] given, now in
@@ -82,25 +85,36 @@ extension NameService {
   ) -> Step {
     let name = agents[Int(agent)], wall = ruleTime(at: now)
     switch currentJudge.judge(question, as: name, at: wall) {
-    case .settled(let answer, let verdict): return .answer(settled(answer, verdict, at: now))
-    case .lease(_, let verdict): return .answer(lease(question, name, verdict, at: now))
+    case .settled(let settled): return step(settled, at: now)
+    case .lease(_, let verdict): return step(lease(question, name, verdict, at: now)) { .answer($0) }
     case .forward(let decision, let verdict):
       guard shard.log.isAvailable else { return .refuse(Self.unrecordable) }
       if let local = shard.resolver.localAnswer(to: question.name, question.type) {
         let answered = assembly(question, name, decision, verdict).conclude(local, at: wall, now)
-        return answered.verdict.isDenial ? .answer(answered) : .open(answered, local)
+        return step(answered) { .open($0, local) }
       }
       guard isRecursive else { return .refuse(DNSAnswer(.refused, .notAuthoritative("not in the cache"))) }
       guard let spent = shard.spendLabels(of: question.name, as: name, under: decision, layer: .dns) else {
         return .forward(decision, verdict)
       }
-      return .answer(settled(currentJudge.denial(spent.reason), spent, at: now))
+      return step(Settled(currentJudge.denial(spent.reason), spent), at: now)
     }
   }
 
-  private func settled(_ answer: DNSAnswer, _ verdict: QuestionVerdict, at now: MonotonicTime) -> Answered {
-    let lifetime = verdict.isDenial ? Self.denialMemory : .seconds(Int64(QuestionJudge.denialLifetime))
-    return Answered(answer: answer, verdict: verdict, until: now + lifetime)
+  private func step(_ settled: Settled, at now: MonotonicTime) -> Step {
+    guard settled.verdict.isDenial else { return .answer(answered(settled, at: now)) }
+    return .deny(settled, until: now + Self.denialMemory)
+  }
+
+  private func step(_ answered: Answered, otherwise: (Answered) -> Step) -> Step {
+    guard answered.verdict.isDenial else { return otherwise(answered) }
+    return .deny(Settled(answered.answer, answered.verdict), until: answered.until)
+  }
+
+  private func answered(_ settled: Settled, at now: MonotonicTime) -> Answered {
+    let isDenial = settled.verdict.isDenial
+    let lifetime = isDenial ? Self.denialMemory : .seconds(Int64(QuestionJudge.denialLifetime))
+    return Answered(answer: settled.answer, verdict: settled.verdict, until: now + lifetime)
   }
 
   private func lease(
@@ -156,7 +170,7 @@ extension NameService {
     switch currentJudge.judge(question, as: agent, at: wall) {
     case .forward(let decision, let verdict):
       return assembly(question, agent, decision, verdict).conclude(outcome, at: wall, now)
-    case .settled(let answer, let verdict): return settled(answer, verdict, at: now)
+    case .settled(let settled): return answered(settled, at: now)
     case .lease(_, let verdict): return lease(question, agent, verdict, at: now)
     }
   }

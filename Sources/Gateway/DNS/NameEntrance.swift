@@ -5,7 +5,7 @@ import SystemPackage
 
 /// Where one agent's questions come in over UDP.
 final class NameEntrance: DatagramPortDelegate {
-  private unowned let service: NameService
+  private let service: NameService
   /// Whose questions come in here.
   var agent: AgentNumber
   private(set) var port: DatagramPort!

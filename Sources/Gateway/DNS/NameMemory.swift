@@ -91,8 +91,8 @@ struct NameMemory {
     let heard = AnswerTable.Heard(isRecorded: isRecorded, told: now)
     var answered = answered
     if answered.answer.records.count > Self.largestAnswer {
-      answered.answer = DNSAnswer(answered.answer.responseCode, answered.answer.error)
-      answered.until = now
+      let empty = DNSAnswer(answered.answer.responseCode, answered.answer.error)
+      answered = Answered(answer: empty, verdict: answered.verdict, until: now)
     }
     let entry = AnswerTable.Entry(key, question, answered, heard)
     let gone =

@@ -98,8 +98,9 @@ private struct Judge {
       policy: policy, suffixes: SearchSuffixes(), hasIPv6: true, isSynthetic: false)
     switch judge.judge(Question(name: host, type: type), as: agent, at: now) {
     case .forward(let decision, _), .lease(let decision, _): return entry(type, .forwarded, decision)
-    case .settled(let answer, let verdict):
-      return entry(type, NameOutlook.Answer(answer), decision(behind: verdict), answer.error?.code)
+    case .settled(let settled):
+      let decision = decision(behind: settled.verdict)
+      return entry(type, NameOutlook.Answer(settled.answer), decision, settled.answer.error?.code)
     }
   }
 

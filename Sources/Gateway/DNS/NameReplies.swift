@@ -39,14 +39,14 @@ extension NameService {
   /// Records a denial, which need not wait for the log: nothing is let out. Where
   /// there is no room for a record, it is not remembered either.
   func deny(
-    _ key: () -> QuestionKey, _ question: Question, _ answered: Answered, _ agent: AgentNumber,
-    from path: @autoclosure () -> ReplyPath, at now: MonotonicTime
+    _ key: () -> QuestionKey, _ question: Question, _ denial: Settled, _ agent: AgentNumber,
+    from path: @autoclosure () -> ReplyPath, until: MonotonicTime, at now: MonotonicTime
   ) {
-    counters.count(answered.verdict, isKnown: false)
+    counters.count(denial.verdict, isKnown: false)
     guard memory.hasRoomForRecord(of: agent) else {
-      return memory.count(answered.verdict, of: agent, at: now)
+      return memory.count(denial.verdict, of: agent, at: now)
     }
-    let key = key()
+    let key = key(), answered = Answered(answer: denial.answer, verdict: denial.verdict, until: until)
     guard note(key, question, answered, from: path(), at: now) else { return }
     keep(key, question, answered, isRecorded: true, at: now)
   }
@@ -83,8 +83,8 @@ extension NameService {
     _ key: QuestionKey, _ question: Question, _ answered: Answered, isRecorded: Bool, at now: MonotonicTime
   ) {
     var answered = answered
-    if let rule = answered.verdict.rule, let end = expiry(of: rule, at: now) {
-      answered.until = min(answered.until, end)
+    if let rule = answered.verdict.rule, let end = expiry(of: rule, at: now), end < answered.until {
+      answered = Answered(answer: answered.answer, verdict: answered.verdict, until: end)
     }
     if let gone = memory.keep(key, question, answered, isRecorded: isRecorded, at: now) { tell(gone) }
   }

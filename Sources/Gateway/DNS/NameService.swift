@@ -12,6 +12,8 @@ import Wire
 /// (`AnswerAssembly`), recorded, and then answered.
 final class NameService {
   unowned let shard: Shard
+  /// The shard's, looked at for every question.
+  private let loop: EventLoop, log: AuditLog
   let settings: NameSettings
   var memory = NameMemory()
   var counters = NameCounters()
@@ -31,7 +33,7 @@ final class NameService {
   let output = UnsafeMutableRawBufferPointer.allocate(byteCount: DNSResponseWriter.messageLimit, alignment: 8)
 
   init(shard: Shard, settings: NameSettings) {
-    self.shard = shard
+    (self.shard, loop, log) = (shard, shard.loop, shard.log)
     self.settings = settings
     rate = QueryRate(perSecond: settings.rate)
     forwarder = Forwarder(
@@ -64,7 +66,7 @@ final class NameService {
   ) -> Handled {
     counters.queries &+= 1
     // Before it is read: what is no query would else take the log's room from those that are.
-    let room = transport == .datagram ? rate.take(agent, at: shard.loop.now) : .pass
+    let room = transport == .datagram ? rate.take(agent, at: loop.now) : .pass
     guard room != .drop else { return drop() }
     let query: DNSQueryScan
     do throws(DNSError) {
@@ -84,9 +86,9 @@ final class NameService {
     let asked = AskedQuestion(
       query: query, message: message, name: fold(message, query), transport: transport, agent: agent)
     let hash = QuestionKey.hash(asked.name, query.type, agent)
-    let now = shard.loop.now
+    let now = loop.now
     if let known = memory.answer(
-      to: asked.name, hash: hash, query.type, agent, mayAllow: shard.log.isAvailable, at: now)
+      to: asked.name, hash: hash, query.type, agent, mayAllow: log.isAvailable, at: now)
     {
       counters.count(known.verdict, isKnown: true)
       return .response(write(known, query, message, now, transport, into: response))

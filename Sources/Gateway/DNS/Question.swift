@@ -37,12 +37,17 @@ struct QuestionVerdict: Hashable, Sendable {
   }
 }
 
-/// An answer with what is to be said about it and how long it may be given.
-struct Answered: Sendable {
-  var answer: DNSAnswer
-  var verdict: QuestionVerdict
+/// An answer with what is to be said about it and how long it may be given. A
+/// class: it is handed on from stage to stage, and a copy would count each of its parts.
+final class Answered: Sendable {
+  let answer: DNSAnswer
+  let verdict: QuestionVerdict
   /// When it no longer counts.
-  var until: MonotonicTime
+  let until: MonotonicTime
+
+  init(answer: DNSAnswer, verdict: QuestionVerdict, until: MonotonicTime) {
+    (self.answer, self.verdict, self.until) = (answer, verdict, until)
+  }
 }
 
 /// The way back to whoever asked.

@@ -17,6 +17,8 @@ final class QuestionJudge {
   let fencedAgents: [AgentName]
   /// The answers without records; they fit every question.
   private let empty: EmptyAnswers
+  /// What most questions that are denied get, made once.
+  private let refusedType: Settled, noise: Settled, unruled: Settled
 
   init(
     policy: Policy, suffixes: SearchSuffixes, hasIPv6: Bool, isSynthetic: Bool,
@@ -28,12 +30,15 @@ final class QuestionJudge {
     self.isSynthetic = isSynthetic
     self.fencedAgents = fencedAgents
     empty = EmptyAnswers(generation: policy.generation)
+    refusedType = Settled(empty.refusedType, QuestionVerdict(action: .deny, reason: .recordType))
+    noise = Settled(empty.noName, QuestionVerdict(action: .deny, reason: .searchSuffix))
+    unruled = Settled(empty.prohibited(.noRule), QuestionVerdict(action: .deny, reason: .noRule))
   }
 
   /// What follows from a question.
   enum Judgement {
     /// There is nothing to find out.
-    case settled(DNSAnswer, QuestionVerdict)
+    case settled(Settled)
     /// The name gets an address of the pool.
     case lease(Decision, QuestionVerdict)
     /// The upstreams are to be asked.
@@ -48,14 +53,8 @@ final class QuestionJudge {
   /// - Parameter agent: Who asks.
   func judge(_ question: Question, as agent: AgentName, at now: Timestamp) -> Judgement {
     let kind = QuestionClass(question.type)
-    if case .refused = kind {
-      let verdict = QuestionVerdict(action: .deny, reason: .recordType)
-      return .settled(empty.refusedType, verdict)
-    }
-    if isNoise(question.name, as: agent, at: now) {
-      let verdict = QuestionVerdict(action: .deny, reason: .searchSuffix)
-      return .settled(empty.noName, verdict)
-    }
+    if case .refused = kind { return .settled(refusedType) }
+    if isNoise(question.name, as: agent, at: now) { return .settled(noise) }
     if case .byRule(let type) = kind {
       let decision = policy.mayQuery(type, of: question.name, agent: agent, at: now)
       // Nobody is asked about a question, so a rule that asks lets none of these records through.
@@ -78,15 +77,15 @@ final class QuestionJudge {
     let verdict = verdict(decision), isSynthetic = isSynthetic && !needsOwn
     switch kind {
     case .resolve where question.type == .aaaa && !hasIPv6 && !isSynthetic:
-      return .settled(empty.noData, verdict)
+      return .settled(Settled(empty.noData, verdict))
     case .resolve where isSynthetic && question.type != .cname: return .lease(decision, verdict)
-    case .resolve where isSynthetic: return .settled(empty.noData, verdict)
+    case .resolve where isSynthetic: return .settled(Settled(empty.noData, verdict))
     case .resolve: return .forward(decision, verdict)
-    case .noData: return .settled(empty.noData, verdict)
-    case .any: return .settled(minimalAny(question), verdict)
+    case .noData: return .settled(Settled(empty.noData, verdict))
+    case .any: return .settled(Settled(minimalAny(question), verdict))
     case .refused, .byRule:
       let verdict = QuestionVerdict(action: .deny, reason: .recordType, rule: decision.rule?.id)
-      return .settled(empty.noDataOfType, verdict)
+      return .settled(Settled(empty.noDataOfType, verdict))
     }
   }
 
@@ -107,8 +106,10 @@ final class QuestionJudge {
   }
 
   private func deny(_ question: Question, _ decision: Decision) -> Judgement {
+    if decision.reason == .noRule, decision.rule == nil { return .settled(unruled) }
     let verdict = QuestionVerdict(action: .deny, reason: decision.reason, rule: decision.rule?.id)
-    return .settled(decision.reason == .denyRule ? empty.blocked : empty.prohibited(decision.reason), verdict)
+    let isRuled = decision.reason == .denyRule
+    return .settled(Settled(isRuled ? empty.blocked : empty.prohibited(decision.reason), verdict))
   }
 
   /// Whether this is an allowed name with one of the search suffixes behind it,
@@ -130,6 +131,16 @@ final class QuestionJudge {
     var builder = DNSAnswerBuilder(questionLength: question.length)
     builder.add(.hinfo, [7] + Array("RFC8482".utf8) + [0])
     return builder.finish(.noError)
+  }
+}
+
+/// An answer that nothing has to be found out for. A class: most are made once, and given often.
+final class Settled: Sendable {
+  let answer: DNSAnswer
+  let verdict: QuestionVerdict
+
+  init(_ answer: DNSAnswer, _ verdict: QuestionVerdict) {
+    (self.answer, self.verdict) = (answer, verdict)
   }
 }
 

@@ -78,7 +78,7 @@ extension Optional where Wrapped == QuestionLog.Sum {
     }
     self?.count += 1
     self?.last = now
-    self?.verdict = verdict
+    if self?.verdict != verdict { self?.verdict = verdict }
   }
 }
 

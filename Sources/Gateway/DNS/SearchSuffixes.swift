@@ -18,10 +18,13 @@ struct SearchSuffixes: Sendable {
 
   /// As the file has them, without those that are of a cluster anyway.
   let names: Set<Hostname>
+  /// The same, and that of a cluster: what a name must be below to have one behind it.
+  private let all: [Hostname]
 
   /// Takes suffixes; those of a Kubernetes cluster are always known.
   init(_ names: some Sequence<Hostname> = []) {
     self.names = Set(names)
+    all = (Self.clusterName.map { [$0] } ?? []) + self.names
   }
 
   /// Reads the `search` and `domain` lines; of several, the last counts.
@@ -54,9 +57,7 @@ struct SearchSuffixes: Sendable {
   /// - Parameter isMeant: Tells which of them counts.
   func prefix(of name: Hostname, where isMeant: (Hostname) -> Bool = { _ in true }) -> Hostname? {
     // Most names have none, and need not be taken apart.
-    guard Self.clusterName.map(name.isBelow) ?? true || names.contains(where: name.isBelow) else {
-      return nil
-    }
+    guard all.contains(where: { name.isBelow($0) }) else { return nil }
     let labels = name.labels
     for start in labels.indices.dropFirst() where isSuffix(labels[start...]) {
       guard let prefix = try? Hostname(labels[..<start].joined(separator: ".")), isMeant(prefix) else {
