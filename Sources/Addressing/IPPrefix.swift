@@ -15,6 +15,13 @@ public struct IPPrefix: Hashable, Sendable, CustomStringConvertible {
     self.length = length
   }
 
+  /// Makes the block of an address; nil when `length` does not fit the family.
+  public init?(containing address: IPAddress, length: Int) {
+    guard length >= 0, length <= (address.isV4 ? 32 : 128) else { return nil }
+    self.address = address.masked(to: length)
+    self.length = length
+  }
+
   /// Reads `ADDRESS/LENGTH`, or an address alone as the block of just itself.
   /// The length is in decimal digits without a leading zero.
   public init?(_ text: String) {

@@ -37,7 +37,7 @@ public enum BlockedOrder: String, CaseIterable, Sendable {
 extension BlockedReport.Group {
   /// By what groups are put in order when all else is equal.
   fileprivate var place: String {
-    guard let destination else { return "\u{7f} \(agent)" }
+    guard let destination else { return "\(domain.isEmpty ? "\u{7f}" : domain) \(fold?.text ?? "") \(agent)" }
     return "\(domain) \(destination.host) \(destination.port) \(destination.traffic.rawValue) \(agent)"
   }
 }

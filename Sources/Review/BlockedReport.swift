@@ -6,15 +6,14 @@ import PolicyFile
 /// What was denied, or would be in enforce mode, by destination and agent: the list that a person goes through to
 /// see which rules are missing.
 public struct BlockedReport: Sendable {
-  /// The most groups that are told apart; the rest are only counted.
-  public static let groupLimit = 10_000
-
   /// One agent and one destination.
   public struct Group: Sendable {
     /// Who asked.
     public var agent: String
-    /// Where to; nil when the request named no place that can be read.
+    /// Where to; nil when the request named no place that can be read, and for places that were folded.
     public var destination: Destination?
+    /// Which places it stands for, where those are too many to be told apart.
+    public var fold: Fold?
     /// What was registered, as in `example.com` for `a.b.example.com`; an address itself.
     public var domain: String
     /// How many, those that roll-ups stand for among them.
@@ -38,20 +37,21 @@ public struct BlockedReport: Sendable {
     /// When that rule denied.
     private var ruleTime = Timestamp(milliseconds: .min)
 
-    init(agent: String, destination: Destination?, first: Timestamp, last: Timestamp) {
-      (self.agent, self.destination, self.first, self.last) = (agent, destination, first, last)
-      domain = destination.map { Self.domain(of: $0.host) } ?? ""
+    fileprivate init(_ key: Key, first: Timestamp, last: Timestamp) {
+      (agent, destination, fold) = (key.agent, key.destination, key.fold)
+      (self.first, self.last) = (first, last)
+      domain = destination.map { Self.domain(of: $0.host) } ?? fold?.domain ?? ""
     }
   }
 
-  private struct Key: Hashable {
+  fileprivate struct Key: Hashable {
     var agent: String
     var destination: Destination?
+    var fold: Fold?
   }
 
   private var found: [Key: Group] = [:]
-  /// How many denials are in no group, because there were too many groups or the
-  /// gate itself had counted several places together.
+  /// How many denials are in no group, because the gate itself had counted several places together.
   public private(set) var others: UInt64 = 0
   /// How many questions are in no group, because the agent's resolver had put its
   /// search suffix behind a name that may be resolved: no rule is missing.
@@ -64,16 +64,14 @@ public struct BlockedReport: Sendable {
 
   /// Makes the report of a summary.
   public init(_ summary: LogSummary) {
-    // The most frequent first, so that a flood of single names does not crowd out what was asked for again and again.
-    let own = summary.totals.filter { $0.kind.isBlocked || $0.lostEvents > 0 }
-    for tally in own.sorted(by: { $0.count > $1.count }) { add(tally) }
+    for tally in summary.totals { add(tally) }
   }
 
   /// Counts a tally if it tells of denials.
   public mutating func add(_ tally: Tally) {
     let kind = tally.kind
     guard kind.isBlocked || tally.lostEvents > 0 else { return }
-    guard let agent = kind.agent else {
+    guard let agent = kind.agent ?? kind.fold.map({ _ in "" }) else {
       lostEvents &+= tally.lostEvents
       return
     }
@@ -81,19 +79,22 @@ public struct BlockedReport: Sendable {
       suffixed &+= tally.count
       return
     }
-    let key = Key(agent: agent, destination: kind.destination)
-    guard found[key] != nil || found.count < Self.groupLimit, !kind.isOverflow else {
+    guard !kind.isOverflow else {
       others &+= tally.count
       return
     }
-    found[
-      key, default: Group(agent: agent, destination: key.destination, first: tally.first, last: tally.last)
-    ]
-    .add(tally)
+    let key = Key(agent: agent, destination: kind.destination, fold: kind.fold)
+    found[key, default: Group(key, first: tally.first, last: tally.last)].add(tally)
   }
+
+  /// Whether nothing at all was counted.
+  public var isEmpty: Bool { found.isEmpty && others == 0 && lostEvents == 0 && suffixed == 0 }
 
   /// The groups, in no order.
   public var groups: [Group] { Array(found.values) }
+
+  /// How many denials are in groups that stand for several places.
+  public var folded: UInt64 { found.values.reduce(0) { $1.fold == nil ? $0 : $0 &+ $1.count } }
 }
 
 extension BlockedReport.Group {

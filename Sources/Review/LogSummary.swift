@@ -67,6 +67,14 @@ public struct LogSummary: Sendable {
     return zip(kinds, sums).compactMap { kind, sum in sum.map { Tally(kind, hour: nil, $0) } }
   }
 
+  /// How many decisions stand for places that are too many to be told apart.
+  public var foldedDecisions: UInt64 {
+    counters.reduce(0) { sum, counter in
+      let kind = kinds[Int(counter.kind)]
+      return kind.event == .decision && kind.fold != nil ? sum &+ counter.amount.count : sum
+    }
+  }
+
   /// Denied packets that the kernel only counted.
   public var lostEvents: UInt64 { counters.reduce(0) { $0 &+ $1.amount.lostEvents } }
 }

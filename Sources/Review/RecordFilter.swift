@@ -42,6 +42,15 @@ public struct RecordFilter: Hashable, Sendable {
     admits(agent: kind.agent, reason: kind.reason, layer: kind.layer, destination: kind.destination)
   }
 
+  /// Whether records that were folded may pass: rather too often yes than once no.
+  func mayAdmit(_ kind: RecordKind) -> Bool {
+    guard let fold = kind.fold else { return admits(kind) }
+    if let own = agent, fold.level != .everything, kind.agent != own { return false }
+    if let own = reason, kind.reason != own { return false }
+    if let own = layer, kind.layer != own { return false }
+    return destination.map(fold.overlaps) ?? true
+  }
+
   /// Whether records of this time pass, their kind apart.
   public func admits(_ time: Timestamp?) -> Bool {
     guard let since else { return true }

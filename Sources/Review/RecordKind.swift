@@ -40,8 +40,10 @@ public struct RecordKind: Hashable, Sendable {
   public var method: String?
   /// Which program asked, where the gate could know.
   public var process: String?
-  /// Whether they stand for several places, too many to be told apart.
+  /// Whether the gate itself had counted several places together, too many to be told apart.
   public var isOverflow = false
+  /// Which places they stand for, where those are too many to be told apart; what an agent chooses is then missing.
+  public var fold: Fold?
 
   /// Makes a kind.
   public init(event: Event) { self.event = event }

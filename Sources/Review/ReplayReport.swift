@@ -42,6 +42,8 @@ public struct ReplayReport: Sendable {
   public private(set) var others: UInt64 = 0
   /// How many were allowed at places that are too many to be told apart: nobody can say what becomes of them.
   public private(set) var unknown: UInt64 = 0
+  /// How many were denied at such places.
+  public private(set) var unknownDenials: UInt64 = 0
 
   /// Asks `policy` again what is in a log.
   public init(_ summary: LogSummary, under policy: Policy, at now: Timestamp) {
@@ -52,7 +54,7 @@ public struct ReplayReport: Sendable {
         continue
       }
       guard let question = PolicyQuestion(tally.kind) else {
-        if wasAllowed { unknown &+= tally.count } else { others &+= tally.count }
+        addUnknown(tally, wasAllowed)
         continue
       }
       let decision = question.decision(under: policy, at: now)
@@ -65,6 +67,16 @@ public struct ReplayReport: Sendable {
       found[key, default: Group(key, decision, tally)].add(tally)
     }
     groups = found.values.sorted(by: Self.isBefore)
+  }
+
+  private mutating func addUnknown(_ tally: Tally, _ wasAllowed: Bool) {
+    if wasAllowed {
+      unknown &+= tally.count
+    } else if tally.kind.fold != nil || tally.kind.isOverflow {
+      unknownDenials &+= tally.count
+    } else {
+      others &+= tally.count
+    }
   }
 
   fileprivate struct Key: Hashable {

@@ -4,9 +4,6 @@ import Policy
 
 /// Totals over a log.
 public struct StatsReport: Sendable {
-  /// The most destinations, agents, reasons and rules that are told apart each.
-  public static let keyLimit = 50_000
-
   /// What is counted for a destination, an agent or an hour.
   public struct Totals: Hashable, Sendable {
     /// Decisions to let through.
@@ -54,6 +51,8 @@ public struct StatsReport: Sendable {
   public private(set) var last: Timestamp?
   /// Denied packets that the kernel counted without a sample.
   public private(set) var lostEvents: UInt64 = 0
+  /// Decisions about places that are too many to be told apart, which no destination here stands for.
+  public private(set) var folded: UInt64 = 0
 
   /// Makes the report of a summary.
   public init(_ summary: LogSummary) {
@@ -64,6 +63,7 @@ public struct StatsReport: Sendable {
       hours[counter.hour, default: Totals()].add(outcome, counter.amount)
     }
     (first, last, lostEvents) = (summary.first, summary.last, summary.lostEvents)
+    folded = summary.foldedDecisions
   }
 
   private mutating func add(_ tally: Tally) {
@@ -71,22 +71,15 @@ public struct StatsReport: Sendable {
     guard let outcome = Outcome(kind) else { return }
     totals.add(outcome, tally.amount)
     if kind.event == .decision {
-      if let reason = kind.reason, reasons[reason] != nil || reasons.count < Self.keyLimit {
-        reasons[reason, default: 0] &+= tally.count
-      }
+      if let reason = kind.reason { reasons[reason, default: 0] &+= tally.count }
       if let rule = kind.rule { use(rule, tally) }
     }
-    if let agent = kind.agent, agents[agent] != nil || agents.count < Self.keyLimit {
-      agents[agent, default: Totals()].add(outcome, tally.amount)
-    }
-    guard let destination = kind.destination,
-      destinations[destination] != nil || destinations.count < Self.keyLimit
-    else { return }
+    if let agent = kind.agent { agents[agent, default: Totals()].add(outcome, tally.amount) }
+    guard let destination = kind.destination else { return }
     destinations[destination, default: Totals()].add(outcome, tally.amount)
   }
 
   private mutating func use(_ rule: String, _ tally: Tally) {
-    guard rules[rule] != nil || rules.count < Self.keyLimit else { return }
     var use = rules[rule] ?? Use(last: tally.last)
     use.count &+= tally.count
     use.last = max(use.last, tally.last)

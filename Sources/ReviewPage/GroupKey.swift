@@ -1,4 +1,5 @@
 import Addressing
+import Policy
 import Review
 
 /// What tells one group of blocked requests from all others, as it stands in an address.
@@ -41,6 +42,18 @@ struct GroupKey: Hashable, Sendable {
     return [
       ("agent", agent), ("host", place.host), ("port", place.port), ("protocol", place.traffic),
     ]
+  }
+
+  /// What lets its records through, and few others.
+  var filter: RecordFilter {
+    var filter = RecordFilter(agent: agent)
+    guard let place else { return filter }
+    switch try? Host(place.host.utf8) {
+    case .name(let name): filter.destination = .exact(name)
+    case .address(let address): filter.destination = IPPrefix("\(address)").map { .prefix($0) }
+    case nil: break
+    }
+    return filter
   }
 
   /// Whether records of this kind belong to the group.

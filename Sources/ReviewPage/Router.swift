@@ -203,8 +203,8 @@ struct Router: Sendable {
   }
 
   private func find(_ key: GroupKey) throws(ReviewProblem) -> BlockedReport.Group {
-    let report = BlockedReport(try summary(RecordFilter()))
-    guard let group = report.groups.first(where: { GroupKey($0) == key }) else {
+    let report = BlockedReport(try summary(key.filter))
+    guard let group = report.groups.first(where: { $0.fold == nil && GroupKey($0) == key }) else {
       throw ReviewProblem("There is no such group in the log.")
     }
     return group

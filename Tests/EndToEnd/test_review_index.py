@@ -80,7 +80,7 @@ def test_only_what_was_appended_is_read(log, tmp_path):
         trace = tmp_path / "trace"
         subprocess.run(["strace", "-f", "-o", trace, "-e", "trace=pread64,openat", "-P", log.path, BINARY, "log", "stats", "--audit-log", log.path],
                        check=True, capture_output=True, timeout=120, env=QUIET)
-        return sum(int(size) for size in re.findall(r"pread64\(.*= (\d+)$", trace.read_text(), re.M))
+        return sum(int(size) for size in re.findall(r"pread64.*= (\d+)$", trace.read_text(), re.M))
 
     assert read() >= log.path.stat().st_size
     assert read() == 0

@@ -170,9 +170,9 @@ struct IndexFileTests {
     }
     let answer = try log.indexed().answer
     #expect(answer.notice == nil)
-    #expect(answer.summary.kinds.count <= KindTable.limit + 10)
+    #expect(answer.summary.kinds.count <= FoldTree.limit + 10)
     #expect(answer.summary.tallies.filter(\.kind.isBlocked).reduce(0) { $0 + $1.count } == 120_001)
-    #expect(BlockedReport(answer.summary).groups.count == BlockedReport.groupLimit)
+    #expect(BlockedReport(answer.summary).groups.count == 1)
     #expect(log.size("audit.jsonl.index") < 24 << 20, "\(log.size("audit.jsonl.index")) bytes")
     let again = try log.indexed()
     #expect(again.read == 0 && Facts(again.answer.summary) == Facts(answer.summary))

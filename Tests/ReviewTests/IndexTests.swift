@@ -13,9 +13,12 @@ extension WrittenLog {
 
   /// The log's summary by its index, which is made if it is not there, however small the log is; and of how many
   /// bytes the log was read for it.
-  func indexed(_ filter: RecordFilter = RecordFilter()) throws -> (answer: LogIndex.Answer, read: Int64) {
+  func indexed(
+    _ filter: RecordFilter = RecordFilter(), limit: Int = FoldTree.limit
+  ) throws -> (answer: LogIndex.Answer, read: Int64) {
     let read = Mutex<Int64>(0)
-    let answer = try LogIndex(ofLogAt: path, from: 0).summary(filter) { done, _ in read.withLock { $0 = done }
+    let answer = try LogIndex(ofLogAt: path, from: 0, limit: limit).summary(filter) { done, _ in
+      read.withLock { $0 = done }
     }
     return (answer, read.withLock { $0 })
   }
@@ -23,10 +26,10 @@ extension WrittenLog {
   /// Checks that the index answers what the lines say, for every filter.
   func expectAgreement(
     _ filters: [RecordFilter] = IndexTests.filters, _ notice: LogIndex.Notice? = nil,
-    at location: SourceLocation = #_sourceLocation
+    limit: Int = FoldTree.limit, at location: SourceLocation = #_sourceLocation
   ) throws {
     for (place, filter) in filters.enumerated() {
-      let answer = try indexed(filter).answer, truth = try summary(filter)
+      let answer = try indexed(filter, limit: limit).answer, truth = try summary(filter, limit: limit)
       #expect(answer.notice == (place == 0 ? notice : nil), sourceLocation: location)
       #expect(Facts(answer.summary) == Facts(truth), "\(filter)", sourceLocation: location)
     }
@@ -42,6 +45,11 @@ extension WrittenLog {
     #expect(reason.contains(why), sourceLocation: location)
     #expect(Facts(answer.summary) == Facts(try summary()), sourceLocation: location)
   }
+
+  /// Does what a rotation does.
+  func setAside() throws { try FileManager.default.moveItem(atPath: path, toPath: path + ".000001") }
+
+  func removeSetAside() throws { try FileManager.default.removeItem(atPath: path + ".000001") }
 
   func size(_ name: String = "audit.jsonl") -> Int64 { Int64(scratch.read(name).count) }
 }

@@ -28,8 +28,10 @@ final class WrittenLog {
     log.close()
   }
 
-  func summary(_ filter: RecordFilter = RecordFilter()) throws -> LogSummary {
-    try LogSummary.of(logAt: path, filter)
+  func summary(
+    _ filter: RecordFilter = RecordFilter(), limit: Int = FoldTree.limit
+  ) throws -> LogSummary {
+    try LineSummarizer.of(LogExtent.all(ofLogAt: path), filter, limit: limit).summary
   }
 
   func records() throws -> [LogRecord] { try scratch.records() }

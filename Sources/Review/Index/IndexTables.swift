@@ -3,7 +3,7 @@ import Audit
 /// The tables of an index, as rows and values.
 struct IndexTables {
   /// Changes whenever a table does, or what a record is read as: an index of another layout is made anew.
-  static let layout: Int64 = 1
+  static let layout: Int64 = 2
   /// `Exgt`, which marks the file as ours (SQLite's `application_id`).
   static let owner: [UInt8] = Array("Exgt".utf8)
   /// Where a file of SQLite has that mark.
@@ -27,10 +27,11 @@ struct IndexTables {
       last INTEGER, mark TEXT NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (file, start)) STRICT, WITHOUT ROWID;
     CREATE TABLE kind (id INTEGER PRIMARY KEY, event TEXT NOT NULL, agent TEXT, layer TEXT, verdict TEXT,
       would_deny INTEGER NOT NULL, reason TEXT, rule TEXT, host TEXT, port INTEGER, protocol TEXT, address TEXT,
-      record_type TEXT, method TEXT, process TEXT, overflow INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+      record_type TEXT, method TEXT, process TEXT, fold TEXT, overflow INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+    CREATE TABLE halving (tree INTEGER PRIMARY KEY, times INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
     CREATE TABLE tally (file INTEGER NOT NULL, hour INTEGER NOT NULL, counters BLOB NOT NULL, sum INTEGER NOT NULL,
       PRIMARY KEY (hour, file)) STRICT;
-    PRAGMA user_version = 1;
+    PRAGMA user_version = 2;
     """
 
   /// Opens the tables, and makes them where there are none.
@@ -139,6 +140,12 @@ extension IndexTables {
     }
   }
 
+  /// Removes everything.
+  func removeAll() throws(DatabaseError) {
+    try database.run(
+      "DELETE FROM file; DELETE FROM block; DELETE FROM kind; DELETE FROM tally; DELETE FROM halving;")
+  }
+
   /// Removes files, and kinds that no other has.
   func remove(_ files: [IndexedFile]) throws(DatabaseError) {
     guard !files.isEmpty else { return }
@@ -186,9 +193,21 @@ extension IndexTables {
     let sum = row.number(counters + 1)
     let isWhole = row.withBytes(counters) { bytes in
       Self.sum(of: bytes, file: file, hour: hour) == sum
-        && CounterCode.read(bytes, hour: hour, kinds: KindNumbers.limit, body)
+        && CounterCode.read(bytes, hour: hour, kinds: Self.kindLimit, body)
     }
     guard isWhole else { throw Self.broken }
+  }
+
+  /// Gives all counters the numbers of what stands for their kinds.
+  func renumber(_ folding: KindFolding) throws(DatabaseError) {
+    var files: [Int64: CounterTable] = [:]
+    try forEachCounter { file, counter in
+      var counter = counter
+      counter.kind = folding.standIn(of: counter.kind)
+      files[file, default: CounterTable()].add(counter)
+    }
+    try database.run("DELETE FROM tally;")
+    for (file, counters) in files { try add(counters, to: file) }
   }
 
   private static func sum(of bytes: UnsafeRawBufferPointer, file: Int64, hour: Int64) -> Int64 {
@@ -211,5 +230,37 @@ extension IndexTables {
       let sum = bytes.withUnsafeBytes { Self.sum(of: $0, file: file, hour: hour) }
       try row.run(.number(file), .number(hour), .bytes(bytes), .number(sum))
     }
+  }
+}
+
+// MARK: - Folding
+
+extension IndexTables {
+  /// How often the caps of each tree were halved.
+  func halvings() throws(DatabaseError) -> [Int] {
+    let rows = try database.prepare("SELECT tree, times, sum FROM halving ORDER BY tree")
+    var halvings = KindFolding(limit: 0).halvings
+    while try rows.step() {
+      let tree = rows.number(0), times = rows.number(1)
+      guard halvings.indices.contains(Int(clamping: tree)), (0..<64).contains(times),
+        rows.number(2) == Self.sum(of: tree, times)
+      else { throw Self.broken }
+      halvings[Int(tree)] = Int(times)
+    }
+    return halvings
+  }
+
+  func write(halvings: [Int]) throws(DatabaseError) {
+    let row = try database.prepare("INSERT OR REPLACE INTO halving VALUES (?, ?, ?)")
+    for (tree, times) in halvings.enumerated() {
+      let numbers = (Int64(tree), Int64(times))
+      try row.run(.number(numbers.0), .number(numbers.1), .number(Self.sum(of: numbers.0, numbers.1)))
+    }
+  }
+
+  private static func sum(of tree: Int64, _ times: Int64) -> Int64 {
+    var sum = Checksum()
+    sum.add(tree, times)
+    return sum.value
   }
 }

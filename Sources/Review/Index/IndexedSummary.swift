@@ -5,6 +5,7 @@ import Policy
 struct IndexedSummary {
   let plan: IndexPlan
   let filter: RecordFilter
+  let limit: Int
 
   /// The hour in which the filter begins, when it begins inside of one: of that hour the log itself is read.
   private var edge: Int64? {
@@ -24,11 +25,14 @@ struct IndexedSummary {
     hour > 0 ? hour * Tally.hourLength : (hour - 1) * Tally.hourLength + 1
   }
 
-  /// The summary.
+  /// The summary; nil where the index has folded what the filter would have told apart, so that only the log can say.
   ///
   /// - Throws: `DatabaseError` for an index that cannot be read, `AuditError` for a log that cannot be.
-  func summary(from tables: IndexTables) throws -> LogSummary {
+  func summary(from tables: IndexTables) throws -> LogSummary? {
     let rows = try tables.kinds()
+    guard
+      filter.isOpen || !rows.contains(where: { $0.map { $0.fold != nil && filter.mayAdmit($0) } ?? false })
+    else { return nil }
     // Nil where there is no kind, which no counter names.
     let isAdmitted = rows.map { $0.map(filter.admits) }
     var kinds = rows.map { $0 ?? RecordKind(event: .other) }, counters = CounterTable()
@@ -50,11 +54,11 @@ struct IndexedSummary {
   ) throws(AuditError) {
     guard let hour = edge, let since = filter.since?.milliseconds else { return }
     let lines = try LineSummarizer.of(
-      plan.entries.flatMap { $0.extents(from: since, in: hour) }, filter, hour: hour)
+      plan.entries.flatMap { $0.extents(from: since, in: hour) }, filter, hour: hour, limit: limit)
     var numbers: [RecordKind: Int32] = [:]
     for (place, row) in rows.enumerated() { if let row { numbers[row] = Int32(place) } }
-    for var counter in lines.counters.counters {
-      let kind = lines.kinds[Int(counter.kind)]
+    for var counter in lines.counters(at: 0).counters {
+      guard let kind = lines.folding.kinds[Int(counter.kind)] else { continue }
       if numbers[kind] == nil {
         numbers[kind] = Int32(kinds.count)
         kinds.append(kind)

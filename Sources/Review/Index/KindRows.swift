@@ -2,60 +2,19 @@ import Addressing
 import Audit
 import Policy
 
-/// The kinds of an index by their numbers there.
-struct KindNumbers {
-  /// All numbers are below: those kinds that name a place, and as many again for those that do not.
-  static let limit = 2 * KindTable.limit
-
-  /// By number; nil where it is free.
-  private(set) var kinds: [RecordKind?]
-  private var numbers: [RecordKind: Int32] = [:]
-  /// Up to where all numbers are taken.
-  private var taken = 0
-  /// How many kinds there are.
-  private var count: Int
-  /// Those that were added.
-  private(set) var added: [Int32] = []
-
-  init(_ kinds: [RecordKind?]) {
-    self.kinds = kinds
-    count = kinds.count { $0 != nil }
-  }
-
-  /// The number of a kind, which is given one if it has none.
-  ///
-  /// - Returns: nil when there is no room, not even for kinds without a place.
-  mutating func number(of kind: RecordKind) -> Int32? {
-    if numbers.isEmpty {
-      for (place, kind) in kinds.enumerated() { if let kind { numbers[kind] = Int32(place) } }
-    }
-    if let number = numbers[kind] { return number }
-    let isAgents = kind.destination != nil || kind.method != nil
-    guard count < KindTable.limit || !isAgents else { return number(of: kind.withoutPlace) }
-    guard count < Self.limit else { return nil }
-    while taken < kinds.count, kinds[taken] != nil { taken += 1 }
-    if taken == kinds.count { kinds.append(kind) } else { kinds[taken] = kind }
-    let number = Int32(taken)
-    numbers[kind] = number
-    added.append(number)
-    count += 1
-    return number
-  }
-}
-
 extension IndexTables {
   /// The kinds that are in the index.
   func kinds() throws(DatabaseError) -> [RecordKind?] {
     let rows = try database.prepare(
       """
       SELECT id, event, agent, layer, verdict, would_deny, reason, rule, host, port, protocol, address, record_type,
-        method, process, overflow, sum FROM kind ORDER BY id
+        method, process, fold, overflow, sum FROM kind ORDER BY id
       """)
     var kinds: [RecordKind?] = []
     while try rows.step() {
       let id = rows.number(0)
       var row = KindRow(rows)
-      guard id >= kinds.count, id < KindNumbers.limit, let kind = row.kind(), rows.number(16) == row.sum.value
+      guard id >= kinds.count, id < Self.kindLimit, let kind = row.kind(), rows.number(17) == row.sum.value
       else {
         throw Self.broken
       }
@@ -65,11 +24,18 @@ extension IndexTables {
     return kinds
   }
 
-  /// Writes kinds that were added.
-  func write(_ kinds: KindNumbers) throws(DatabaseError) {
+  /// All numbers are below: there are two trees of `FoldTree.limit` kinds, and those that stand for folded ones; numbers
+  /// of what is folded within one pass are not used again.
+  static let kindLimit = 1 << 20
+
+  /// Writes what became of the kinds.
+  func write(_ kinds: KindFolding) throws(DatabaseError) {
+    guard kinds.count <= Self.kindLimit else { throw Self.tooMany }
+    let delete = try database.prepare("DELETE FROM kind WHERE id = ?")
+    for number in kinds.dead { try delete.run(.number(Int64(number))) }
     let row = try database.prepare(
-      "INSERT INTO kind VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-    for number in kinds.added {
+      "INSERT INTO kind VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    for number in kinds.added where kinds.standIn(of: number) == number {
       guard let kind = kinds.kinds[Int(number)] else { continue }
       let numbers = (Int64(number), kind.wouldDeny ? 1 : 0 as Int64, kind.isOverflow ? 1 : 0 as Int64)
       let port = kind.destination.map { Int64($0.port.number) }, texts = kind.texts
@@ -92,7 +58,7 @@ private struct KindRow {
 
   init(_ row: Statement) {
     self.row = row
-    sum.add(row.number(0), row.number(5), row.optionalNumber(9), row.number(15))
+    sum.add(row.number(0), row.number(5), row.optionalNumber(9), row.number(16))
   }
 
   mutating func kind() -> RecordKind? {
@@ -109,8 +75,12 @@ private struct KindRow {
     kind.recordType = text(12)
     kind.method = text(13)
     kind.process = text(14)
-    kind.isOverflow = row.number(15) != 0
-    return kind
+    guard let fold = text(15) else {
+      kind.isOverflow = row.number(16) != 0
+      return kind
+    }
+    kind.fold = Fold(text: fold)
+    return kind.fold == nil ? nil : kind
   }
 
   private mutating func destination() -> Destination? {
@@ -142,8 +112,7 @@ extension RecordKind {
     [
       event.rawValue, agent, layer?.rawValue, verdict?.rawValue, reason, rule,
       destination.map { "\($0.host)" }, destination?.traffic.rawValue, address.map { "\($0)" }, recordType,
-      method,
-      process,
+      method, process, fold?.text,
     ]
   }
 }

@@ -4,7 +4,7 @@ import Audit
 ///
 /// The log stays what counts: an index that is missing, broken, of another version or no longer true is made anew
 /// from it, and where none can be kept the log is read from its first line to its last. Both ways give the same
-/// summary (but for which places are told apart, where there are more than `KindTable.limit`).
+/// summary.
 ///
 /// What the index cannot see is a record that was changed in place, with the hashes left as they were, in a file that
 /// has grown since: it goes on to say what stood there before. To find such changes is what `LogVerifier` is for.
@@ -45,12 +45,17 @@ public struct LogIndex: Sendable {
 
   private let path: String
   private let least: Int64
+  private let limit: Int
 
   /// Prepares to sum up the log at `path`.
   ///
   /// - Parameter least: In bytes; a smaller log has no index.
   public init(ofLogAt path: String, from least: Int64 = worthwhile) {
-    (self.path, self.least) = (path, least)
+    self.init(ofLogAt: path, from: least, limit: FoldTree.limit)
+  }
+
+  init(ofLogAt path: String, from least: Int64, limit: Int) {
+    (self.path, self.least, self.limit) = (path, least, limit)
   }
 
   /// Sums up what stands in the log now, and keeps the index up to date.
@@ -61,10 +66,10 @@ public struct LogIndex: Sendable {
   {
     let extents = try LogExtent.all(ofLogAt: path)
     guard extents.reduce(0, { $0 + $1.stamp.size }) >= least else {
-      return Answer(summary: try LineSummarizer.of(extents, filter).summary)
+      return Answer(summary: try LineSummarizer.of(extents, filter, limit: limit).summary)
     }
     do throws(Refusal) { return try answer(extents, filter, progress) } catch {
-      let summary = try LineSummarizer.of(extents, filter).summary
+      let summary = try LineSummarizer.of(extents, filter, limit: limit).summary
       return Answer(summary: summary, notice: .unused(why: error.why))
     }
   }
@@ -78,7 +83,7 @@ public struct LogIndex: Sendable {
     -> Answer
   {
     let place = try place(of: extents)
-    do { return try IndexSession(place, extents).answer(filter, progress) } catch {
+    do { return try IndexSession(place, extents, limit: limit).answer(filter, progress) } catch {
       guard let error = error as? DatabaseError, error.isOfFile else {
         // What a full disk took part of is room that the log may need.
         if (error as? DatabaseError)?.isOfSpace == true { place.remove() }
@@ -94,7 +99,7 @@ public struct LogIndex: Sendable {
   ) throws(Refusal) -> Answer {
     do {
       _ = try place.prepare(reading: 0)
-      var answer = try IndexSession(place, extents).answer(filter, progress)
+      var answer = try IndexSession(place, extents, limit: limit).answer(filter, progress)
       answer.notice = answer.notice ?? .remade(why: why)
       return answer
     } catch { throw Refusal(why: "\(error)") }
@@ -122,11 +127,12 @@ public struct LogIndex: Sendable {
 /// One use of an index: what is new in the log goes into it, then it is asked.
 private struct IndexSession {
   let extents: [LogExtent]
+  let limit: Int
   let database: Database
   let tables: IndexTables
 
-  init(_ place: IndexPlace, _ extents: [LogExtent]) throws(DatabaseError) {
-    self.extents = extents
+  init(_ place: IndexPlace, _ extents: [LogExtent], limit: Int) throws(DatabaseError) {
+    (self.extents, self.limit) = (extents, limit)
     database = try Database(path: place.path)
     tables = try IndexTables(in: database)
   }
@@ -135,9 +141,15 @@ private struct IndexSession {
     try database.run("BEGIN IMMEDIATE;")
     var plan = try IndexPlan(extents, known: try tables.files())
     let changed = plan.changed
+    // What was folded because of files that are gone can only be told apart by reading the others again.
+    if !plan.stale.isEmpty, try tables.halvings() != KindFolding(limit: limit).halvings {
+      try tables.removeAll()
+      plan = try IndexPlan(extents, known: [])
+    }
     if !plan.isComplete { plan = try update(plan, progress) }
-    let summary = try IndexedSummary(plan: plan, filter: filter).summary(from: tables)
+    let known = try IndexedSummary(plan: plan, filter: filter, limit: limit).summary(from: tables)
     try database.run("COMMIT;")
+    let summary = try known ?? LineSummarizer.of(extents, filter, limit: limit).summary
     return LogIndex.Answer(summary: summary, notice: changed > 0 ? .changed(files: changed) : nil)
   }
 
@@ -145,16 +157,18 @@ private struct IndexSession {
   private func update(_ plan: IndexPlan, _ progress: LogIndex.Progress?) throws -> IndexPlan {
     var done = plan
     try tables.remove(plan.stale)
-    let found = try LogIndexing(plan, progress)
-    var numbers = KindNumbers(try tables.kinds())
+    let found = try LogIndexing(plan, limit: limit, progress)
+    var folding = KindFolding(try tables.kinds(), halvings: try tables.halvings(), limit: limit)
+    let stored = folding.count, numbers = found.absorb(into: &folding)
+    if folding.dead.contains(where: { $0 < stored }) { try tables.renumber(folding) }
     for (place, entry) in plan.entries.enumerated() where entry.unread != nil {
-      guard let counters = found.counters(of: place, &numbers) else { throw IndexTables.tooMany }
-      try tables.add(counters, to: entry.file.id)
+      try tables.add(found.counters(of: place, numbers, in: folding), to: entry.file.id)
       let row = try found.row(of: place, entry)
       try tables.write(row, blocksFrom: entry.file.blocks.last?.range.lowerBound ?? 0)
       done.settle(place, row)
     }
-    try tables.write(numbers)
+    try tables.write(folding)
+    try tables.write(halvings: folding.halvings)
     return done
   }
 }

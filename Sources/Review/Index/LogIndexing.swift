@@ -16,19 +16,16 @@ struct LogIndexing {
     var unreadable = 0
   }
 
-  /// What one thread has found: by the place of an entry, counters with the numbers of its own kinds.
-  fileprivate struct Worker {
-    var lines = LineSummarizer(RecordFilter())
-    var tables: [Int: CounterTable] = [:]
-  }
-
+  private let limit: Int
   private var parts: [Part]
-  private var workers: [Worker] = []
+  /// What each thread has found: by the place of an entry, counters with the numbers of its own kinds.
+  private var workers: [LineSummarizer] = []
 
   /// Reads all that is unread.
   ///
   /// - Throws: `AuditError` when a file cannot be read.
-  init(_ plan: IndexPlan, _ progress: LogIndex.Progress?) throws(AuditError) {
+  init(_ plan: IndexPlan, limit: Int, _ progress: LogIndex.Progress?) throws(AuditError) {
+    self.limit = limit
     parts = plan.entries.enumerated().flatMap { place, entry -> [Part] in
       guard let start = entry.unread, start < entry.extent.range.upperBound else { return [] }
       return entry.extent.part(start..<entry.extent.range.upperBound).split(by: Self.share)
@@ -39,10 +36,11 @@ struct LogIndexing {
 
   private mutating func read(_ progress: LogIndex.Progress?) throws(AuditError) {
     let work = parts, total = work.reduce(0) { $0 + Int64($1.extent.range.count) }
-    let next = Atomic<Int>(0)
-    let state = Mutex<(parts: [Part], workers: [Worker], done: Int64, error: AuditError?)>((work, [], 0, nil))
+    let next = Atomic<Int>(0), limit = limit
+    let state = Mutex<(parts: [Part], workers: [LineSummarizer], done: Int64, error: AuditError?)>(
+      (work, [], 0, nil))
     DispatchQueue.concurrentPerform(iterations: max(1, min(work.count, LogSummary.processors))) { _ in
-      var worker = Worker()
+      var worker = LineSummarizer(RecordFilter(), limit: limit)
       do throws(AuditError) {
         while case let place = next.add(1, ordering: .relaxed).oldValue, place < work.count {
           let part = try worker.read(work[place])
@@ -63,17 +61,16 @@ struct LogIndexing {
   }
 }
 
-extension LogIndexing.Worker {
+extension LineSummarizer {
   fileprivate mutating func read(_ work: LogIndexing.Part) throws(AuditError) -> LogIndexing.Part {
     var part = work
-    let before = lines.unreadable
-    lines.counters = tables.removeValue(forKey: part.entry) ?? CounterTable()
+    let before = unreadable
+    turn(to: part.entry)
     let read = try part.extent.read { line, start in
-      part.blocks.add(start..<(start + Int64(line.count) + 1), at: lines.take(line))
+      part.blocks.add(start..<(start + Int64(line.count) + 1), at: take(line))
     }
-    tables[part.entry] = lines.counters
     part.lines = read ?? LinesRead()
-    part.unreadable = lines.unreadable - before
+    part.unreadable = unreadable - before
     return part
   }
 }
@@ -100,19 +97,19 @@ extension LogIndexing {
     return file
   }
 
-  /// The counters of an entry, with numbers of the index.
+  /// Adds the kinds that were met to those of the index.
   ///
-  /// - Returns: nil when there are too many kinds.
-  func counters(of place: Int, _ numbers: inout KindNumbers) -> CounterTable? {
+  /// - Returns: For each thread, by its numbers, those of the index.
+  func absorb(into folding: inout KindFolding) -> [[Int32]] {
+    workers.map { folding.absorb($0.folding) }
+  }
+
+  /// The counters of an entry, with numbers of the index.
+  func counters(of place: Int, _ numbers: [[Int32]], in folding: KindFolding) -> CounterTable {
     var sums = CounterTable()
-    for worker in workers {
-      guard let own = worker.tables[place] else { continue }
-      var known = [Int32?](repeating: nil, count: worker.lines.kinds.count)
-      for var counter in own.counters {
-        let kind = Int(counter.kind)
-        if known[kind] == nil { known[kind] = numbers.number(of: worker.lines.kinds[kind]) }
-        guard let number = known[kind] else { return nil }
-        counter.kind = number
+    for (worker, numbers) in zip(workers, numbers) {
+      for var counter in worker.counters(at: place).counters {
+        counter.kind = folding.standIn(of: numbers[Int(counter.kind)])
         sums.add(counter)
       }
     }

@@ -63,4 +63,15 @@ struct CounterTable: Sendable {
     earlier.append(Int32(place))
     counters.append(counter)
   }
+
+  /// The same with other numbers of kinds, which may be fewer.
+  func renumbered(_ number: (Int32) -> Int32) -> CounterTable {
+    var table = CounterTable()
+    table.reserve(counters.count)
+    for var counter in counters {
+      counter.kind = number(counter.kind)
+      table.add(counter)
+    }
+    return table
+  }
 }

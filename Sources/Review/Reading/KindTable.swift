@@ -2,111 +2,47 @@ import Addressing
 import Audit
 import Policy
 
-/// Gives each kind of record a number, by the bytes of its line: what a kind is made of is only read when it
-/// is met for the first time.
+/// Gives the kind of each record that a filter lets through a number.
 struct KindTable: Sendable {
-  /// The most kinds that are told apart; of those beyond, the destination is dropped.
-  static let limit = 100_000
+  /// In numbers that were given: how much is folded before it is tidied up.
+  private static let untidiness = 20_000
 
-  private(set) var kinds: [RecordKind] = []
-  /// By value: for records that had to be read in full.
-  private var numbers: [RecordKind: Int] = [:]
-  /// The keys of all kinds that were met by their bytes, one behind the other.
-  private var keys: [UInt8] = []
-  private var entries: [Entry] = []
-  /// Open addressing with linear steps; -1 is free, else a place in `entries`.
-  private var slots = [Int32](repeating: -1, count: 1024)
-  private var key: [UInt8] = []
-  /// Drawn anew in each process, since agents choose names.
-  private let seed = UInt64.random(in: 1 ... .max)
+  private let filter: RecordFilter
+  private(set) var folding: KindFolding
+  private var cache = KeyCache()
 
-  private struct Entry {
-    var hash: UInt64
-    var start: Int
-    var length: Int
-    var kind: Int
+  init(_ filter: RecordFilter, limit: Int) {
+    self.filter = filter
+    folding = KindFolding(limit: limit)
   }
 
-  /// The number of the kind of a line that was scanned.
-  mutating func number(of scan: RecordScan, in line: UnsafeRawBufferPointer) -> Int {
-    makeKey(scan, line)
-    let hash = key.withUnsafeBytes { mix($0, seed) }
-    var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
-    while slots[slot] >= 0 {
-      let entry = entries[Int(slots[slot])]
-      if entry.hash == hash, isKey(at: entry) { return entry.kind }
-      slot = (slot + 1) & (slots.count - 1)
-    }
-    let kind = number(of: RecordKind(scan, line))
-    guard entries.count < Self.limit else { return kind }
-    slots[slot] = Int32(entries.count)
-    entries.append(Entry(hash: hash, start: keys.count, length: key.count, kind: kind))
-    keys += key
-    if entries.count * 2 > slots.count { grow() }
-    return kind
+  /// The number of the kind of a line that was scanned; nil when the filter holds it back.
+  mutating func number(of scan: RecordScan, in line: UnsafeRawBufferPointer) -> Int32? {
+    if let known = cache.find(scan, in: line) { return known < 0 ? nil : folding.standIn(of: known) }
+    let kind = RecordKind(scan, line), number = number(of: kind)
+    // Whatever is folded, most likely never comes again.
+    if number.map({ folding.kinds[Int($0)] == kind }) ?? true { cache.keep(number ?? -1) }
+    return number
   }
 
-  /// The number of a kind.
-  mutating func number(of kind: RecordKind) -> Int {
-    if let number = numbers[kind] { return number }
-    let isAgents = kind.destination != nil || kind.method != nil
-    guard kinds.count < Self.limit || !isAgents else { return number(of: kind.withoutPlace) }
-    numbers[kind] = kinds.count
-    kinds.append(kind)
-    return kinds.count - 1
+  /// The number of a kind; nil when the filter holds it back.
+  mutating func number(of kind: RecordKind) -> Int32? {
+    filter.admits(kind) ? folding.number(of: kind) : nil
   }
 
-  private func isKey(at entry: Entry) -> Bool {
-    guard entry.length == key.count else { return false }
-    return keys.withUnsafeBytes { keys in
-      key.withUnsafeBytes { $0.elementsEqual(keys[entry.start..<(entry.start + entry.length)]) }
-    }
-  }
+  /// Takes in all kinds of another one.
+  ///
+  /// - Returns: By its numbers, ours.
+  mutating func absorb(_ other: KindTable) -> [Int32] { folding.absorb(other.folding) }
 
-  private mutating func grow() {
-    slots = [Int32](repeating: -1, count: slots.count * 4)
-    for (place, entry) in entries.enumerated() {
-      var slot = Int(truncatingIfNeeded: entry.hash) & (slots.count - 1)
-      while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
-      slots[slot] = Int32(place)
-    }
-  }
+  /// Whether there are numbers that `settle` would give free, and enough of them.
+  var isUntidy: Bool { folding.dead.count >= Self.untidiness }
 
-  /// Puts together what makes a kind; each member with a mark before it that none of them holds.
-  private mutating func makeKey(_ scan: RecordScan, _ line: UnsafeRawBufferPointer) {
-    key.removeAll(keepingCapacity: true)
-    for text in RecordScan.Text.allCases {
-      guard let range = scan[text] else { continue }
-      if text == .address, scan[.hostname] != nil, !NotableAddress.isNotable(line[range]) { continue }
-      key.append(UInt8(truncatingIfNeeded: text.rawValue))
-      key.append(contentsOf: UnsafeRawBufferPointer(rebasing: line[range]))
-    }
-    let flags = (scan[.wouldDeny] ?? 0) | (scan[.isOverflow] ?? 0) << 1
-    key.append(0x1f)
-    key.append(UInt8(truncatingIfNeeded: flags))
-    withUnsafeBytes(of: scan[.port] ?? 0) { key.append(contentsOf: $0) }
+  /// Gives numbers of folded kinds free, when no counter has them any more.
+  mutating func settle() {
+    cache.removeAll()
+    folding.settle()
   }
-}
-
-/// A hash of eight bytes at a time; only tells keys apart, which are compared afterwards.
-func mix(_ bytes: UnsafeRawBufferPointer, _ seed: UInt64) -> UInt64 {
-  var hash = seed ^ UInt64(truncatingIfNeeded: bytes.count), offset = 0
-  while offset + 8 <= bytes.count {
-    hash = fold(hash ^ bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self), seed)
-    offset += 8
-  }
-  var rest: UInt64 = 0
-  while offset < bytes.count {
-    rest = rest << 8 | UInt64(bytes[offset])
-    offset += 1
-  }
-  return fold(hash ^ rest, seed)
-}
-
-/// Both halves of a product folded into one, as wyhash does.
-private func fold(_ value: UInt64, _ seed: UInt64) -> UInt64 {
-  let product = (value ^ 0x9e37_79b9_7f4a_7c15).multipliedFullWidth(by: seed | 1)
-  return product.high ^ product.low
 }
 
 extension RecordKind {
@@ -144,14 +80,5 @@ extension RecordKind {
     else { return nil }
     if let address = IPAddress(host) { return Destination(.address(address), port, traffic) }
     return (try? Hostname(host)).map { Destination(.name($0), port, traffic) }
-  }
-
-  /// The same for places that are too many to be told apart.
-  var withoutPlace: RecordKind {
-    var kind = self
-    // What an agent chooses; of the rest there is a bounded number.
-    (kind.destination, kind.address, kind.recordType) = (nil, nil, nil)
-    (kind.method, kind.process, kind.isOverflow) = (nil, nil, true)
-    return kind
   }
 }

@@ -24,15 +24,15 @@ extension LineSummarizer {
   ///
   /// - Parameter hour: The only one that counts; nil: all do.
   /// - Throws: `AuditError` when a file cannot be read.
-  static func of(_ extents: [LogExtent], _ filter: RecordFilter, hour: Int64? = nil) throws(AuditError)
-    -> LineSummarizer
-  {
+  static func of(
+    _ extents: [LogExtent], _ filter: RecordFilter, hour: Int64? = nil, limit: Int = FoldTree.limit
+  ) throws(AuditError) -> LineSummarizer {
     let parts = extents.flatMap { $0.split(by: share) }
     let next = Atomic<Int>(0)
     let result = Mutex<(parts: [LineSummarizer], error: AuditError?)>(([], nil))
     let workers = max(1, min(parts.count, LogSummary.processors))
     DispatchQueue.concurrentPerform(iterations: workers) { _ in
-      var lines = LineSummarizer(filter, hour: hour)
+      var lines = LineSummarizer(filter, hour: hour, limit: limit)
       do throws(AuditError) {
         while case let place = next.add(1, ordering: .relaxed).oldValue, place < parts.count {
           lines.skip(try parts[place].forEachLine { lines.add($0) })
@@ -44,7 +44,7 @@ extension LineSummarizer {
     }
     let (found, error) = result.withLock { $0 }
     if let error { throw error }
-    var whole = found.first ?? LineSummarizer(filter, hour: hour)
+    var whole = found.first ?? LineSummarizer(filter, hour: hour, limit: limit)
     for part in found.dropFirst() { whole.add(part) }
     return whole
   }

@@ -27,9 +27,7 @@ public enum RecordSearch {
 /// The latest lines of one part.
 private struct LineSearch {
   let limit: Int
-  private var table = KindTable()
-  /// By the number of a kind: whether it is looked for.
-  private var isWanted: [Bool] = []
+  private var cache = KeyCache()
   var lines: [[UInt8]] = []
 
   init(limit: Int) {
@@ -37,20 +35,22 @@ private struct LineSearch {
   }
 
   mutating func look(at line: UnsafeRawBufferPointer, _ admits: (RecordKind) -> Bool) {
-    guard let kind = number(of: line) else { return }
-    while isWanted.count < table.kinds.count { isWanted.append(admits(table.kinds[isWanted.count])) }
-    guard isWanted[kind] else { return }
+    guard isWanted(line, admits) else { return }
     lines.append(Array(line))
     if lines.count >= 2 * limit { lines.removeFirst(lines.count - limit) }
   }
 
   func latest(_ count: Int) -> [[UInt8]] { Array(lines.suffix(max(0, count))) }
 
-  private mutating func number(of line: UnsafeRawBufferPointer) -> Int? {
-    if let scan = RecordScan(line) {
-      return scan[.time] == nil ? nil : table.number(of: scan, in: line)
+  private mutating func isWanted(_ line: UnsafeRawBufferPointer, _ admits: (RecordKind) -> Bool) -> Bool {
+    guard let scan = RecordScan(line) else {
+      let record = try? LogRecord(LogLine(file: "", number: 0, bytes: Array(line)))
+      return record.map { admits(RecordKind($0)) } ?? false
     }
-    guard let record = try? LogRecord(LogLine(file: "", number: 0, bytes: Array(line))) else { return nil }
-    return table.number(of: RecordKind(record))
+    guard scan[.time] != nil else { return false }
+    if let known = cache.find(scan, in: line) { return known == 1 }
+    let isWanted = admits(RecordKind(scan, line))
+    cache.keep(isWanted ? 1 : 0)
+    return isWanted
   }
 }

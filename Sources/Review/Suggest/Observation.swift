@@ -51,7 +51,9 @@ struct Observation {
   private mutating func leaveOut(_ tally: Tally, _ question: PolicyQuestion?, _ why: LeftOut.Why) {
     leftOut.append(
       LeftOut(
-        place: question.map(\.place) ?? "\(tally.kind.reason ?? "unknown")", agent: tally.kind.agent ?? "",
+        place: question.map(\.place) ?? tally.kind.fold.map { "\($0)" }
+          ?? "\(tally.kind.reason ?? "unknown")",
+        agent: tally.kind.agent ?? "",
         why: why,
         question: question, count: tally.count))
   }

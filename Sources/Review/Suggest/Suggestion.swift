@@ -31,6 +31,8 @@ public struct Suggestion: Sendable {
   public let first: Timestamp?
   /// The last record's time.
   public let last: Timestamp?
+  /// How many decisions that passed are about places that are too many to be told apart: for those nothing is suggested.
+  public var unknown: UInt64 { leftOut.reduce(0) { $1.why == .overflow ? $0 &+ $1.count : $0 } }
   /// What the lists were taken in for.
   var listed: Set<PolicyQuestion> = []
 

@@ -32,6 +32,11 @@ struct SuggestionText {
     let span =
       if let first = suggestion.first, let last = suggestion.last { " from \(first) to \(last)" } else { "" }
     return ["# Suggested by 'exitgate log suggest' from \(suggestion.records) decisions\(span)."]
+      + (suggestion.unknown == 0
+        ? []
+        : [
+          "# INCOMPLETE: \(suggestion.unknown) decisions at places too many to be told apart are not covered."
+        ])
       + (suggestion.entries.contains { !$0.marks.isEmpty }
         ? ["# The riskiest first. LOOK says what a person should look at."] : [])
   }

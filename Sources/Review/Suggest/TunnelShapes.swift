@@ -16,6 +16,12 @@ struct TunnelShapes {
 
   init(_ totals: [Tally]) {
     var names: [Hostname: Set<Hostname>] = [:], found: Set<Hostname> = []
+    for tally in totals where tally.kind.layer == .dns {
+      // So many names of one domain that they were folded.
+      if tally.kind.fold?.level == .domain, case .domain(let domain)? = tally.kind.fold?.hosts {
+        found.insert(domain)
+      }
+    }
     for tally in totals where tally.kind.destination?.traffic == .dns {
       guard case .name(let name)? = tally.kind.destination?.host, let domain = registeredDomain(of: name)
       else {

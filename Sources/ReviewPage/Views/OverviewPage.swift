@@ -35,7 +35,13 @@ struct OverviewPage {
   private var totals: HTML {
     let denials = groups.reduce(0) { $0 &+ $1.count }
     var words = ["\(count(groups.count, "group")), \(count(denials, "denial"))."]
-    if report.others > 0 { words.append("\(report.others) more, in too many groups to tell apart.") }
+    if report.folded > 0 {
+      words.append(
+        "\(count(report.folded, "denial")) at more places than are told apart: narrow the list to see them.")
+    }
+    if report.others > 0 {
+      words.append("\(report.others) more that the gate itself counted without their places.")
+    }
     if report.lostEvents > 0 {
       words.append("\(count(report.lostEvents, "denied packet")) more that the kernel only counted.")
     }
@@ -50,7 +56,7 @@ struct OverviewPage {
   }
 
   private var list: HTML {
-    guard !groups.isEmpty else { return HTML("p", ["Nothing was blocked."]) }
+    guard !groups.isEmpty else { return report.isEmpty ? HTML("p", ["Nothing was blocked."]) : .nothing }
     let lists = ShownGroup.lists
     return HTML(
       "ol", [.class("groups"), .init("start", "\((page - 1) * Self.pageLength + 1)")],

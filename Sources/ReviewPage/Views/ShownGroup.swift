@@ -32,6 +32,7 @@ struct ShownGroup {
 
   /// Where to: of a question, the name and the types.
   var place: String {
+    if let fold = group.fold { return "\(fold), more places than are told apart" }
     guard let destination = group.destination else {
       return group.layers == [.kernel]
         ? "packets that the kernel only counted" : "no destination that can be read"
@@ -55,11 +56,21 @@ struct ShownGroup {
     HTML(
       "li",
       [
-        HTML("h3", [HTML("a", [.href("group", GroupKey(group).query)], [markedPlace])]),
+        HTML("h3", [HTML("a", [link], [markedPlace])]),
         HTML("p", [.class("number")], [HTML(count(group.count, "denial"))]),
         HTML("p", [HTML("agent "), HTML("code", [HTML(group.agent)]), HTML("; \(why)")]),
         HTML("p", [.class("faint")], [HTML(span)]), passed, remedy,
       ])
+  }
+
+  /// Where it is told of; of what was folded, what narrows the list down to it.
+  private var link: HTML.Attribute {
+    guard let fold = group.fold else { return .href("group", GroupKey(group).query) }
+    let hosts = fold.hosts.map { "\($0)" } ?? ""
+    let query: [(name: StaticString, value: String)] = [
+      ("agent", group.agent), ("since", "1h"), ("destination", hosts),
+    ]
+    return .href("./", query)
   }
 
   private var why: String {

@@ -66,7 +66,21 @@ extension Log {
       let report = BlockedReport(summary), groups = sort.sorted(report.groups)
       view.show(shown(of: groups), of: groups, on: here.console)
       tell(report, groups.count, unreadable: summary.unreadable, on: here.console)
+      if groups.isEmpty, report.isEmpty, try !tellOfNameless(in: here) {
+        here.console.say("exitgate: nothing was blocked.")
+      }
       return 0
+    }
+
+    /// What the gate counted without its place may be what was asked for.
+    private func tellOfNameless(in here: Surroundings) throws(Failure) -> Bool {
+      guard records.filter.destination != nil else { return false }
+      let report = BlockedReport(try index.summary(of: records, anywhere: true, in: here))
+      guard report.others > 0 else { return false }
+      here.console.say(
+        "exitgate: no group; but \(count(report.others, "denial")) that the gate itself counted without their places may be among them."
+      )
+      return true
     }
 
     private func shown(of groups: [BlockedReport.Group]) -> ArraySlice<BlockedReport.Group> {
@@ -79,8 +93,13 @@ extension Log {
       if let limit, total > limit {
         console.say("exitgate: page \(page) of \((total - 1) / limit + 1), \(count(total, "group")) in all.")
       }
+      if report.folded > 0 {
+        console.say(
+          "exitgate: \(count(report.folded, "denial")) at more places than are told apart: they stand in groups of a whole domain or agent. "
+            + "Narrow it with --agent, --destination or --since.")
+      }
       if report.others > 0 {
-        console.say("exitgate: \(report.others) more, in too many groups to tell apart. Narrow the time.")
+        console.say("exitgate: \(report.others) more that the gate itself counted without their places.")
       }
       if report.lostEvents > 0 {
         console.say(
@@ -92,7 +111,6 @@ extension Log {
         )
       }
       records.warn(of: unreadable, on: console)
-      if total == 0 { console.say("exitgate: nothing was blocked.") }
     }
 
     private func follow(_ view: BlockedView, in here: Surroundings) throws(Failure) -> Never {
@@ -117,6 +135,9 @@ extension BlockedOrder: ExpressibleByArgument {}
 private struct BlockedKey: Hashable {
   let agent: String
   let destination: Destination?
+  let fold: Fold?
 
-  init(_ group: BlockedReport.Group) { (agent, destination) = (group.agent, group.destination) }
+  init(_ group: BlockedReport.Group) {
+    (agent, destination, fold) = (group.agent, group.destination, group.fold)
+  }
 }

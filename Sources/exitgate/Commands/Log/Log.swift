@@ -77,12 +77,18 @@ struct IndexOption: ParsableArguments {
   var noIndex = false
 
   /// Sums up the records that count.
-  func summary(of records: RecordOptions, in here: Surroundings) throws(Failure) -> LogSummary {
+  ///
+  /// - Parameter anywhere: Whether the destination does not count.
+  func summary(
+    of records: RecordOptions, anywhere: Bool = false, in here: Surroundings
+  ) throws(Failure) -> LogSummary {
     let path = try records.auditLog.existing(in: here)
+    var filter = records.filter
+    if anywhere { filter.destination = nil }
     do throws(AuditError) {
-      if noIndex { return try LogSummary.of(logAt: path, records.filter) }
+      if noIndex { return try LogSummary.of(logAt: path, filter) }
       let bar = ProgressBar("indexing the log", environment: here.environment)
-      let answer = try LogIndex(ofLogAt: path).summary(records.filter) { bar.show($0, of: $1) }
+      let answer = try LogIndex(ofLogAt: path).summary(filter) { bar.show($0, of: $1) }
       bar.clear()
       if let notice = answer.notice { here.console.say("exitgate: \(Text(ascii: notice.description))") }
       return answer.summary

@@ -46,7 +46,12 @@ extension Log {
       if report.unknown > 0 {
         here.console.say(
           "exitgate: \(count(report.unknown, "allowed decision")) at places that are too many to be told apart; "
-            + "what becomes of them is not known. Narrow it with --since or --agent.")
+            + "what becomes of them is not known. Narrow it with --since, --agent or --destination.")
+      }
+      if report.unknownDenials > 0 {
+        here.console.say(
+          "exitgate: \(count(report.unknownDenials, "denied decision")) at places that are too many to be told apart; "
+            + "whether they would be allowed is not known.")
       }
       return report.hasNewDenials || report.unknown > 0 ? Failure.Status.general.rawValue : 0
     }
@@ -68,6 +73,7 @@ extension ReplayReport {
       .init("changes", .array(groups.map(\.json))), .init("unchanged", .integer(Int64(clamping: unchanged))),
       .init("not_by_rules", .integer(Int64(clamping: others))),
       .init("unknown", .integer(Int64(clamping: unknown))),
+      .init("unknown_denials", .integer(Int64(clamping: unknownDenials))),
       .init("newly_denied", .bool(hasNewDenials)),
     ])
   }

@@ -61,6 +61,12 @@ extension Log {
       console.say(
         "exitgate: \(count(suggestion.entries.count, "rule")) and \(count(suggestion.inclusions.count, "list")) suggested, \(count(suggestion.leftOut.count, "destination")) left out."
       )
+      if suggestion.unknown > 0 {
+        console.say(
+          "exitgate: \(Text("INCOMPLETE", .doubtful)): nothing is suggested for \(count(suggestion.unknown, "decision")) at places that "
+            + "are too many to be told apart. Narrow it with --agent, --destination or --since, and merge what comes out."
+        )
+      }
       for why in LeftOut.Why.allCases where base != nil {
         let own = suggestion.leftOut.filter { $0.why == why }
         if !own.isEmpty { console.say("exitgate: left out: \(own.count), \(why.rawValue).") }
@@ -101,6 +107,8 @@ extension SuggestedPolicy {
             .object([.init("name", .string($0.name)), .init("covers", .strings($0.covers))])
           })),
       .init("left_out", .array(suggestion.leftOut.map(\.json))),
+      .init("complete", .bool(suggestion.unknown == 0)),
+      .init("unknown", .integer(Int64(clamping: suggestion.unknown))),
     ])
   }
 }

@@ -62,7 +62,7 @@ struct BlockedView {
       cells: [
         "domain", "host", "port", "protocol", "agent", "count", "passed", "first", "last", "layers",
         "reasons",
-        "explanation", "rule", "record_types", "processes", "lists", "suggested_rule",
+        "explanation", "rule", "record_types", "processes", "lists", "suggested_rule", "folded",
       ])
     for group in groups { console.result(cells: group.cells(lists: coverage(of: group))) }
   }
@@ -79,6 +79,7 @@ extension BlockedReport.Group {
 
   /// Where to: of a question, the name and the types.
   private var place: String {
+    if let fold { return "\(fold), more places than are told apart" }
     guard let destination else {
       return layers == [.kernel] ? "packets that the kernel only counted" : "no destination that can be read"
     }
@@ -100,6 +101,7 @@ extension BlockedReport.Group {
       "  \(times); \(Text(ascii: why)); at \(layerNames.joined(separator: ", "))\(Text(ascii: by))")
     if !explanation.isEmpty { lines.append("  \(Text(explanation, .faint))") }
     if passed > 0 { lines.append("  \(Text("passed \(passed) times: NOT ENFORCING", .bad))") }
+    if let fold { lines.append("  \(Text(ascii: "one by one: \(fold.options(agent: agent))", .faint))") }
     if !lists.isEmpty { lines.append("  \(Text("add \(lists.joined(separator: " or "))", .good))") }
     if let suggestedRule { lines.append("  - \(Text(ascii: suggestedRule, .good))") }
     return lines
@@ -123,6 +125,7 @@ extension BlockedReport.Group {
       ),
       .init("rule", rule.map { .string($0) } ?? .null), .init("lists", .strings(lists)),
       .init("suggested_rule", suggestedRule.map { .string($0) } ?? .null),
+      .init("folded", fold.map { .string("\($0)") } ?? .null),
     ])
   }
 
@@ -132,8 +135,16 @@ extension BlockedReport.Group {
       destination?.traffic.rawValue ?? "", agent, "\(count)", "\(passed)", "\(first)", "\(last)",
       layerNames.joined(separator: " "), reasonNames.joined(separator: " "), explanation, rule ?? "",
       recordTypes.sorted().joined(separator: " "), processes.sorted().joined(separator: " "),
-      lists.joined(separator: " "), suggestedRule ?? "",
+      lists.joined(separator: " "), suggestedRule ?? "", fold.map { "\($0)" } ?? "",
     ]
+  }
+}
+
+extension Fold {
+  /// What narrows a review down to what was folded.
+  fileprivate func options(agent: String) -> String {
+    let who = level == .everything ? "--agent NAME" : "--agent \(agent)"
+    return "\(who)\(hosts.map { " --destination '\($0)'" } ?? "") --since 1h, or a host alone"
   }
 }
 

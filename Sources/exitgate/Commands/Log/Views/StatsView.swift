@@ -22,6 +22,11 @@ struct StatsView {
     if report.lostEvents > 0 {
       lines.append("  \(count(report.lostEvents, "denied packet")) more that the kernel only counted")
     }
+    if report.folded > 0 {
+      lines.append(
+        "  \(count(report.folded, "decision")) at more places than are told apart, which stand for none of the destinations below"
+      )
+    }
     lines += section(
       "reasons",
       report.reasons.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
@@ -116,7 +121,8 @@ extension StatsView {
         .init("first", report.first.map { .string($0.description) } ?? .null),
         .init("last", report.last.map { .string($0.description) } ?? .null),
         .init("totals", .object(report.totals.members)),
-        .init("events_lost", .integer(Int64(clamping: report.lostEvents))), .init("reasons", reasons),
+        .init("events_lost", .integer(Int64(clamping: report.lostEvents))),
+        .init("folded", .integer(Int64(clamping: report.folded))), .init("reasons", reasons),
         .init("agents", list("agent", report.agents.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
         .init(
           "hours", list("hour", report.hours.sorted { $0.key < $1.key }.map { (hour($0.key), $0.value) })),
