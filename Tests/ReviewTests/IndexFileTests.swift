@@ -86,7 +86,7 @@ struct IndexFileTests {
       "UPDATE block SET first = last;",
       "DELETE FROM kind WHERE id = 2;", "DROP TABLE block;", "CREATE VIEW v AS SELECT 1;",
       "UPDATE tally SET counters = zeroblob(100), sum = 1;",
-      "INSERT INTO kind SELECT 900000, event, agent, layer, verdict, would_deny, reason, rule, host, port, protocol, address, record_type, method, process, overflow, sum FROM kind WHERE id = 1;",
+      "INSERT INTO kind SELECT 900000, event, agent, layer, verdict, would_deny, reason, rule, host, port, protocol, address, record_type, method, process, fold, overflow, sum FROM kind WHERE id = 1;",
     ]
     for change in changes {
       try log.expectAgreement(IndexTests.few)
