@@ -83,13 +83,20 @@ let package = Package(
       name: "Shipping",
       dependencies: ["Addressing", "Wire", "Policy", "Audit", "TLSClient", "CLinux", systemPackage],
       swiftSettings: strict),
+    .target(
+      name: "Webhook",
+      dependencies: [
+        "Addressing", "Policy", "Approvals", "Audit", "TLSClient", "Pages", "Control", "Gateway", "Shipping",
+        crypto,
+      ],
+      swiftSettings: strict),
     .executableTarget(
       name: "exitgate",
       dependencies: [
         "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
         "Firewall", "Keeper",
         "Control", "CLinux", "Confinement", "Launcher", "ReviewPage", "TLSClient",
-        "Shipping",
+        "Shipping", "Webhook",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],
@@ -108,6 +115,7 @@ let package = Package(
       "ReviewPageTests",
       ["ReviewPage", "Review", "Control", "Audit", "PolicyFile", "Policy", "Addressing"]),
     tests("ShippingTests", ["Shipping", "Audit", "Policy", "Addressing"]),
+    tests("WebhookTests", ["Webhook", "Shipping", "Control"]),
     tests("EventLoopTests", ["EventLoop", "Addressing", "CLinux", systemPackage]),
     tests("FirewallTests", ["Firewall", "Addressing", "CNetfilter"]),
     tests("ConfinementTests", ["Confinement", "CLinux", systemPackage]),

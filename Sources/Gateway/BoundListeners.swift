@@ -10,6 +10,7 @@ struct BoundListeners {
   private(set) var names = NameListenerSet()
   private(set) var captures = CaptureListenerSet()
   private(set) var metrics: PageServer?
+  private(set) var callbacks: PageServer?
 
   /// Nothing so far.
   init() {}
@@ -49,11 +50,22 @@ struct BoundListeners {
       all.captures.add(
         try CaptureListenerSet.bind(configuration.captures.filter { !$0.scope.isTransparent }))
       all.metrics = try configuration.metricsListener.map { address throws(ListenError) in
-        PageServer(try .bind(BindAddress(metrics: address)))
+        PageServer(try .bind(BindAddress(own: address)))
       }
     } catch {
       all.closeAll()
       throw error
+    }
+    return all
+  }
+
+  /// The same with where a webhook's far side answers: always in the gate's own network.
+  func withCallbacks(_ configuration: GateConfiguration, _ terms: PageTerms) throws(ListenError)
+    -> BoundListeners
+  {
+    var all = self
+    all.callbacks = try configuration.callbackListener.map { address throws(ListenError) in
+      PageServer(try .bind(BindAddress(own: address)), terms)
     }
     return all
   }
@@ -97,17 +109,19 @@ struct BoundListeners {
     names.closeAll()
     captures.closeAll()
     metrics?.close()
+    callbacks?.close()
   }
 
   /// The endpoints no destination may be.
   var endpoints: [Endpoint] {
-    listeners.endpoints + names.endpoints + captures.endpoints + [metrics?.endpoint].compactMap(\.self)
+    listeners.endpoints + names.endpoints + captures.endpoints
+      + [metrics?.endpoint, callbacks?.endpoint].compactMap(\.self)
   }
 }
 
 extension BindAddress {
-  /// For monitoring: a Unix socket is its own user's and its group's.
-  fileprivate init(metrics address: ListenAddress) {
+  /// For the gate's own pages: a Unix socket is its own user's and its group's.
+  fileprivate init(own address: ListenAddress) {
     switch address {
     case .tcp(let endpoint): self = .tcp(endpoint)
     case .unix(let path): self = .unix(path: path, mode: 0o660)

@@ -34,6 +34,7 @@ public final class Gate: @unchecked Sendable {
   var controlSocket: ControlSocket?
   let door = ReviewerDoor()
   let metrics: PageServer?
+  let callbacks: PageServer?
   var ticker: (any DispatchSourceTimer)?
   var gauges: [ListenAddress: ListenerGauge] = [:]
   var captureGauges: [CaptureSettings: ListenerGauge] = [:]
@@ -53,7 +54,8 @@ public final class Gate: @unchecked Sendable {
     configuration = parts.configuration
     routes = parts.routes
     nameSettings = parts.names
-    (listeners, names, captures, metrics) = (bound.listeners, bound.names, bound.captures, bound.metrics)
+    (listeners, names, captures) = (bound.listeners, bound.names, bound.captures)
+    (metrics, callbacks) = (bound.metrics, bound.callbacks)
     self.words = words
     self.log = log
     let policy = parts.loaded.policy

@@ -75,6 +75,12 @@ public struct GateConfiguration: Sendable {
   public var confine: (@Sendable (_ listenerDirectories: [String]) throws(StartError) -> [String])?
   /// Where monitoring reads metrics; nil: nowhere.
   public var metricsListener: ListenAddress?
+  /// Where the far side of a webhook answers; nil: nowhere.
+  public var callbackListener: ListenAddress?
+  /// What of the webhook is measured; nil without one.
+  public var webhookCounters: WebhookCounters?
+  /// Called once the gate serves.
+  public var onStart: (@Sendable (Gate) -> Void)?
   /// How long a connection waits for a person; nil: as long as the policy says, or 25 s where somebody sits in
   /// front of a terminal.
   public var hold: Duration?

@@ -44,7 +44,7 @@ extension Gate {
     let (fresh, freshNames) = try rebind(for: loaded.policy)
     var floor = snapshot.floor
     floor.listeners = listeners.endpoints + names.endpoints + captures.endpoints
-    if let endpoint = metrics?.endpoint { floor.listeners.append(endpoint) }
+    floor.listeners += [metrics?.endpoint, callbacks?.endpoint].compactMap(\.self)
     let (marks, change) = try nextMarks(under: loaded.policy)
     let next = PolicySnapshot(
       policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents),
@@ -294,6 +294,7 @@ extension Gate {
       names.closeAll()
       captures.closeAll()
       metrics?.close()
+      callbacks?.close()
       for shard in shards { shard.loop.submit { shard.endIdle() } }
       awaitQuiet(until: .now() + grace, completion: completion)
     }

@@ -43,7 +43,8 @@ struct StartParts {
       limit: Int(clamping: raiseDescriptorLimit().soft),
       loops: configuration.loopCount + (names.isEmpty ? 0 : 1),
       listeners: ListenerSet.wanted(configuration, agents: agents).count
-        + 2 * names.count + configuration.captures.count + (configuration.metricsListener == nil ? 0 : 1),
+        + 2 * names.count + configuration.captures.count + (configuration.metricsListener == nil ? 0 : 1)
+        + (configuration.callbackListener == nil ? 0 : 1),
       resolvers: routes.all.count { $0.transport != .plain })
     pool = configuration.dnsAnswers == .synthetic ? SyntheticPool() : nil
   }
@@ -54,7 +55,7 @@ struct StartParts {
   var listenerDirectories: [String] {
     let wanted =
       ListenerSet.wanted(flags: configuration.proxyListeners, agents: loaded.policy.agents)
-      + [configuration.metricsListener].compactMap(\.self)
+      + [configuration.metricsListener, configuration.callbackListener].compactMap(\.self)
     let directories = wanted.compactMap { address -> String? in
       guard case .unix(let path) = address else { return nil }
       guard let slash = path.lastIndex(of: "/") else { return "." }
@@ -169,9 +170,13 @@ extension Gate {
       for gap in try configuration.confine?(parts.listenerDirectories) ?? [] { words.warning("\(gap)") }
       // Before anybody is listened to: what is captured from now on meets a gate, or nothing.
       let marks = try parts.installFence()
-      do { bound = try bind(parts.loaded.policy.agents, bound) } catch { throw .configuration("\(error)") }
+      do {
+        bound = try bind(parts.loaded.policy.agents, bound)
+        bound = try bound.withCallbacks(configuration, Gate.callbackTerms)
+      } catch { throw .configuration("\(error)") }
       let gate = try assemble(parts, bound, marks, words: words)
       if let failure = gate.queue.sync(execute: { gate.openAll() }) { throw failure }
+      configuration.onStart?(gate)
       return gate
     } catch {
       bound.closeAll()

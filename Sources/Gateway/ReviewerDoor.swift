@@ -21,6 +21,9 @@ public final class ReviewerDoor: Sendable {
   /// Lets in whom the policy names, and nobody whom it does not name any more.
   func admit(_ next: Reviewers) { reviewers.withLock { $0 = next } }
 
+  /// What who answers by the webhook may do.
+  var webhookRole: ReviewerRole { reviewers.withLock { $0.webhook } }
+
   /// What a peer may do; nil for a stranger.
   public func role(of peer: PeerCredentials) -> ReviewerRole? {
     reviewers.withLock { $0.role(of: peer.uid, gateUser: gateUser) }

@@ -18,9 +18,14 @@ public enum ReviewerRole: String, Hashable, Sendable, CaseIterable {
 public struct Reviewers: Hashable, Sendable {
   /// By the number of the user.
   public var roles: [UInt32: ReviewerRole]
+  /// What who answers by the webhook may do: `approve` or `edit`.
+  public var webhook: ReviewerRole
 
-  /// Makes a list; by itself it is empty.
-  public init(_ roles: [UInt32: ReviewerRole] = [:]) { self.roles = roles }
+  /// Makes a list; by itself it is empty, and the webhook answers for now alone.
+  public init(_ roles: [UInt32: ReviewerRole] = [:], webhook: ReviewerRole = .approve) {
+    self.roles = roles
+    self.webhook = webhook
+  }
 
   /// What a user may do; nil where it is nothing.
   public func role(of user: UInt32, gateUser: UInt32) -> ReviewerRole? {

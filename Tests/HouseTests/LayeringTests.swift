@@ -54,6 +54,12 @@ import Testing
     Target(
       name: "Shipping",
       imports: ["Addressing", "Wire", "Policy", "Audit", "TLSClient", "CLinux", "SystemPackage", "Glibc"]),
+    Target(
+      name: "Webhook",
+      imports: [
+        "Addressing", "Policy", "Approvals", "Audit", "TLSClient", "Pages", "Control", "Gateway", "Shipping",
+        "Crypto", "Glibc", "Dispatch", "Synchronization",
+      ]),
     Target(name: "Firewall", imports: ["Addressing", "CNetfilter", "Glibc", "Synchronization"]),
     Target(
       name: "ReviewPage",
@@ -68,7 +74,7 @@ import Testing
         "Firewall",
         "Control",
         "CLinux", "Confinement", "Keeper", "Launcher", "ReviewPage", "TLSClient",
-        "Shipping",
+        "Shipping", "Webhook",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

@@ -21,22 +21,12 @@ extension Gate {
   }
 
   func carryOut(_ order: AnswerOrder, allowing: Bool, for peer: PeerCredentials, _ reply: ControlAnswer) {
-    guard let bound = BoundAnswer(order, allowing: allowing) else {
-      return reply(
-        .refused("it is no answer: a question's id, and once, time with seconds, session or always"))
-    }
     guard let channel = ApprovalChannel(answering: order.channel) else {
       return reply(.refused("no such channel answers here"))
     }
     var person = Person(peer)
     person.channel = channel
-    person.note = order.note.map { String($0.unicodeScalars.prefix(256).map(Character.init)) }
-    answer(bound, by: person) { result in
-      switch result {
-      case .success(let decided): reply(.answered(decided.sentence))
-      case .failure(let error): reply(.refused("\(error)"))
-      }
-    }
+    answer(order, allowing: allowing, by: person) { reply($0) }
   }
 
   func takeBack(_ id: String, for peer: PeerCredentials, _ reply: ControlAnswer) {
@@ -163,7 +153,7 @@ extension Person {
 }
 
 extension BoundAnswer {
-  fileprivate init?(_ order: AnswerOrder, allowing: Bool) {
+  init?(_ order: AnswerOrder, allowing: Bool) {
     guard let id = PendingID(order.id), let scope = Scope(order.scope, seconds: order.seconds) else {
       return nil
     }
@@ -199,7 +189,7 @@ extension Decided {
 }
 
 extension ControlReply {
-  fileprivate init(_ event: BookEvent, to role: ReviewerRole?) {
+  init(_ event: BookEvent, to role: ReviewerRole?) {
     switch event {
     case .asked(let question): self = .question(PendingStatus(question).offered(to: role))
     case .closed(let question, let outcome): self = .closed(ClosedStatus(question.id, outcome))

@@ -9,16 +9,18 @@ import PolicyFile
 extension Gate {
   /// Answers from now on. Where the agent is in the gate's own network, nobody who is there is answered.
   func startMetrics() {
+    metrics?.start(on: shards[0].loop, admits: admitsToPages) { [unowned self] in answer($0, with: $1) }
+  }
+
+  /// Whether who comes from an address may ask for a page of the gate's own.
+  var admitsToPages: @Sendable (IPAddress?) -> Bool {
     let isShared = configuration.runMode == .sidecar
-    metrics?.start(
-      on: shards[0].loop,
-      admits: { address in
-        guard isShared, let address else { return true }
-        // There is always one, unless nobody could say.
-        let own = localAddresses()
-        return address.addressClass != .loopback && !own.isEmpty && !own.contains(address)
-      }
-    ) { [unowned self] in answer($0, with: $1) }
+    return { address in
+      guard isShared, let address else { return true }
+      // There is always one, unless nobody could say.
+      let own = localAddresses()
+      return address.addressClass != .loopback && !own.isEmpty && !own.contains(address)
+    }
   }
 
   /// Answers whoever monitors the gate: `/metrics`, and `/healthz`, which is 200 while denials bite and
@@ -43,18 +45,22 @@ extension Gate {
   private func measure(under status: GateStatus, with answer: PageReply) {
     gatherReports { [self] reports in
       let counters = reports.reduce(into: ShardCounters()) { $0.add($1.counters) }
-      let text = metricsText(status, counters, log.statistics)
+      let text = metricsText(status, counters, log.statistics, webhook: configuration.webhookCounters?.counts)
       answer(PageAnswer(type: Exposition.type, body: Array(text.utf8)))
     }
   }
 }
 
 /// All that a gate measures.
-func metricsText(_ status: GateStatus, _ counters: ShardCounters, _ log: AuditStatistics) -> String {
+func metricsText(
+  _ status: GateStatus, _ counters: ShardCounters, _ log: AuditStatistics,
+  webhook: WebhookCounters.Counts? = nil
+) -> String {
   var page = Exposition()
   page.addGate(status)
   page.addDecisions(counters)
   page.addAsking(status.asking)
+  if let webhook { page.addWebhook(webhook) }
   page.addConnections(status.connections, counters)
   page.addResolver(status.resolver)
   if let dns = status.dns { page.addNames(dns) }
@@ -103,6 +109,22 @@ extension Exposition {
     add(
       "answers_total", .counter, "Answers of people.",
       [Sample(asking.allowed, ("answer", "allow")), Sample(asking.refused, ("answer", "refuse"))])
+  }
+
+  fileprivate mutating func addWebhook(_ webhook: WebhookCounters.Counts) {
+    add("webhook_up", .gauge, "Whether people can be asked by the webhook.", webhook.isAttached ? 1 : 0)
+    add(
+      "webhook_deliveries_total", .counter, "Messages that were sent, by what came of it.",
+      [
+        Sample(webhook.delivered, ("result", "taken")), Sample(webhook.failed, ("result", "failed")),
+        Sample(webhook.dropped, ("result", "dropped")),
+      ])
+    add(
+      "webhook_callbacks_total", .counter, "Answers that came back, by what came of it.",
+      [
+        Sample(webhook.answered, ("result", "counted")), Sample(webhook.refused, ("result", "refused")),
+        Sample(webhook.unproved, ("result", "unproved")),
+      ])
   }
 
   fileprivate mutating func addConnections(_ connections: ConnectionStatus, _ counters: ShardCounters) {

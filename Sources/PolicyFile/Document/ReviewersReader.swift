@@ -1,6 +1,6 @@
 import Policy
 
-/// Reads `reviewers`: for each role the users who have it, by number or by name.
+/// Reads `reviewers`: for each role the users who have it, by number or by name, and the role of the webhook.
 struct ReviewersReader {
   /// How many users there may be.
   static let limit = 256
@@ -13,7 +13,8 @@ struct ReviewersReader {
     let example = "reviewers such as { approve: [alice, 1001], edit: [bob] }"
     guard
       let fields = Fields(
-        node, in: scope, of: "'reviewers'", keys: ReviewerRole.allCases.map(\.rawValue), example: example)
+        node, in: scope, of: "'reviewers'", keys: ReviewerRole.allCases.map(\.rawValue) + ["webhook"],
+        example: example)
     else { return Reviewers() }
     var reviewers = Reviewers()
     for role in ReviewerRole.allCases {
@@ -22,7 +23,17 @@ struct ReviewersReader {
       else { continue }
       for item in items { add(item, role, to: &reviewers) }
     }
+    if let node = fields["webhook"], let role = webhook(node) { reviewers.webhook = role }
     return reviewers
+  }
+
+  private func webhook(_ node: Node) -> ReviewerRole? {
+    guard let word = scope.text(node, "'webhook'", example: "webhook: edit") else { return nil }
+    guard let role = ReviewerRole(rawValue: word), role != .read else {
+      scope.error(node.mark, "\(quoted(word)) is no role of the webhook", "Write approve or edit")
+      return nil
+    }
+    return role
   }
 
   private func add(_ item: Node, _ role: ReviewerRole, to reviewers: inout Reviewers) {

@@ -24,22 +24,26 @@ struct HTTPPost {
   var bodyLimit = 65_536
 
   /// Sends a request and reads the answer.
+  ///
+  /// - Parameter fields: Of the head beside its own; none comes from outside.
   func send(
-    _ method: String, _ path: String, _ body: [UInt8], over stream: Stream
+    _ method: String, _ path: String, _ body: [UInt8], fields: [(name: String, value: String)] = [],
+    over stream: Stream
   ) throws(ConnectionError) -> PostAnswer {
+    let further = fields.map { "\($0.name): \($0.value)\r\n" }.joined()
     let head = """
       \(method) \(path) HTTP/1.1\r
       Host: \(authority)\r
       User-Agent: exitgate\r
       Accept: */*\r
-      \(body.isEmpty ? "" : "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n")\r\n
+      \(body.isEmpty ? "" : "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n")\(further)\r\n
       """
     try stream.send(Array(head.utf8) + body)
     return try answer(to: method, from: stream)
   }
 
   private func answer(to method: String, from stream: Stream) throws(ConnectionError) -> PostAnswer {
-    let deadline = monotonicMilliseconds() + Stream.patience
+    let deadline = monotonicMilliseconds() + stream.patience
     var bytes: [UInt8] = []
     while true {
       let parsed: (head: ResponseHead, length: Int)?
@@ -63,6 +67,8 @@ struct HTTPPost {
     while true {
       guard body.take(&input, limit: bodyLimit) else { throw .insecure("its answer is no HTTP: body") }
       if body.isFinished { break }
+      // One that never ends may always have more to say.
+      guard monotonicMilliseconds() < deadline else { throw .tooSlow(step: "answer") }
       let bytes = try stream.receive(until: deadline)
       if bytes.isEmpty, stream.isEnded, head.framing == .untilClose { break }
       guard !bytes.isEmpty else {

@@ -45,6 +45,11 @@ public final class Waiter {
     signals = linux_signal_descriptor([SIGTERM, SIGINT], 2)
   }
 
+  /// Takes none of them where another part of the process does.
+  init(takingSignals: Bool) {
+    signals = takingSignals ? linux_signal_descriptor([SIGTERM, SIGINT], 2) : -1
+  }
+
   deinit { if signals >= 0 { close(signals) } }
 
   /// Waits so many milliseconds, or until a signal comes.

@@ -6,12 +6,14 @@ final class Stream {
   /// In milliseconds, for the connection and the handshake.
   static let openingTime: UInt64 = 15_000
   /// In milliseconds, for the far side to take what is sent, and to answer.
-  static let patience: UInt64 = 30_000
+  static let usualPatience: UInt64 = 30_000
   /// In milliseconds, for the far side's kernel to acknowledge the end, when its program has ended the connection.
   private static let acknowledgementTime: UInt64 = 3000
 
   private let socket: SocketConnection
   private let session: TLSSession?
+  /// In milliseconds, what is waited for the far side in each step; for the connection no more than `openingTime`.
+  let patience: UInt64
   /// What was read and not handed out.
   private var plain: [UInt8] = []
   /// Whether the far side will send no more.
@@ -19,9 +21,11 @@ final class Stream {
 
   /// Connects to a target; without TLS to this machine alone unless `mayLeaveInClear`.
   init(
-    to target: ShippingTarget, settings: TLSSettings?, mayLeaveInClear: Bool, waiter: Waiter
+    to target: ShippingTarget, settings: TLSSettings?, mayLeaveInClear: Bool, waiter: Waiter,
+    patience: UInt64 = usualPatience
   ) throws(ConnectionError) {
-    let deadline = monotonicMilliseconds() + Self.openingTime
+    self.patience = patience
+    let deadline = monotonicMilliseconds() + min(patience, Self.openingTime)
     var addresses = try ResolvedAddress.all(of: target.host, port: target.port)
     if !target.isSecure, !mayLeaveInClear {
       addresses = addresses.filter { $0.address?.addressClass == .loopback }
@@ -40,7 +44,8 @@ final class Stream {
   }
 
   /// Connects to a Unix socket, or to an address of this machine, without TLS.
-  init(in place: LocalPlace, waiter: Waiter) throws(ConnectionError) {
+  init(in place: LocalPlace, waiter: Waiter, patience: UInt64 = usualPatience) throws(ConnectionError) {
+    self.patience = patience
     let deadline = monotonicMilliseconds() + Self.openingTime
     socket = try SocketConnection.connect(to: try place.addresses, waiter: waiter, until: deadline)
     session = nil
@@ -68,7 +73,7 @@ final class Stream {
 
   /// Sends all of `bytes`, which must not be empty.
   func send(_ bytes: [UInt8]) throws(ConnectionError) {
-    let deadline = monotonicMilliseconds() + Self.patience
+    let deadline = monotonicMilliseconds() + patience
     guard let session else { return try socket.write(bytes, until: deadline) }
     if case .failed(let cause) = session.write(bytes) { throw .insecure(cause) }
     try socket.write(session.take(), until: deadline)
@@ -109,7 +114,7 @@ final class Stream {
   /// - Source: RFC 5425 §4.4; RFC 9293 §3.6, §3.10.4 (CLOSE); tcp(7).
   func endInOrder() throws(ConnectionError) {
     guard !isEnded else { throw .ended(step: "confirm what was sent") }
-    let deadline = monotonicMilliseconds() + Self.patience
+    let deadline = monotonicMilliseconds() + patience
     if let session {
       session.goodbye()
       try socket.write(session.take(), until: deadline)

@@ -91,7 +91,7 @@ struct Run: Verb {
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let names = RunNames(auditLog: auditLog.auditLog, control: control.control, in: here)
-    var configuration = gate(names, in: here)
+    var configuration = try gate(names, in: here)
     let loaded = try policy(of: &configuration)
     try sandbox.checkLimits(loaded.sandbox)
     for part in sandbox.allowWeaker {
@@ -120,14 +120,14 @@ struct Run: Verb {
     }
   }
 
-  private func gate(_ names: RunNames, in here: Surroundings) -> GateConfiguration {
+  private func gate(_ names: RunNames, in here: Surroundings) throws(Failure) -> GateConfiguration {
     let (path, text) = chosenPolicy(in: here)
     var configuration = GateConfiguration(
       policyPath: path, proxyListeners: [], upstreams: upstream.standard, forwards: upstream.dnsForward,
       upstreamAuthorities: upstream.dnsUpstreamCa, auditLogPath: names.auditLog, controlPath: names.control,
       loops: 1, environment: here.environment, workingDirectory: here.workingDirectory,
       version: exitgateVersion)
-    asking.apply(to: &configuration)
+    try asking.apply(to: &configuration)
     configuration.policyText = text
     configuration.mode = mode
     configuration.runMode = .run

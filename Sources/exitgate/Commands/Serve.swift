@@ -108,7 +108,7 @@ struct Serve: Verb {
       controlPath: control.path(in: here), loops: loops, rotateAt: auditRotateAt, keepSegments: auditKeep,
       environment: here.environment,
       workingDirectory: here.workingDirectory, version: exitgateVersion)
-    asking.apply(to: &configuration)
+    try asking.apply(to: &configuration)
     configuration.metricsListener = metrics.metricsListen
     configuration.dnsListeners = dnsListen
     configuration.dnsRate = dnsRate

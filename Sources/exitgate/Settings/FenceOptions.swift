@@ -34,7 +34,7 @@ struct FencedServiceOption: ParsableArguments {
       auditLogPath: auditLog.path(in: here), controlPath: control.path(in: here),
       environment: here.environment, workingDirectory: here.workingDirectory, version: exitgateVersion)
     configuration.runMode = mode
-    asking.apply(to: &configuration)
+    try asking.apply(to: &configuration)
     configuration.metricsListener = metrics.metricsListen
     configuration.dnsRate = dnsRate
     configuration.dnsAnswers = .synthetic

@@ -65,9 +65,12 @@ struct AskingOption: ParsableArguments {
     completion: .file(extensions: ["yaml", "yml"]))
   var overlay: String?
 
-  func apply(to configuration: inout GateConfiguration) {
+  @OptionGroup var webhook: WebhookOption
+
+  func apply(to configuration: inout GateConfiguration) throws(Failure) {
     configuration.hold = hold
     configuration.overlayPath = overlay
+    try webhook.apply(to: &configuration)
   }
 }
 
