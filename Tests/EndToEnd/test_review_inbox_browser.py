@@ -57,7 +57,7 @@ def test_a_question_appears_counts_down_and_is_answered_by_keyboard(watched):
     seen, held = trial.far.mark(), hold(trial, connect("x.asked.test:443"))
     tab.until("document.querySelector('.question h3')?.textContent === 'https://x.asked.test:443'")
     assert tab.evaluate("document.title").startswith("(1) ")
-    first = int(tab.until("document.querySelector('.left time').textContent.match(/^in (\\d+) s$/)?.[1]"))
+    first = int(tab.until("document.querySelector('.left time').textContent.match(/^(\\d+) s from now$/)?.[1]"))
     assert 20 < first <= 61, first
     tab.until(f"Number(document.querySelector('.left time').textContent.match(/\\d+/)[0]) < {first}")
     # What is being written stays, whatever comes up meanwhile.

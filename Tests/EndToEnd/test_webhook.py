@@ -10,6 +10,7 @@ from harness.hooks import SECRET, FarSide, Hook, answering, cut, endless, no_htt
 from harness.namespaces import GATE, GOOD
 from harness.receivers import Authority, free_port
 from test_ask import RULES, Held
+from test_ask_captured import PLAIN, InThread
 
 POLICY = (BASE + RULES).replace("version: 1\n", "version: 1\ndefaults: { hold: 20s }\n")
 CALLBACK, METRICS = 9471, 9472
@@ -21,17 +22,17 @@ def hooked(fresh, tmp_path):
     """A gate with a webhook, its receiver, and the way back."""
     hooks = []
 
-    def make(policy=POLICY, url=None, certificate=None, start=True, flags=(), port=0):
+    def make(policy=POLICY, url=None, certificate=None, start=True, flags=(), port=0, path=None):
         trial = fresh(policy, start=False)
         for name in HOSTS:
             trial.far.answers(name, GOOD)
-        hook = Hook(trial.bench, certificate, port)
+        hook = Hook(trial.bench, certificate, port, path=path)
         hooks.append(hook)
         secret = tmp_path / "secret"
         secret.write_bytes(SECRET + b"\n")
         secret.chmod(0o600)
         scheme = "https" if certificate else "http"
-        trial.gate.extra = ("--webhook", url or f"{scheme}://127.0.0.1:{hook.port}/hook?for=gate", "--webhook-secret-file", secret,
+        trial.gate.extra = ("--webhook", url(hook.port) if url else f"{scheme}://127.0.0.1:{hook.port}/hook?for=gate", "--webhook-secret-file", secret,
                             "--webhook-callback-listen", f"127.0.0.1:{CALLBACK}", "--metrics-listen", f"127.0.0.1:{METRICS}", *flags)
         if start:
             trial.gate.start()
@@ -121,6 +122,17 @@ def test_it_is_told_over_tls_to_whom_the_certificate_is_good_for(hooked, tmp_pat
         trial.denied(connect("x.asked.test:443"), reason="no-approver", itself=True)
     finally:
         wrong.close()
+    trial.passes()
+
+
+@pytest.mark.parametrize("kind", ["name", "socket"])
+def test_it_is_found_by_name_and_by_a_socket_of_this_machine(hooked, tmp_path, kind):
+    path = tmp_path / "hook.sock" if kind == "socket" else None
+    trial, hook, far = hooked(url=lambda port: f"unix:{path}" if path else f"http://localhost:{port}/hook?for=gate", path=path)
+    attached(trial, hook)
+    held = hold(trial, connect("x.asked.test:443"))
+    assert far.answer(hook.wait_for("asked", host="x.asked.test")["question"])[0] == 200
+    assert held.end().raw.startswith(b"HTTP/1.1 200") and not hook.faults
     trial.passes()
 
 
@@ -329,6 +341,34 @@ def test_CTL_03_nothing_inside_a_sandbox_reaches_the_callback(box):
     assert out == "ConnectionRefusedError\n", (out, err)
 
 
+def test_CTL_01_a_sidecars_callback_is_for_others_than_the_agent(own_fence, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET)
+    secret.chmod(0o600)
+    fenced = own_fence(PLAIN, extra=("--hold", "20", "--inbound", str(CALLBACK), "--webhook", "http://10.66.0.1:9474/hook?for=gate", "--webhook-allow-plain-http",
+                                     "--webhook-secret-file", secret, "--webhook-callback-listen", f"0.0.0.0:{CALLBACK}"))
+    before, hook = fenced.seen("stray"), Hook(fenced.bench, port=9474, host="10.66.0.1")
+    try:
+        eventually(lambda: json.loads(fenced.tell("status", "--json").stdout)["asking"]["channels"] == 1, 90, hook.faults)
+        held = InThread(lambda: fenced.agent("curl", "-sS", "-m", "25", "http://web.test/x"))
+        question = hook.wait_for("asked", host="web.test")["question"]
+        body = json.dumps({"id": question["id"], "decision": "allow", "for": "once", "by": "agent", "digest": question["digest"], "generation": question["generation"]}).encode()
+        # The agent, who shares the network and even knows the secret.
+        for to in ("127.0.0.1", "10.66.0.2"):
+            words = [word for name, value in FarSide(fenced.bench, CALLBACK).signed(body).items() for word in ("-H", f"{name}: {value}")]
+            done = fenced.agent("curl", "-sS", "-m", "5", "--noproxy", "*", *words, "-d", body.decode(), f"http://{to}:{CALLBACK}/v1/answer")
+            assert done.returncode in (7, 52, 56) and done.stdout == "", done
+            done = fenced.agent("curl", "-sS", "-m", "5", "-x", "http://127.0.0.1:3128", *words, "-d", body.decode(), f"http://{to}:{CALLBACK}/v1/answer")
+            assert "self-address" in done.stdout and "counts" not in done.stdout, done
+        assert held.value is None
+        # The control: whoever is elsewhere.
+        assert FarSide(fenced.bench, CALLBACK, host="10.66.0.2").post(body, headers=FarSide(fenced.bench, CALLBACK).signed(body))[0] == 200
+        assert held.end().stdout.startswith("origin ")
+        assert fenced.seen("stray") == before and not hook.faults
+    finally:
+        hook.close()
+
+
 # -- what is refused at the start
 
 def test_a_secret_that_others_can_read_is_refused(tmp_path):
@@ -360,7 +400,7 @@ def test_a_wrong_command_line_says_what_to_write(words, why):
 
 
 def test_in_the_clear_nothing_leaves_this_machine(hooked):
-    trial, hook, far = hooked(url=f"http://{GATE}:9/hook?for=gate")
+    trial, hook, far = hooked(url=lambda port: f"http://{GATE}:{port}/hook?for=gate")
     eventually(lambda: metric(trial, "webhook_deliveries_total").get('{result="failed"}', 0) >= 1, 30)
     trial.denied(connect("x.asked.test:443"), reason="no-approver", itself=True)
     assert channels(trial) == 0 and not hook.messages

@@ -68,7 +68,7 @@ extension PageAsset {
       const count = () => {
         for (const time of document.querySelectorAll(".left time")) {
           const left = Math.ceil((Date.parse(time.dateTime) - Date.now() - skew) / 1000);
-          time.textContent = left <= 0 ? "now" : left < 120 ? `in ${left} s` : `in ${Math.ceil(left / 60)} min`;
+          time.textContent = left <= 0 ? "now" : left < 120 ? `${left} s from now` : `${Math.ceil(left / 60)} min from now`;
         }
       };
 

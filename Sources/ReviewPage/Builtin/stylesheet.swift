@@ -112,6 +112,7 @@ extension PageAsset {
     .buttons { display: flex; flex-wrap: wrap; gap: 0.5rem; }
     .buttons button { margin: 0; }
     .buttons select { width: auto; }
+    .buttons span { white-space: nowrap; }
     #answered:not(:empty) { border: 1px solid var(--edge); border-radius: 0.375rem; padding: 0.5rem 1rem; margin: 1rem 0; font-weight: 700; }
     .pages { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; margin: 1rem 0; }
     pre { white-space: pre-wrap; background: var(--card); border: 1px solid var(--line); border-radius: 0.375rem; padding: 0.75rem; margin: 0.5rem 0; }

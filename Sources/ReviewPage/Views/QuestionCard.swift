@@ -173,7 +173,7 @@ struct QuestionCard {
       ],
       hidden + [
         HTML("div", [.class("buttons")], Self.refusals.compactMap(button)),
-        HTML("div", [.class("buttons")], Self.approvals.compactMap(button) + [times(of: "time")]),
+        HTML("div", [.class("buttons")], Self.approvals.compactMap(button) + [span]),
         note,
       ])
   }
@@ -191,8 +191,13 @@ struct QuestionCard {
   ]
   private static let approvals = [
     ("once", "Allow once"), ("session", "Allow until the gate ends"), ("always", "Allow always"),
-    ("time", "Allow for"),
   ]
+
+  /// The button and its time stay side by side.
+  private var span: HTML {
+    guard let button = button("time", "Allow for") else { return .nothing }
+    return HTML("span", [button, " ", spans])
+  }
 
   private func button(_ offer: String, _ title: String) -> HTML? {
     guard question.offers.contains(offer) else { return nil }
@@ -204,8 +209,7 @@ struct QuestionCard {
       ], [HTML(title)])
   }
 
-  private func times(of offer: String) -> HTML {
-    guard question.offers.contains(offer) else { return .nothing }
+  private var spans: HTML {
     let options = [("900", "15 minutes"), ("3600", "an hour"), ("28800", "8 hours"), ("604800", "7 days")]
     return HTML(
       "select",

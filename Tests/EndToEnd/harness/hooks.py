@@ -13,7 +13,7 @@ def sign(text, secret=SECRET):
 class Hook:
     """What is posted to `/hook?for=gate`; `misbehave` says how the next requests are treated instead of being taken."""
 
-    def __init__(self, bench, certificate=None, port=0):
+    def __init__(self, bench, certificate=None, port=0, host="127.0.0.1", path=None):
         self.bench, self.messages, self.faults, self.how = bench, [], [], []
         self.heard = threading.Condition()
         hook = self
@@ -24,6 +24,9 @@ class Hook:
             def do_POST(self):
                 hook.take(self)
 
+            def address_string(self):
+                return "somebody"
+
             def do_GET(self):
                 hook.faults.append(f"GET {self.path}")
 
@@ -31,14 +34,14 @@ class Hook:
                 pass
 
         with bench.inside("gw"):
-            listener = socket.socket()
+            listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
+            listener.bind(str(path) if path else (host, port))
             listener.listen(64)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
         self.server.socket.close()
         self.server.daemon_threads, self.server.handle_error = True, lambda *_: None
-        self.port = listener.getsockname()[1]
+        self.port, self.expected = None if path else listener.getsockname()[1], "/" if path else "/hook?for=gate"
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
@@ -51,7 +54,7 @@ class Hook:
         moment, signature = request.headers.get_all("Exitgate-Timestamp"), request.headers.get_all("Exitgate-Signature")
         right = (moment and signature and len(moment) == len(signature) == 1 and abs(int(moment[0]) - time.time()) < 60
                  and hmac.compare_digest(signature[0], sign(f"{moment[0]}.".encode() + body)))
-        if not right or request.path != "/hook?for=gate" or request.headers["Content-Type"] != "application/json":
+        if not right or request.path != self.expected or request.headers["Content-Type"] != "application/json":
             self.faults.append((request.path, dict(request.headers), body))
         with self.heard:
             how = self.how.pop(0) if len(self.how) > 1 or self.how and self.how[0][1] else self.how[0] if self.how else None
