@@ -7,8 +7,9 @@ public final class PageServer: Sendable {
   /// Answers a request; the answer may be handed over later and from any thread, once.
   public typealias Handler = @Sendable (PageRequest, _ answer: PageReply) -> Void
 
-  /// A further connection is closed.
-  private static let limits = ConversationRoom.Limits(connections: 32, patience: .seconds(30))
+  /// A further connection takes the place of one that has not asked anything, or is closed.
+  private static let limits = ConversationRoom.Limits(
+    connections: 32, patience: .seconds(30), silentMakeRoom: true)
 
   private let listener: Listener
   private let terms: PageTerms

@@ -88,6 +88,12 @@ struct Access: Sendable {
     return token.text
   }
 
+  /// Which sessions there are.
+  mutating func live(at now: Duration) -> Set<Secret> {
+    sessions.removeAll { now - $0.usedAt >= Self.sessionLife }
+    return Set(sessions.map(\.id))
+  }
+
   /// Judges a request.
   mutating func judge(_ question: Question, at now: Duration) -> Verdict {
     if question.isUpgrade { return .refused(.upgrade) }

@@ -22,6 +22,7 @@ final class EventHub: Sendable {
 
   private struct Listener {
     var stream: MessageStream
+    var session: Secret
     var isPerson: Bool
   }
 
@@ -35,10 +36,14 @@ final class EventHub: Sendable {
 
   /// Adds a listener; `open` begins its stream, and tells when it ends.
   ///
-  /// - Parameter isPerson: Whether it is a page in front of somebody, and not only something that listens.
+  /// - Parameters:
+  ///   - session: Whose it is; it ends with that.
+  ///   - isPerson: Whether it is a page in front of somebody, and not only something that listens.
   /// - Returns: Whether there was room.
-  func add(isPerson: Bool = false, _ open: (_ onEnd: @escaping @Sendable () -> Void) -> MessageStream) -> Bool
-  {
+  func add(
+    of session: Secret, isPerson: Bool = false,
+    _ open: (_ onEnd: @escaping @Sendable () -> Void) -> MessageStream
+  ) -> Bool {
     let number = streams.withLock { streams -> UInt64? in
       guard streams.all.count < Self.maximumListeners else { return nil }
       streams.last += 1
@@ -46,10 +51,17 @@ final class EventHub: Sendable {
     }
     guard let number else { return false }
     let stream = open { [weak self] in self?.remove(number) }
-    streams.withLock { $0.all[number] = Listener(stream: stream, isPerson: isPerson) }
+    streams.withLock { $0.all[number] = Listener(stream: stream, session: session, isPerson: isPerson) }
     // It may have ended before it was there to be removed.
     if !stream.isOpen { remove(number) }
     return true
+  }
+
+  /// Ends the streams of all but these sessions.
+  func keep(_ sessions: Set<Secret>) {
+    for listener in streams.withLock({ Array($0.all.values) }) where !sessions.contains(listener.session) {
+      listener.stream.end()
+    }
   }
 
   /// Tells everybody.

@@ -45,6 +45,7 @@ public final class ReviewServer: Sendable {
   public func start(on loop: EventLoop) {
     watch.start()
     attendance?.start()
+    endOrphans(on: loop)
     server.start(on: loop) { [self] request, reply in take(request, reply) }
   }
 
@@ -88,6 +89,7 @@ extension ReviewServer {
     let verdict = access.withLock {
       $0.judge(Access.Question(request, isHere: isHere, base: base), at: Self.clock)
     }
+    endOrphans()
     switch verdict {
     case .refused(let why): reply(.text(403, "refused: \(why.rawValue)"))
     case .exchanged(let session): reply(redirection(cookie: session.id.text))
@@ -106,7 +108,7 @@ extension ReviewServer {
         hub.send(.pending, data: "{}")
       }
     } else if name == "events" {
-      listen(reply, isPerson: session.isProved(by: FormFields(request.query)?["proof"]))
+      listen(reply, as: session, isPerson: session.isProved(by: FormFields(request.query)?["proof"]))
     } else if name.isEmpty, FormFields(request.query)?["token"] != nil {
       reply(redirection(cookie: nil))
     } else {
@@ -114,10 +116,26 @@ extension ReviewServer {
     }
   }
 
+  /// Ends the streams of sessions that are over: whoever holds one could see, and answer nothing.
+  private func endOrphans() {
+    let live = access.withLock { $0.live(at: Self.clock) }
+    hub.keep(live)
+  }
+
+  /// The same each minute, for sessions that ran out while nobody asked anything.
+  private func endOrphans(on loop: EventLoop) {
+    loop.submit { [self] in
+      loop.schedule(after: .seconds(60)) { [self] in
+        endOrphans()
+        endOrphans(on: loop)
+      }
+    }
+  }
+
   /// A cookie alone, which any tab of the browser has, makes nobody who can be asked.
-  private func listen(_ reply: PageReply, isPerson: Bool) {
+  private func listen(_ reply: PageReply, as session: Access.Session, isPerson: Bool) {
     let head = PageAnswer(type: "text/event-stream", body: Array("retry: 2000\n\n".utf8))
-    if !hub.add(isPerson: isPerson, { reply.stream(head, onEnd: $0) }) {
+    if !hub.add(of: session.id, isPerson: isPerson, { reply.stream(head, onEnd: $0) }) {
       reply(.text(503, "too many pages are open"))
     }
   }

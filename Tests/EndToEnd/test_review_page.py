@@ -1,5 +1,5 @@
 """The review page as other programs see it: who is let in, what is shown, what changes something."""
-import json, re, subprocess
+import json, os, re, socket, subprocess
 
 import pytest
 
@@ -247,6 +247,42 @@ def test_listeners_are_bounded_and_pages_are_served_meanwhile(both):
     assert page.ask("events").status == 503 and page.ask().status == 200
     held.pop().close()
     eventually(lambda: page.ask("events").status == 200, 30, "there is room again")
+
+
+def test_CTL_06_a_stream_ends_with_its_session(made):
+    """A ninth browser takes the place of the one that was used longest ago, which hears nothing from then on."""
+    outer, inner = os.openpty()
+    trial, page = made(stdin=inner)
+    try:
+        page.enter()
+        streams = [page.ask("events?proof=" + page.proof)]
+        for _ in range(8):
+            os.write(outer, b"\n")
+            page.read_address()
+            page.enter()
+            streams.append(page.ask("events?proof=" + page.proof))
+        assert all(stream.status == 200 for stream in streams)
+        streams[0].fp.raw._sock.settimeout(20)
+        assert streams[0].read().startswith(b"retry: "), "which comes to its end"
+        asking = lambda: json.loads(trial.gate.tell("status", "--json").stdout)["asking"]["channels"]
+        eventually(lambda: asking() == 1, 20)
+        for stream in streams[1:]:
+            stream.close()
+        eventually(lambda: asking() == 0, 20)
+    finally:
+        os.close(outer), os.close(inner)
+
+
+def test_connections_that_say_nothing_keep_nobody_out(both):
+    trial, page = both
+    with page.bench.inside("gw"):
+        silent = [socket.create_connection((page.host, page.port), 5) for _ in range(80)]
+    try:
+        for _ in range(5):
+            assert page.ask().status == 200
+    finally:
+        for one in silent:
+            one.close()
 
 
 def test_every_answer_says_what_a_browser_may_do_with_it(both):

@@ -30,10 +30,12 @@ extension EventLoopTests {
       let room: ConversationRoom
       let asked = Waiter<(String, Answer)>()
 
-      init(connections: Int = 8, idle: Duration = .seconds(60)) throws {
+      init(connections: Int = 8, idle: Duration = .seconds(60), silentMakeRoom: Bool = false) throws {
         rig = try Rig(.nestedEpoll)
         room = ConversationRoom(
-          on: rig.loop, .init(connections: connections, idle: idle, patience: .seconds(60)))
+          on: rig.loop,
+          .init(
+            connections: connections, idle: idle, patience: .seconds(60), silentMakeRoom: silentMakeRoom))
       }
 
       func enter(_ transport: Transport = .unix) throws -> (peer: Peer, admitted: Bool) {
@@ -70,6 +72,27 @@ extension EventLoopTests {
       two.send(Array("2\n".utf8), thenClose: true)
       #expect(try peer.receive(exactly: 4) == Array("1\n2\n".utf8))
       #expect(try peer.receive().isEmpty)
+    }
+
+    @Test("where the silent make room, the oldest of them does, and nobody who has asked")
+    func silent() throws {
+      let bench = try Bench(connections: 3, silentMakeRoom: true)
+      let speaker = try bench.enter().peer
+      try speaker.send(Array("one\n".utf8))
+      let one = try bench.asked.wait("a request").1
+      let oldest = try bench.enter().peer, later = try bench.enter().peer
+      let (newcomer, admitted) = try bench.enter()
+      #expect(admitted)
+      #expect(try oldest.receive().isEmpty, "its end")
+      try newcomer.send(Array("new\n".utf8))
+      let new = try bench.asked.wait("the newcomer's").1
+      try later.send(Array("late\n".utf8))
+      let late = try bench.asked.wait("the other's").1
+      #expect(try bench.enter().admitted == false, "all three have asked")
+      for (answer, peer) in [(one, speaker), (new, newcomer), (late, later)] {
+        answer.send(Array("ok\n".utf8))
+        #expect(try peer.receive(exactly: 3) == Array("ok\n".utf8))
+      }
     }
 
     @Test("what is no request gets a refusal and the end, and what follows is not looked at")

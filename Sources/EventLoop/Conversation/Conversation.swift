@@ -28,6 +28,12 @@ final class Conversation: ChannelDelegate {
     self.dialogue = dialogue
   }
 
+  /// Whether nothing was asked yet.
+  var isSilent: Bool {
+    if case .reading = phase { return request == 0 }
+    return false
+  }
+
   func open() {
     channel.delegate = self
     wait(room.limits.idle)
@@ -170,7 +176,8 @@ final class Conversation: ChannelDelegate {
     channel.deadline = room.loop.now + time
   }
 
-  private func finish() {
+  /// Ends it.
+  func finish() {
     if case .streaming(let stream) = phase { stream.close() }
     phase = .finished
     channel.delegate = nil

@@ -14,12 +14,18 @@ public final class ConversationRoom: @unchecked Sendable {
     public var idle: Duration
     /// What an answer may take; a stream, once begun, may last.
     public var patience: Duration
+    /// Whether, where there is no room, the oldest peer that has not asked anything yet makes it: else
+    /// connections that say nothing keep out those that would.
+    public var silentMakeRoom: Bool
 
     /// Makes limits.
-    public init(connections: Int, idle: Duration = .seconds(10), patience: Duration) {
+    public init(
+      connections: Int, idle: Duration = .seconds(10), patience: Duration, silentMakeRoom: Bool = false
+    ) {
       self.connections = connections
       self.idle = idle
       self.patience = patience
+      self.silentMakeRoom = silentMakeRoom
     }
   }
 
@@ -39,6 +45,7 @@ public final class ConversationRoom: @unchecked Sendable {
   /// - Parameter whenFull: Called where there is no room, before the connection is closed for that.
   public func admit(_ channel: Channel, _ dialogue: any Dialogue, whenFull: () -> Void = {}) {
     dispatchPrecondition(condition: .onQueue(loop.queue))
+    if conversations.count >= limits.connections, limits.silentMakeRoom { turnAwaySilent() }
     guard conversations.count < limits.connections else {
       whenFull()
       return channel.close()
@@ -47,6 +54,10 @@ public final class ConversationRoom: @unchecked Sendable {
     let conversation = Conversation(channel, number: opened, in: self, dialogue)
     conversations[opened] = conversation
     conversation.open()
+  }
+
+  private func turnAwaySilent() {
+    conversations.filter { $0.value.isSilent }.min { $0.key < $1.key }?.value.finish()
   }
 
   /// Runs `work` with a connection on the loop, or `otherwise` when it is gone.

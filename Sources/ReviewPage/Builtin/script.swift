@@ -31,7 +31,7 @@ extension PageAsset {
         [...section.querySelectorAll("form.answer input:not([type=hidden]), form.answer select")].map((field) => [field.id, field.value]);
 
       const replace = (current, next) => {
-        const open = openDetails(current), written = drafts(current), places = answers(current);
+        const open = openDetails(current), written = drafts(current);
         const focused = current.contains(document.activeElement) ? name(document.activeElement) : null;
         remember(next);
         current.replaceWith(document.adoptNode(next));
@@ -40,7 +40,6 @@ extension PageAsset {
         }
         for (const [id, value] of written) if (byId(id)) byId(id).value = value;
         enhance(next);
-        settle(places, answers(next));
         if (focused) {
           const stops = next.querySelectorAll("a, button, summary, input, select, [tabindex]");
           [...stops].find((element) => name(element) === focused)?.focus({ preventScroll: true });
@@ -59,6 +58,13 @@ extension PageAsset {
         for (const digest of settled.keys()) if (before.has(digest) && !after.has(digest)) settled.delete(digest);
       };
 
+      // Whatever changes the page may move what is further down.
+      const move = (change) => {
+        const before = answers(document);
+        change();
+        settle(before, answers(document));
+      };
+
       // The gate's clock against this one, in milliseconds.
       let skew = 0;
       const read = (page) => {
@@ -75,10 +81,12 @@ extension PageAsset {
       const take = (page) => {
         document.title = page.title;
         read(page);
-        for (const current of document.querySelectorAll("[data-live]")) {
-          const next = page.getElementById(current.id);
-          if (next && !next.isEqualNode(sent.get(current.id))) replace(current, next);
-        }
+        move(() => {
+          for (const current of document.querySelectorAll("[data-live]")) {
+            const next = page.getElementById(current.id);
+            if (next && !next.isEqualNode(sent.get(current.id))) replace(current, next);
+          }
+        });
         count();
       };
 
@@ -115,7 +123,7 @@ extension PageAsset {
         live.textContent = text;
       };
 
-      let blocked = null;
+      let blocked = null, waiting = 0;
       const listen = () => {
         const events = new EventSource("events?proof=" + token);
         events.onopen = () => show(true, "Live");
@@ -125,6 +133,11 @@ extension PageAsset {
           const now = JSON.parse(event.data).blocked;
           if (blocked !== null && now > blocked) say(`${now - blocked} more blocked`);
           blocked = now;
+        });
+        events.addEventListener("pending", (event) => {
+          const now = JSON.parse(event.data).waiting;
+          if (now > waiting) say(now === 1 ? "A question waits for an answer" : `${now} questions wait for an answer`);
+          waiting = now ?? waiting;
         });
         addEventListener("pagehide", () => events.close());
       };
@@ -150,14 +163,15 @@ extension PageAsset {
         if (!form) return;
         event.preventDefault();
         const outcome = byId("answered");
+        const announce = (text) => move(() => { outcome.textContent = text; });
         if (performance.now() < (settled.get(form.dataset.answer) ?? 0)) {
-          outcome.textContent = "Nothing was answered: this question has just come up, changed or moved. Look again.";
+          announce("Nothing was answered: this question has just come up, changed or moved. Look again.");
           return;
         }
         const { token: own, ...values } = Object.fromEntries(new FormData(form, event.submitter));
         for (const button of form.querySelectorAll("button")) button.disabled = true;
         const result = await tell(form.getAttribute("action"), values);
-        outcome.textContent = (result.applied ? "Done: " : "No effect: ") + result.text;
+        announce((result.applied ? "Done: " : "No effect: ") + result.text);
         for (const button of form.querySelectorAll("button")) button.disabled = false;
         refresh();
       };

@@ -7,17 +7,21 @@ from .gate import BINARY, QUIET, eventually
 class Reviewing:
     """The page over a gate's log, in the gate's namespace."""
 
-    def __init__(self, gate, *flags, listen="127.0.0.1:0", log=None, prefix=(), binary=BINARY):
+    def __init__(self, gate, *flags, listen="127.0.0.1:0", log=None, prefix=(), binary=BINARY, stdin=subprocess.DEVNULL):
         self.gate, self.bench = gate, gate.bench
         command = [*prefix, binary, "review", "--listen", listen, "--audit-log", log or gate.log.path, "--policy", gate.policy, *flags]
-        self.process = subprocess.Popen(self.bench.command("gw", *command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(self.bench.command("gw", *command), stdin=stdin, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, env=QUIET, cwd=gate.directory)
+        self.read_address()
+        self.origin = f"http://{self.host}:{self.port}"
+        self.cookie = self.proof = None
+
+    def read_address(self):
+        """Reads the next address that it prints, which lets one browser in."""
         self.address = self.process.stdout.readline().strip()
         match = re.fullmatch(r"http://(.+):(\d+)(/[0-9a-f]{16}/)\?token=([0-9a-f]{64})", self.address)
         assert match, (self.address, self.process.stderr.read() if self.process.poll() is not None else "")
         self.host, self.port, self.base, self.token = match[1], int(match[2]), match[3], match[4]
-        self.origin = f"http://{self.host}:{self.port}"
-        self.cookie = self.proof = None
 
     def ask(self, path="", *, method="GET", headers=None, body=None, cookie=True, raw_path=False):
         """One request; the header `Host` can be given, or left out with None."""
