@@ -126,7 +126,7 @@ let package = Package(
       "GatewayTests",
       [
         "Gateway", "Approvals", "Control", "EventLoop", "Pages", "Audit", "PolicyFile", "Policy", "Wire",
-        "Addressing",
+        "Addressing", "Firewall", "Keeper",
         crypto,
         logging,
         systemPackage,

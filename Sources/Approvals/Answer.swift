@@ -145,6 +145,8 @@ public enum Outcome: Hashable, Sendable {
   case joined(PendingID)
   /// Under another policy nobody is asked.
   case superseded
+  /// A person has stopped the agent.
+  case stopped
 }
 
 /// Why an answer has no effect.

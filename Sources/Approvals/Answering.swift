@@ -52,7 +52,7 @@ extension ApprovalBook {
       tellAllowed(waiters, given)
       approval = given
     case .refuse(let scope):
-      refuse(question, scope, at: now)
+      if scope != .always { refusals.add(question, forSession: scope == .session, by: person, at: now) }
       for waiter in waiters { decide(waiter, .denied(.refused, by: person)) }
     }
     close(question.id, .answered(bound.answer, person))
@@ -73,7 +73,7 @@ extension ApprovalBook {
     let approval = Approval(id: question.id.text, scope: scope, person: person, expires: end)
     for member in question.members { refusals.remove(member.key) }
     let isTaken = scope == .once && question.waiting > 0
-    if !isTaken { add(approval, question.members.map(\.key), at: now) }
+    if !isTaken { add(approval, question.members.map(\.asked), at: now) }
     return approval
   }
 
@@ -84,14 +84,11 @@ extension ApprovalBook {
     }
   }
 
-  private mutating func refuse(_ question: PendingQuestion, _ scope: Scope, at now: Timestamp) {
-    guard scope != .always else { return }
-    for member in question.members { refusals.add(member.key, forSession: scope == .session, at: now) }
-  }
-
-  private mutating func decide(_ waiter: UInt64, _ verdict: Verdict) {
-    guard let key = waiting.removeValue(forKey: waiter) else { return }
-    verdicts[waiter] = (verdict, key)
+  mutating func decide(_ waiter: UInt64, _ verdict: Verdict) {
+    guard let key = waiting.removeValue(forKey: waiter), let id = places[key],
+      let member = entries[id]?.question.members.first(where: { $0.key == key })
+    else { return }
+    verdicts[waiter] = (verdict, member.asked)
   }
 
   /// Takes a question away, with all that leads to it.
@@ -119,19 +116,18 @@ extension ApprovalBook {
   /// did not use is there for the next.
   public mutating func leave(_ waiter: UInt64, at now: Timestamp) {
     release(waiter)
-    guard let (verdict, key) = verdicts.removeValue(forKey: waiter),
+    guard let (verdict, asked) = verdicts.removeValue(forKey: waiter),
       case .allowed(let approval) = verdict, approval.scope == .once, grants.count < bounds.grants
     else { return }
-    add(approval, [key], at: now)
+    add(approval, [asked], at: now)
   }
 
   /// Takes a connection out of the question it is held for; the question stays.
   mutating func release(_ waiter: UInt64) {
-    guard let key = waiting.removeValue(forKey: waiter), let id = places[key], var entry = entries[id] else {
-      return
-    }
-    entry.waiters.removeAll { $0 == waiter }
-    entry.question.waiting = entry.waiters.count
-    entries[id] = entry
+    guard let key = waiting.removeValue(forKey: waiter), let id = places[key],
+      let place = entries[id]?.waiters.firstIndex(of: waiter)
+    else { return }
+    entries[id]?.waiters.remove(at: place)
+    entries[id]?.question.waiting -= 1
   }
 }

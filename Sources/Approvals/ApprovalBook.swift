@@ -32,7 +32,7 @@ public struct ApprovalBook: Sendable {
   /// What each held connection is held for.
   var waiting: [UInt64: ApprovalKey] = [:]
   /// Verdicts that their connections have not taken yet.
-  var verdicts: [UInt64: (verdict: Verdict, key: ApprovalKey)] = [:]
+  var verdicts: [UInt64: (verdict: Verdict, asked: Asked)] = [:]
   var grants: [String: Grant] = [:]
   var grantOf: [ApprovalKey: String] = [:]
   var refusals: Refusals
@@ -83,6 +83,9 @@ public struct ApprovalBook: Sendable {
     grants.values.sorted { ($0.given, $0.approval.id) < ($1.given, $1.approval.id) }
   }
 
+  /// What stands refused until the gate ends, the oldest first; not what was written down.
+  public var standingRefusals: [StandingRefusal] { refusals.standing }
+
   /// Takes what has happened since the last call.
   public mutating func takeEvents() -> [BookEvent] {
     defer { events = [] }
@@ -103,7 +106,8 @@ public struct ApprovalBook: Sendable {
   func seal(_ question: inout PendingQuestion) {
     let lines = question.members.map { member in
       let request = member.key.request.map { " \($0.method) \($0.path)" } ?? ""
-      return "\(member.key.agent) \(member.key.destination)\(request)\n\(member.candidate ?? "")"
+      let leave = member.leave.map(\.rawValue).joined(separator: ", ")
+      return "\(member.key.agent) \(member.key.destination)\(request)\n\(leave)\n\(member.candidate ?? "")"
     }
     question.digest = digest("\(question.generation)\n" + lines.joined(separator: "\n"))
   }

@@ -11,6 +11,12 @@ public struct Bounds: Hashable, Sendable {
   public var perDomain = 5
   /// What one joined question is about at most; it has to fit on a screen.
   public var members = 20
+  /// What one question's places may take in a message, in bytes; with all else it has to fit in 64 KiB.
+  public var questionBytes = 49_152
+  /// Connections that wait for one question.
+  public var waiters = 64
+  /// Addresses that one question shows.
+  public var addresses = 32
   /// Refusals of one key after which nobody is asked about it again.
   public var refusals = 3
   /// How long the first refusal keeps a key from being asked about; each further one four times as long.

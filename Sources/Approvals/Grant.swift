@@ -23,13 +23,40 @@ public struct Approval: Hashable, Sendable {
 /// A standing approval, as lists show it.
 public struct Grant: Hashable, Sendable {
   /// What it lets pass: all of these, and nothing else.
-  public let keys: [ApprovalKey]
+  public let asked: [Asked]
   /// The approval.
   public let approval: Approval
   /// When it was given.
   public let given: Timestamp
   /// When it lets nothing new pass any more; nil where it does not end.
   public let expires: Timestamp?
+
+  /// What it lets pass, whichever rules asked.
+  public var keys: [ApprovalKey] { asked.map(\.key) }
+
+  /// Whether what asks now is what was approved: under a rule that opens more, it is not.
+  func covers(_ other: Asked) -> Bool {
+    asked.contains { $0.key == other.key && Rule.haveSameEffect($0.rule, other.rule) }
+  }
+
+  /// The same of a part of it; nil of none.
+  func keeping(_ isKept: (Asked) -> Bool) -> Grant? {
+    let rest = asked.filter(isKept)
+    return rest.isEmpty ? nil : Grant(asked: rest, approval: approval, given: given, expires: expires)
+  }
+}
+
+/// A refusal that holds until the gate ends.
+public struct StandingRefusal: Hashable, Sendable {
+  /// The question that was refused, the last time.
+  public let id: PendingID
+  /// What is not asked about any more.
+  public internal(set) var keys: [ApprovalKey]
+  /// Whether it was refused so often that nobody is asked again; else once for the session.
+  public let hasEnded: Bool
+  /// When it was refused last, and by whom.
+  public let given: Timestamp
+  public let person: Person
 }
 
 /// What a held connection is told.
@@ -48,8 +75,8 @@ public enum AskReply: Hashable, Sendable {
   case allowed(Approval)
   /// It is not asked about, for this reason.
   case denied(Reason)
-  /// It waits for this question's answer.
-  case held(PendingID)
+  /// It waits for this question's answer, which is about this since now, or was already.
+  case held(PendingID, isFirst: Bool)
 }
 
 /// What happened to a question, for those who follow.

@@ -5,9 +5,9 @@ import Policy
 
 extension ApprovalBook {
   /// An approval of one connection that nobody takes ends like a question that nobody waits for.
-  mutating func add(_ approval: Approval, _ keys: [ApprovalKey], at now: Timestamp) {
+  mutating func add(_ approval: Approval, _ asked: [Asked], at now: Timestamp) {
     let end = approval.scope == .once ? now + bounds.expiry : approval.expires
-    let grant = Grant(keys: keys, approval: approval, given: now, expires: end)
+    let grant = Grant(asked: asked, approval: approval, given: now, expires: end)
     for key in grant.keys {
       if let before = grantOf[key].flatMap({ grants[$0] }) { shrink(before, by: key) }
       grantOf[key] = grant.approval.id
@@ -17,10 +17,7 @@ extension ApprovalBook {
 
   /// A later approval of the same key takes its place.
   private mutating func shrink(_ grant: Grant, by key: ApprovalKey) {
-    let rest = grant.keys.filter { $0 != key }
-    grants[grant.approval.id] =
-      rest.isEmpty
-      ? nil : Grant(keys: rest, approval: grant.approval, given: grant.given, expires: grant.expires)
+    grants[grant.approval.id] = grant.keeping { $0.key != key }
   }
 
   mutating func drop(_ grant: Grant) {
@@ -36,6 +33,11 @@ extension ApprovalBook {
     drop(grant)
     return grant
   }
+
+  /// Takes a refusal back: the same is asked about again.
+  ///
+  /// - Returns: Whether there was one.
+  public mutating func takeBackRefusal(_ id: String) -> Bool { refusals.takeBack(id) }
 }
 
 // MARK: - Time and policies
@@ -67,12 +69,14 @@ extension ApprovalBook {
     for question in questions {
       let decisions = question.members.map { judge($0.key) }
       guard decisions.allSatisfy({ $0.answer == .ask }) else {
-        told += supersede(question.id)
+        told += end(question.id, .superseded)
         continue
       }
       var next = question
       next.generation = generation
-      for (place, decision) in decisions.enumerated() { next.members[place].rule = decision.rule?.id }
+      next.members = zip(next.members, decisions).map { member, decision in
+        PendingQuestion.Member(Asked(member.key, under: decision.rule), named: member.name)
+      }
       seal(&next)
       entries[question.id]?.question = next
       tell(.asked(next))
@@ -80,12 +84,34 @@ extension ApprovalBook {
     return told
   }
 
-  private mutating func supersede(_ id: PendingID) -> [UInt64] {
-    let waiters = entries[id]?.waiters ?? []
-    for waiter in waiters {
-      if let key = waiting.removeValue(forKey: waiter) { verdicts[waiter] = (.again, key) }
+  /// Ends the approvals of what is not asked any more, or under a rule of another effect: nobody has said yes to
+  /// what that opens. What is asked for beside it stays approved.
+  ///
+  /// - Returns: What ended.
+  public mutating func endChanged(judge: (ApprovalKey) -> Decision) -> [Grant] {
+    standingGrants.compactMap { grant in
+      guard let ended = grant.keeping({ !$0.stands(under: judge($0.key)) }) else { return nil }
+      drop(grant)
+      if let rest = grant.keeping({ !ended.asked.contains($0) }) {
+        grants[rest.approval.id] = rest
+        for key in rest.keys { grantOf[key] = rest.approval.id }
+      }
+      return ended
     }
-    close(id, .superseded)
+  }
+
+  /// A person has stopped agents: nobody is asked for them any more.
+  ///
+  /// - Returns: The connections that have a verdict now: to be decided anew.
+  public mutating func stop(_ order: StopOrder) -> [UInt64] {
+    questions.filter { order.covers($0.agent) }.flatMap { end($0.id, .stopped) }
+  }
+
+  /// Ends a question without an answer; whoever is held for it asks anew.
+  private mutating func end(_ id: PendingID, _ outcome: Outcome) -> [UInt64] {
+    let waiters = entries[id]?.waiters ?? []
+    for waiter in waiters { decide(waiter, .again) }
+    close(id, outcome)
     return waiters
   }
 }

@@ -54,13 +54,25 @@ public struct PendingID: Hashable, Sendable, CustomStringConvertible {
 public struct PendingQuestion: Hashable, Sendable {
   /// One of what it is about.
   public struct Member: Hashable, Sendable {
-    /// What is asked for.
-    public let key: ApprovalKey
-    /// The rule that asks; nil where the policy's default does.
-    public internal(set) var rule: RuleID?
+    /// What is asked for, and under which rule.
+    public let asked: Asked
     /// The rule that allowing it always would add, one line of YAML; nil where
     /// no rule can say exactly this.
     public let candidate: String?
+    /// What the candidate is called.
+    let name: RuleID?
+
+    init(_ asked: Asked, named name: RuleID?) {
+      (self.asked, self.name) = (asked, name)
+      candidate = name.flatMap { asked.key.candidate(named: $0, under: asked.rule) }
+    }
+
+    /// What is asked for.
+    public var key: ApprovalKey { asked.key }
+    /// The rule that asks; nil where the policy's default does.
+    public var rule: RuleID? { asked.rule?.id }
+    /// What an approval opens beside public addresses.
+    public var leave: [Leave] { Leave.allCases.filter(Leave.of(asked.rule).contains) }
   }
 
   /// What it is called.
@@ -83,6 +95,8 @@ public struct PendingQuestion: Hashable, Sendable {
   public internal(set) var count: UInt64
   /// How many connections are held for it now.
   public internal(set) var waiting: Int
+  /// How many more were asked for under its domain and denied, since they did not fit.
+  public internal(set) var more: UInt64 = 0
   /// The addresses, where somebody knew them; never looked up for the question.
   public internal(set) var addresses: [IPAddress] = []
   /// Who asks, as the kernel sees it; nil where it is not known.
@@ -93,7 +107,8 @@ public struct PendingQuestion: Hashable, Sendable {
   /// The rule that stands for an answer for good; nil where there is none.
   public func rule(for answer: ApprovalAnswer) -> String? {
     guard answer.scope == .always, members.count == 1, let id = RuleID("approved-\(id)") else { return nil }
-    return members[0].key.candidate(named: id, answer.isAllowing ? .allow : .deny)
+    return members[0].key.candidate(
+      named: id, answer.isAllowing ? .allow : .deny, under: members[0].asked.rule)
   }
 
   /// What its answer may be.

@@ -13,10 +13,10 @@ public enum ControlRequest: Hashable, Sendable {
   case resume(AgentName?)
   /// The questions that wait for a person; answered by a `.question` for each, then `.listed`.
   case pending
-  /// What stands approved; answered by a `.grant` for each, then `.listed`.
+  /// What stands answered; answered by a `.grant` for each, then `.listed`.
   case granted
   /// The questions that wait, then each as it comes and as it ends, for as long as the client stays:
-  /// `.question` and `.closed`. Whoever follows can be asked.
+  /// `.question` and `.closed`. Whoever follows and may answer can be asked.
   case follow
   /// As `follow`, for a review page that a person has open: `.listed` comes first, once he can be asked by it.
   case attend
@@ -24,7 +24,7 @@ public enum ControlRequest: Hashable, Sendable {
   case approve(AnswerOrder)
   /// Say no to one; answered in the same way.
   case refuse(AnswerOrder)
-  /// Wait for the end of a question; answered by `.closed` when it comes. Whoever waits can be asked.
+  /// Wait for the end of a question; answered by `.closed` when it comes.
   case wait(id: String)
   /// Take back what was approved or answered for good; answered by `.revoked` or `.refused`.
   case revoke(id: String)

@@ -17,6 +17,8 @@ public struct PendingStatus: Hashable, Sendable {
     public var rule: String?
     /// The exact rule that 'always' would add, a line of YAML; nil where none says exactly this.
     public var candidate: String?
+    /// What an approval opens beside public addresses, in words.
+    public var leave: [String] = []
 
     /// Makes a place.
     public init(
@@ -39,6 +41,8 @@ public struct PendingStatus: Hashable, Sendable {
   public var agent: String
   /// What it is about; several where questions of one domain were joined.
   public var places: [Place]
+  /// How many more were asked for and denied, since they did not fit.
+  public var more: UInt64 = 0
   /// The registered domain of its names.
   public var domain: String?
   /// When it was first asked, RFC 3339.
@@ -88,7 +92,7 @@ public struct PendingStatus: Hashable, Sendable {
 public struct GrantStatus: Hashable, Sendable {
   /// What takes it back.
   public var id: String
-  /// `time`, `session`, `once` or `always`.
+  /// `time`, `session`, `once` or `always`; `asking-ended` for what was refused too often.
   public var scope: String
   /// Whether it lets pass; false for what is refused for good.
   public var isAllowing: Bool
@@ -142,7 +146,7 @@ public struct AskingStatus: Hashable, Sendable {
 public struct ClosedStatus: Hashable, Sendable {
   /// What the question was called.
   public var id: String
-  /// `allowed`, `refused`, `expired`, `joined` or `superseded`.
+  /// `allowed`, `refused`, `expired`, `joined`, `superseded` or `stopped`.
   public var outcome: String
   /// The same for people.
   public var sentence: String
@@ -171,6 +175,7 @@ extension PendingStatus {
         .init("cwd", optional(workingDirectory)), .init("generation", Control.count(generation)),
         .init("digest", .string(digest)), .init("offers", .array(offers.map { .string($0) })),
         .init("joined", .array(places.dropFirst().map { .object($0.members) })),
+        .init("more", Control.count(more)),
       ]
     return .object(members)
   }
@@ -186,6 +191,7 @@ extension PendingStatus {
     heldUntil = try fields.text(ifPresent: "held_until")
     expires = try fields.text(ifPresent: "expires")
     addresses = try fields.texts("addresses")
+    more = try fields.count("more")
     program = try fields.text(ifPresent: "program")
     workingDirectory = try fields.text(ifPresent: "cwd")
   }
@@ -196,7 +202,7 @@ extension PendingStatus.Place {
     [
       .init("host", .string(host)), .init("port", .integer(Int64(port))), .init("protocol", .string(traffic)),
       .init("method", whole(method)), .init("path", whole(path)), .init("rule", whole(rule)),
-      .init("candidate_rule", whole(candidate)),
+      .init("candidate_rule", whole(candidate)), .init("leave", .array(leave.map { .string($0) })),
     ]
   }
 
@@ -205,6 +211,7 @@ extension PendingStatus.Place {
       host: try fields.text("host"), port: try fields.number("port"), traffic: try fields.text("protocol"),
       method: try fields.text(ifPresent: "method"), path: try fields.text(ifPresent: "path"),
       rule: try fields.text(ifPresent: "rule"), candidate: try fields.text(ifPresent: "candidate_rule"))
+    leave = try fields.texts("leave")
   }
 }
 

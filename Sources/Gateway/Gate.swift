@@ -9,6 +9,7 @@ import Logging
 import Pages
 import Policy
 import PolicyFile
+import Synchronization
 
 /// The running gate: the loops, what they listen on, and the policy in force.
 ///
@@ -17,6 +18,8 @@ import PolicyFile
 public final class Gate: @unchecked Sendable {
   let configuration: GateConfiguration
   let queue = DispatchQueue(label: "exitgate.control")
+  /// Where policies are read: nothing in force waits for it.
+  let readQueue = DispatchQueue(label: "exitgate.read")
   let words: Logger
   let log: AuditLog
   let shards: [Shard]
@@ -30,9 +33,15 @@ public final class Gate: @unchecked Sendable {
   var names: NameListenerSet
   var captures: CaptureListenerSet
   var snapshot: PolicySnapshot
+  /// What changes it, and the kernel's table.
+  var order = FenceOrder()
+  /// How often what was answered for good has changed.
+  var overlayEdits: UInt64 = 0
   var policyStatus: PolicyStatus
   var controlSocket: ControlSocket?
   let door = ReviewerDoor()
+  let followers = Followers()
+  let refusals = Mutex(RefusalRate())
   let metrics: PageServer?
   let callbacks: PageServer?
   var ticker: (any DispatchSourceTimer)?
@@ -165,6 +174,7 @@ extension Gate {
 
   private func tick() {
     log.tick(.now())
+    tellRefusals()
     tellLosses()
     lookAtLinks()
     endOverdue()
@@ -191,7 +201,7 @@ extension Gate {
   /// was stopped while it was made is stopped under it as well.
   func publish(_ next: PolicySnapshot, then completion: @escaping @Sendable (Int) -> Void) {
     let stop = snapshot.policy.stop
-    let next = next.policy.stop == stop ? next : next.replacingPolicy(next.policy.under(stop), next.marks)
+    let next = next.policy.stop == stop ? next : next.replacingPolicy(next.policy.under(stop))
     snapshot = next
     let ended = Tally()
     onEveryShard { shard in

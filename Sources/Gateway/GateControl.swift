@@ -9,156 +9,14 @@ import Logging
 import Pages
 import Policy
 import PolicyFile
-
-/// What became of a reload.
-public typealias ReloadOutcome = ControlReply
-
-// MARK: - Reload
-
-extension Gate {
-  /// Reads the policy anew and puts it in force whole, or keeps the last good
-  /// one and says why. Flows whose rule is gone or changed are closed.
-  public func reload(completion: @escaping @Sendable (ReloadOutcome) -> Void) {
-    queue.async { [self] in
-      guard !isDraining else { return completion(.reloadRefused(problems: ["The gate is stopping."])) }
-      if let refusal = configuration.reloadRefusal {
-        return refuse(ReloadError(problems: [refusal]), completion: completion)
-      }
-      do throws(ReloadError) {
-        try replacePolicy(completion: completion)
-      } catch {
-        refuse(error, completion: completion)
-      }
-    }
-  }
-
-  private func replacePolicy(completion: @escaping @Sendable (ReloadOutcome) -> Void) throws(ReloadError) {
-    dispatchPrecondition(condition: .onQueue(queue))
-    let loaded: LoadedPolicy, standing: Policy
-    do throws(PolicyFileError) {
-      loaded = try configuration.loadPolicy(generation: snapshot.generation + 1, under: snapshot.policy.stop)
-      standing = try configuration.loadOverlay()
-    } catch {
-      throw ReloadError(problems: error.diagnostics.map(\.description))
-    }
-    let (fresh, freshNames) = try rebind(for: loaded.policy)
-    var floor = snapshot.floor
-    floor.listeners = listeners.endpoints + names.endpoints + captures.endpoints
-    floor.listeners += [metrics?.endpoint, callbacks?.endpoint].compactMap(\.self)
-    let (marks, change) = try nextMarks(under: loaded.policy)
-    let next = PolicySnapshot(
-      policy: loaded.policy, floor: floor, directory: listeners.directory(of: loaded.policy.agents),
-      marks: marks)
-    replaceFence(next, revoking: change.revoked) { [self] failure in
-      if let failure {
-        for listener in fresh.values { listener.close() }
-        return refuse(ReloadError(problems: [failure.description]), completion: completion)
-      }
-      replaceStanding(standing)
-      adopt(next, loaded, fresh, freshNames, completion: completion)
-    }
-  }
-
-  /// Puts a policy in force that everything was prepared for.
-  private func adopt(
-    _ next: PolicySnapshot, _ loaded: LoadedPolicy, _ fresh: [ListenAddress: Listener],
-    _ freshNames: [NamePlace: NameListenerSet.Pair],
-    completion: @escaping @Sendable (ReloadOutcome) -> Void
-  ) {
-    dispatchPrecondition(condition: .onQueue(queue))
-    openDoor(to: next.policy.reviewers)
-    log.append(policyRecord(.loaded, loaded))
-    _ = log.commit()
-    shards[0].commons.labels.reset()
-    policyStatus = PolicyStatus(
-      path: configuration.policyPath, mode: loaded.policy.mode, generation: loaded.policy.generation,
-      loadedAt: .now(), rules: loaded.policy.rules.count)
-    let asked = approvals.adopt(next)
-    defer { wake(asked) }
-    publish(next) { [self] closed in
-      // Not before: whoever comes by a new listener is judged by the policy that names it.
-      for (address, listener) in fresh where listeners.bound[address] === listener {
-        open(listener, at: address)
-      }
-      open(freshNames)
-      for warning in loaded.warnings { words.warning("\(warning)") }
-      if loaded.policy.mode == .audit {
-        words.warning("NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded")
-      }
-      for warning in configuration.gatewayWarnings(loaded.policy) { words.warning("\(warning)") }
-      words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
-      completion(.reloaded(loaded.report(closed: closed)))
-    }
-  }
-
-  /// Binds all listeners the new policy adds, then closes those it drops.
-  ///
-  /// - Returns: What was bound and does not accept yet.
-  /// - Throws: When one cannot be bound; then nothing has changed.
-  private func rebind(for policy: Policy) throws(ReloadError) -> (
-    [ListenAddress: Listener], [NamePlace: NameListenerSet.Pair]
-  ) {
-    let wanted = ListenerSet.wanted(configuration, agents: configuration.listeningAgents(of: policy))
-    do throws(ListenError) {
-      let fresh = try listeners.bindMissing(of: wanted)
-      do throws(ListenError) {
-        let names = try rebindNames(for: policy)
-        listeners.adopt(fresh, wanted: wanted)
-        return (fresh, names)
-      } catch {
-        for listener in fresh.values { listener.close() }
-        throw error
-      }
-    } catch {
-      throw ReloadError(problems: ["\(error)"])
-    }
-  }
-
-  private func refuse(_ error: ReloadError, completion: (ReloadOutcome) -> Void) {
-    for problem in error.problems { words.error("\(problem)") }
-    words.error("the policy was not reloaded; generation \(snapshot.generation) stays in force")
-    policyStatus.lastError = error.problems.first
-    log.append(policyRecord(.refused, nil, problem: error.problems.first))
-    _ = log.commit()
-    completion(.reloadRefused(problems: error.problems))
-  }
-
-  func policyRecord(_ outcome: PolicyRecord.Outcome, _ loaded: LoadedPolicy?, problem: String? = nil)
-    -> Record
-  {
-    .policy(
-      PolicyRecord(
-        time: .now(), outcome: outcome, generation: loaded?.policy.generation ?? snapshot.generation,
-        mode: loaded?.policy.mode ?? snapshot.policy.mode, sources: loaded?.sources.map(\.summary) ?? [],
-        error: problem))
-  }
-}
-
-struct ReloadError: Error {
-  var problems: [String]
-}
-
-extension PolicySource {
-  /// What the log says of a source: its name and what it gave.
-  fileprivate var summary: String {
-    detail.isEmpty ? "\(name): \(rules) rules" : "\(name): \(rules) rules, \(detail)"
-  }
-}
-
-extension LoadedPolicy {
-  fileprivate func report(closed: Int) -> ReloadReport {
-    ReloadReport(
-      generation: policy.generation, rules: policy.rules.count, enforcing: policy.mode == .enforce,
-      closed: closed, warnings: warnings.map(\.description))
-  }
-}
+import Synchronization
 
 // MARK: - Control socket
 
 extension Gate {
   func answer(_ request: ControlRequest, from peer: PeerCredentials, reply: ControlAnswer) {
     if let refusal = door.refusal(of: request, to: peer) {
-      record(request.verb.rawValue, by: peer, refusal: refusal)
+      refuse(request.verb.rawValue, to: peer, refusal)
       return reply(.refused(refusal))
     }
     switch request {
@@ -173,18 +31,37 @@ extension Gate {
       let questions = approvals.questions.map { approvals.status(of: $0, to: door.role(of: peer)) }
       reply(questions.map { .question($0) } + [.listed(questions.count)])
     case .granted: reply(grantStatus.map { .grant($0) } + [.listed(grantStatus.count)])
-    case .follow: follow(reply, asA: door.role(of: peer))
-    case .attend: attend(reply, asA: door.role(of: peer))
+    case .follow: follow(reply, for: peer)
+    case .attend: attend(reply, for: peer)
     case .approve(let order): carryOut(order, allowing: true, for: peer, reply)
     case .refuse(let order): carryOut(order, allowing: false, for: peer, reply)
-    case .wait(let id): wait(for: id, reply, asA: door.role(of: peer))
+    case .wait(let id): wait(for: id, reply, for: peer)
     case .revoke(let id): takeBack(id, for: peer, reply)
     }
   }
 
   func note(_ event: ControlEvent, from peer: PeerCredentials?) {
-    words.warning("control socket: \(event)")
-    if let peer { record("connect", by: peer, refusal: "\(event)") }
+    refuse("connect", to: peer, "\(event)")
+  }
+
+  /// Says and records what was refused, as long as it is not too much of it.
+  private func refuse(_ operation: String, to peer: PeerCredentials?, _ refusal: String) {
+    let whose = peer.flatMap { door.role(of: $0) == nil ? nil : RefusalRate.Whose.reviewer($0.uid) }
+    guard refusals.withLock({ $0.hear(whose ?? .strangers, at: .now()) }) else { return }
+    words.warning("control socket: \(refusal)")
+    if let peer { record(operation, by: peer, refusal: refusal) }
+  }
+
+  /// Tells of the refusals that were only counted.
+  func tellRefusals() {
+    for (whose, count) in refusals.withLock({ $0.takeEnded(at: .now()) }) {
+      let who = if case .reviewer(let user) = whose { "user \(user)" } else { "users without a role" }
+      let what = "control socket: \(count) more of \(who) were refused within 10 s"
+      words.warning("\(what)")
+      log.append(
+        .lifecycle(
+          LifecycleRecord(time: .now(), event: .notice, detail: what, reason: "control-refusals")))
+    }
   }
 
   private func record(_ operation: String, by peer: PeerCredentials, refusal: String) {

@@ -33,7 +33,10 @@ struct StartParts {
       }
       standing = try configuration.loadOverlay()
     } catch { throw .policy(error) }
-    loaded.policy.stop = configuration.stopFile?.read() ?? StopOrder()
+    if let kept = configuration.stopFile?.read(of: configuration.identity(of: loaded.policy)) {
+      loaded.policy.stop = kept.order
+      if let note = kept.note { self.configuration.startNotes.append(note) }
+    }
     routes = UpstreamRoutes(standard: try configuration.resolvers(), forwards: configuration.forwards)
     secure = try configuration.tlsSettings(for: routes)
     // The name service looks names up as one more loop does.
@@ -236,6 +239,7 @@ extension Gate {
     startFence()
     startMetrics()
     recordUnanswered()
+    approvals.replaceStanding(told(of: approvals.standing))
     openDoor(to: snapshot.policy.reviewers)
     controlSocket?.start(
       on: shards[0].loop, admits: { [door] in door.role(of: $0) != nil },

@@ -1,7 +1,10 @@
+import Addressing
 import Audit
 import Control
+import Crypto
 import Dispatch
 import EventLoop
+import Keeper
 import Logging
 import Policy
 import PolicyFile
@@ -9,6 +12,33 @@ import PolicyFile
 extension GateConfiguration {
   /// Where an order to stop outlives the gate; nil for a single command, which ends with its gate.
   var stopFile: StopFile? { runMode == .run ? nil : StopFile(ofLog: auditLogPath) }
+
+  /// By what agents are told apart under a policy: a name alone may be another's tomorrow.
+  func identity(of policy: Policy) -> String {
+    let agents = policy.agents.map { agent in
+      let token = agent.tokenSHA256.map { "\($0)" } ?? "-"
+      return "\(agent.name) \(agent.listen?.description ?? "-") \(agent.dns?.description ?? "-") \(token)"
+    }
+    let links = fencedLinks.map { "\($0.agent) by \($0.name)" }
+    let digest = SHA256.hash(data: Array((agents + links).sorted().joined(separator: "\n").utf8))
+    return digest.prefix(16).map { String($0, radix: 16) }.joined(separator: "-")
+  }
+}
+
+// MARK: - Who is who
+
+extension Gate {
+  /// Why a policy would let go whom a person has stopped by name: it tells agents apart otherwise.
+  func escape(under next: Policy) -> String? {
+    let stop = snapshot.policy.stop
+    guard !stop.everybody, !stop.agents.isEmpty, Set(next.agents) != Set(snapshot.policy.agents) else {
+      return nil
+    }
+    let names = stop.agents.map(\.text).sorted().joined(separator: ", ")
+    return
+      "\(names) is stopped by name, and this policy tells agents apart otherwise. Run 'exitgate resume' or, "
+      + "for everybody, 'exitgate stop-all' first, then reload."
+  }
 }
 
 // MARK: - Stop, and go on
@@ -85,30 +115,38 @@ extension Gate {
     reply: ControlAnswer
   ) {
     dispatchPrecondition(condition: .onQueue(queue))
-    var marks = snapshot.marks
-    let policy = snapshot.policy.under(order)
-    let change = marks.adopt(policy, agents: configuration.fencedAgents, at: fenceTime)
-    snapshot = snapshot.replacingPolicy(policy, marks)
+    snapshot = snapshot.replacingPolicy(snapshot.policy.under(order))
     publish(snapshot) { [self] closed in
+      // Whoever asked while the loops heard of it is not asked about either.
+      wake(approvals.stop(order))
       words.warning("\(order.words); connections cut: \(closed)")
-      let unkept =
-        keep(order) + (log.isAvailable ? [] : ["it is not recorded: the audit log cannot be written"])
-      replaceFence(snapshot, revoking: change?.revoked ?? []) { [self] failure in
-        let warnings =
-          unkept
-          + (failure.map { ["the kernel's table did not follow: \($0); end the gate, which closes it"] } ?? [])
-        for warning in warnings { alarm(warning) }
-        reply(.stopped(StopReport(order: order, closed: closed, warnings: warnings)))
+      let unkept = [
+        keep(snapshot.policy.stop),
+        log.isAvailable ? nil : "it is not recorded: the audit log cannot be written",
+      ].compactMap(\.self)
+      inOrder(isUrgent: true) { [self] done in
+        followFence(cutting: order) { [self] failure in
+          let warnings = unkept + (failure.map { [Self.unfollowed($0)] } ?? [])
+          for warning in warnings { alarm(warning) }
+          reply(.stopped(StopReport(order: order, closed: closed, warnings: warnings)))
+          done()
+        }
       }
     }
+    wake(approvals.stop(order))
     record(operation, agent, by: peer)
   }
 
+  private static func unfollowed(_ failure: FenceError) -> String {
+    "the kernel's table did not follow: \(failure); end the gate, which closes it"
+  }
+
   /// Has the order outlive the gate; answers what did not become of it.
-  private func keep(_ order: StopOrder) -> [String] {
-    guard let file = configuration.stopFile else { return [] }
-    do { try file.write(order) } catch { return ["at the next start it is as it was before: \(error)"] }
-    return []
+  private func keep(_ order: StopOrder) -> String? {
+    do { try configuration.stopFile?.write(order, of: configuration.identity(of: snapshot.policy)) } catch {
+      return "at the next start it is as it was before: \(error)"
+    }
+    return nil
   }
 }
 

@@ -40,7 +40,7 @@ public final class PolicySnapshot: Sendable {
   }
 
   /// The same rules under another order to stop, and as old as they were.
-  func replacingPolicy(_ policy: Policy, _ marks: RuleMarks) -> PolicySnapshot {
+  func replacingPolicy(_ policy: Policy) -> PolicySnapshot {
     PolicySnapshot(policy: policy, floor: floor, directory: directory, clock: clock, marks: marks)
   }
 

@@ -51,9 +51,11 @@ extension ControlRequest {
 }
 
 extension Gate {
-  /// Lets in whom the policy in force names; the socket's file follows, since connecting needs its mode.
+  /// Lets in whom the policy in force names, and those who follow stay as far as it does; the socket's file
+  /// changes too, since connecting needs its mode.
   func openDoor(to reviewers: Reviewers) {
     door.admit(reviewers)
+    followers.look(at: door)
     let mode: mode_t = reviewers.roles.isEmpty ? 0o600 : 0o666
     guard chmod(configuration.controlPath, mode) != 0 else { return }
     words.warning("the control socket keeps its mode: \(Errno(rawValue: errno)); reviewers cannot connect")

@@ -136,7 +136,7 @@ public final class Keeper {
     let ended = revoked.union(self.rules?.isAudit == true && !rules.isAudit ? [Grants.auditMark] : [])
     // It holds no egress table: devices that wait for theirs go on waiting.
     (self.rules, isStale) = (rules, !unguarded.isEmpty)
-    for mark in ended { _ = try flows.delete(mark: mark) }
+    try flows.delete(marks: ended)
   }
 
   /// A rule that is gone by now opens nothing, whatever was on its way.

@@ -82,6 +82,8 @@ public enum Reason: String, Hashable, Sendable, CaseIterable {
   case pendingApproval = "pending-approval"
   /// As many questions of the agent wait as may.
   case approvalQueueFull = "approval-queue-full"
+  /// What it asks for is longer than a person can be shown.
+  case approvalTooLarge = "approval-too-large"
   /// The agent has opened as many questions in a minute as it may.
   case approvalRate = "approval-rate"
   /// It was refused so often that nobody is asked again.

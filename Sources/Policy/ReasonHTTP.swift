@@ -20,7 +20,8 @@ extension Reason {
     case .badUpstream: "http_protocol_error"
     case .denyRule, .askRule, .noRule, .sniMismatch, .sniMissing, .encryptedHello, .upgrade, .unknownAgent,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped,
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalTooLarge, .approvalRate,
+      .askingEnded, .stopped,
       .revoked,
       .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       "http_request_denied"
@@ -46,7 +47,8 @@ extension Reason {
       .syntheticUnnamed, .sniMismatch, .sniMissing, .sniMalformed, .notTLS, .encryptedHello, .helloTooLarge,
       .upgrade,
       .cnameDenied, .dnsBudget, .searchSuffix, .recordType, .bytesOutLimit, .bytesInLimit, .durationLimit,
-      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalRate, .askingEnded, .stopped,
+      .noApprover, .refused, .pendingApproval, .approvalQueueFull, .approvalTooLarge, .approvalRate,
+      .askingEnded, .stopped,
       .revoked,
       .expired, .oddPacket, .spoofedSource, .notForwarded, .strangeLink:
       403

@@ -23,6 +23,7 @@ extension Reason {
     case .pendingApproval: "A person is asked and has not answered yet; try again"
     case .approvalQueueFull:
       "Too many questions of this agent wait for a person; try again when some are answered"
+    case .approvalTooLarge: "What it asks for is longer than a person can be shown; a rule may allow it"
     case .approvalRate: "This agent opened too many questions for a person in a minute; try again later"
     case .askingEnded: "It was refused three times, so nobody is asked again until the gate is started anew"
     default: nil

@@ -69,11 +69,18 @@ public final class Rule: Sendable {
 
   /// Whether both decide alike in every case: all but `note`, `owner` and `source` is equal.
   public func hasSameEffect(as other: Rule) -> Bool {
-    id == other.id && action == other.action && agents == other.agents && to == other.to
-      && ports == other.ports && traffic == other.traffic && requests == other.requests
-      && limits == other.limits && allowPrivate == other.allowPrivate
-      && allowLoopback == other.allowLoopback && recordTypes == other.recordTypes
-      && expires == other.expires
+    self === other
+      || id == other.id && action == other.action && agents == other.agents && to == other.to
+        && ports == other.ports && traffic == other.traffic && requests == other.requests
+        && limits == other.limits && allowPrivate == other.allowPrivate
+        && allowLoopback == other.allowLoopback && recordTypes == other.recordTypes
+        && expires == other.expires
+  }
+
+  /// Whether two rules decide alike; without one, the policy's default does.
+  public static func haveSameEffect(_ one: Rule?, _ other: Rule?) -> Bool {
+    guard let one, let other else { return one == nil && other == nil }
+    return one.hasSameEffect(as: other)
   }
 }
 

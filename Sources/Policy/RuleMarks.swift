@@ -48,6 +48,13 @@ public struct RuleMarks: Sendable {
     return entry.mark
   }
 
+  /// The same, past every number that `other` has given.
+  public func passing(_ other: RuleMarks) -> RuleMarks {
+    var marks = self
+    marks.last = max(last, other.last)
+    return marks
+  }
+
   /// The rule behind a number that a packet carried.
   public func rule(of mark: UInt32) -> RuleID? {
     entries.first { $0.value.mark == mark }?.key

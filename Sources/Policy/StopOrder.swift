@@ -11,6 +11,11 @@ public struct StopOrder: Hashable, Sendable {
     (self.everybody, self.agents) = (everybody, agents)
   }
 
+  /// Both at once.
+  public func and(_ other: StopOrder) -> StopOrder {
+    StopOrder(everybody: everybody || other.everybody, agents: agents.union(other.agents))
+  }
+
   /// Whether anybody is stopped.
   public var isGiven: Bool { everybody || !agents.isEmpty }
 

@@ -39,7 +39,7 @@ public struct SuggestedRule: Hashable, Sendable {
     switch (reason, literal?.addressClass) {
     case (_, .metadata?), (_, .unspecified?), (_, .multicast?), (_, .broadcast?): return nil
     case (.noRule, _), (.askRule, _), (.noApprover, _), (.pendingApproval, _), (.approvalQueueFull, _),
-      (.approvalRate, _), (.privateAddress, _), (.specialAddress, .loopback?),
+      (.approvalRate, _), (.approvalTooLarge, _), (.privateAddress, _), (.specialAddress, .loopback?),
       (.specialAddress, .reserved?):
       break
     default: return nil
@@ -62,7 +62,8 @@ public struct SuggestedRule: Hashable, Sendable {
   }
 
   private init(
-    _ destination: Destination, _ agent: AgentName, recordTypes: [String] = [], allowPrivate: Bool = false
+    _ destination: Destination, _ agent: AgentName, recordTypes: [String] = [], allowPrivate: Bool = false,
+    allowLoopback: Bool = false
   ) {
     self.recordTypes = recordTypes
     let literal: IPAddress? = if case .address(let address) = destination.host { address } else { nil }
@@ -71,7 +72,8 @@ public struct SuggestedRule: Hashable, Sendable {
     self.destination = destination
     self.allowPrivate =
       allowPrivate || literal.map { [.privateUse, .reserved].contains($0.addressClass) } ?? false
-    self.allowLoopback = literal?.addressClass == .loopback || destination.host.isLocalhost
+    self.allowLoopback =
+      allowLoopback || literal?.addressClass == .loopback || destination.host.isLocalhost
   }
 
   /// The rule for `destination` as one line of YAML, without asking whether it can help.
@@ -85,11 +87,15 @@ public struct SuggestedRule: Hashable, Sendable {
   ///   - request: Of plain HTTP, the one that it is about; nil for every request.
   ///   - id: What the rule is called.
   ///   - action: Allow, or deny.
+  ///   - leave: A rule whose leave for addresses that are not public it is to have.
   /// - Returns: nil where no pattern stands for this path and no other.
   public static func exact(
-    _ destination: Destination, agent: AgentName, request: RequestFacts?, id: RuleID, action: Action
+    _ destination: Destination, agent: AgentName, request: RequestFacts?, id: RuleID, action: Action,
+    leave: Rule? = nil
   ) -> String? {
-    let rule = SuggestedRule(destination, agent)
+    let rule = SuggestedRule(
+      destination, agent, allowPrivate: leave?.allowPrivate == true,
+      allowLoopback: leave?.allowLoopback == true)
     var fields = [
       "id: \"\(id)\"", "action: \(action.rawValue)", "agents: [\"\(agent)\"]", "to: [\"\(rule.hostText)\"]",
     ]

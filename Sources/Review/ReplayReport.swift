@@ -134,7 +134,7 @@ extension RecordKind {
     case .allowed: verdict == .allow && !wouldDeny
     case .approved: verdict == .allow
     case .noRule, .denyRule, .askRule, .noApprover, .refused, .pendingApproval, .approvalQueueFull,
-      .approvalRate, .askingEnded, .privateAddress:
+      .approvalRate, .approvalTooLarge, .askingEnded, .privateAddress:
       false
     case .recordType where layer == .dns: false
     default: nil

@@ -158,7 +158,7 @@ struct AskingTests {
     for number in 0..<2000 {
       rig.pass(.seconds(11))
       let (waiter, reply) = try rig.ask("https://x.evil\(number).test:443")
-      guard case .held(let id) = reply, let question = rig.book.question(id) else { continue }
+      guard case .held(let id, _) = reply, let question = rig.book.question(id) else { continue }
       _ = try rig.answer(question, number.isMultiple(of: 2) ? .allow(.once) : .refuse(.session))
       _ = rig.book.take(waiter)
       _ = rig.book.tick(at: rig.now)

@@ -40,7 +40,8 @@ struct BookRig {
 
   /// A connection asks; the domain is the last two labels.
   mutating func ask(
-    _ place: String, agent: String = "a1", _ request: RequestFacts? = nil, as waiter: UInt64? = nil
+    _ place: String, agent: String = "a1", _ request: RequestFacts? = nil, as waiter: UInt64? = nil,
+    under rule: Rule? = nil
   ) throws -> (waiter: UInt64, reply: AskReply) {
     lastWaiter += 1
     let key = try Self.key(place, agent: agent, request)
@@ -49,15 +50,15 @@ struct BookRig {
       domain = try? Hostname(name.labels.suffix(2).joined(separator: "."))
     }
     let number = waiter ?? lastWaiter
-    return (number, book.ask(ApprovalRequest(key, domain: domain), as: number, at: now))
+    return (number, book.ask(ApprovalRequest(key, domain: domain, rule: rule), as: number, at: now))
   }
 
   /// Opens a question; its connection is held.
-  mutating func held(_ place: String, agent: String = "a1", _ request: RequestFacts? = nil) throws -> (
-    waiter: UInt64, question: PendingQuestion
-  ) {
-    let (waiter, reply) = try ask(place, agent: agent, request)
-    guard case .held(let id) = reply else { throw Unexpected(what: "\(place): \(reply)") }
+  mutating func held(
+    _ place: String, agent: String = "a1", _ request: RequestFacts? = nil, under rule: Rule? = nil
+  ) throws -> (waiter: UInt64, question: PendingQuestion) {
+    let (waiter, reply) = try ask(place, agent: agent, request, under: rule)
+    guard case .held(let id, _) = reply else { throw Unexpected(what: "\(place): \(reply)") }
     return (waiter, try #require(book.question(id)))
   }
 

@@ -1,5 +1,5 @@
 """`reviewers`: who may see, answer and change what is written, by what the kernel says of the peer."""
-import json, os, pathlib, shutil, subprocess, tempfile
+import json, os, pathlib, re, shutil, subprocess, tempfile
 
 import pytest
 
@@ -120,3 +120,54 @@ def test_who_is_no_reviewer_any_more_is_a_stranger_after_the_reload(reviewed):
     written = trial.gate.log.mark()
     assert tell(APPROVER, "status").returncode == 69
     assert refusals(trial, written) == [(str(APPROVER), "connect")]
+
+
+def test_CTL_03_who_follows_is_who_the_policy_in_force_says(reviewed):
+    """A role that is taken away ends what its holder has open; one that is narrowed leaves nobody who can be asked."""
+    trial, tell = reviewed
+    trial.far.answers("ask.test", "11.11.0.10")
+    follow = lambda: subprocess.Popen(
+        ["setpriv", f"--reuid={APPROVER}", f"--regid={APPROVER}", "--clear-groups", trial.gate.control.parent / "exitgate", "pending", "--follow", "--json",
+         "--control", trial.gate.control], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=QUIET, cwd="/", text=True)
+    channels = lambda: json.loads(trial.gate.tell("status", "--json").stdout)["asking"]["channels"]
+    ask = b"GET http://ask.test/ HTTP/1.1\r\nHost: ask.test\r\nConnection: close\r\n\r\n"
+    person = follow()
+    try:
+        eventually(lambda: channels() == 1)
+        assert trial.gate.reload(POLICY.replace(f"approve: [{APPROVER}], ", "").replace(f"read: [{READER}]", f"read: [{READER}, {APPROVER}]")).returncode == 0
+        assert channels() == 0 and person.poll() is None, "who may still read goes on reading"
+        trial.denied(ask, reason="no-approver")
+        assert trial.gate.reload(POLICY).returncode == 0
+        assert channels() == 1, "the control: with the role back he can be asked"
+        with trial.agent.open(20) as sock:
+            sock.sendall(ask)
+            question, = eventually(lambda: json.loads(tell(READER, "pending", "--json").stdout))
+            assert tell(APPROVER, "approve", question["id"]).returncode == 0
+            assert sock.recv(4096).startswith(b"HTTP/1.1 200")
+        assert trial.gate.reload(POLICY.split("reviewers:")[0]).returncode == 0
+        assert person.wait(10) == 69 and "the gate has ended" in person.stderr.read()
+        assert channels() == 0
+        trial.denied(ask, reason="no-approver")
+    finally:
+        person.kill(), person.wait()
+
+
+def test_CTL_15_a_crowd_of_strangers_is_counted_not_recorded_one_by_one(reviewed):
+    trial, tell = reviewed
+    written, said = trial.gate.log.mark(), len(trial.gate.said)
+    script = ("import socket, sys\nfor _ in range(400):\n s = socket.socket(socket.AF_UNIX)\n s.connect(sys.argv[1])\n"
+              " try: s.sendall(b'x'); s.recv(1)\n except OSError: pass\n s.close()")
+    done = subprocess.run(["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "/usr/bin/python3", "-c", script, str(trial.gate.control)],
+                          timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    counted = lambda: [entry for entry in trial.gate.log.entries(written) if entry.fields["unmapped"].get("reason") == "control-refusals"]
+    eventually(counted, 30, "those that were not recorded are counted")
+    # A reviewer's own refusals are not lost among them.
+    assert tell(READER, "reload").returncode == 69
+    singles = refusals(trial, written)
+    assert (str(READER), "reload") in singles and singles.count((str(STRANGER), "connect")) < 40
+    told = lambda: sum(int(re.search(r"control socket: (\d+) more of users without a role", entry.line)[1]) for entry in counted())
+    eventually(lambda: told() + refusals(trial, written).count((str(STRANGER), "connect")) == 400, 30)
+    assert sum("control socket" in line for line in trial.gate.said[said:]) < 60
+    assert tell(APPROVER, "status").returncode == 0
+    trial.passes()

@@ -5,7 +5,7 @@ import pytest
 
 from harness.client import Agent, connect, drain, get
 from harness.far import Accepted, Received
-from harness.gate import A2, BASE, eventually
+from harness.gate import A2, BASE, BINARY, QUIET, eventually
 from harness.namespaces import EVIL, GOOD
 from harness.packets import UDP
 from harness.sidecar import POLICY
@@ -115,6 +115,66 @@ def test_one_agent_is_stopped_and_the_other_goes_on(fresh):
     trial.passes()
 
 
+def test_a_stop_by_name_is_no_other_agents_and_outlives_a_policy_that_renames_it(fresh):
+    trial = fresh(BOTH, doubles=0)
+    refused = lambda port, tries: [Agent(trial.bench, port=port).send(connect("allowed.test:443")).json["reason"] for _ in range(tries)]
+    assert trial.gate.tell("stop-all", "--agent", "a1").returncode == 0
+    swapped = BOTH.replace("a1: {", "x: {").replace("a2: {", "a1: {").replace("x: {", "a2: {")
+    for other in (BOTH.replace("a1", "b1"), swapped, BOTH.replace("agents: { ", "agents: { a3: { listen: 10.66.0.1:3131 }, ")):
+        done = trial.gate.reload(other)
+        assert done.returncode == 65 and "a1 is stopped by name, and this policy tells agents apart otherwise" in done.stderr, done
+        assert refused(3128, 2) == ["stopped", "stopped"]
+        assert Agent(trial.bench, port=A2).send(connect("allowed.test:443")).raw.startswith(b"HTTP/1.1 200")
+    assert trial.gate.reload(BOTH + "# the same agents\n").returncode == 0
+    assert refused(3128, 1) == ["stopped"]
+    # A start cannot ask: then it is everybody.
+    trial.gate.kill()
+    trial.gate.start()
+    assert any("STOPPED by order: a1" in line for line in trial.gate.said)
+    trial.gate.kill()
+    trial.gate.write(BOTH.replace("a1", "b1"))
+    trial.gate.start()
+    assert any("STOPPED by order: everybody" in line for line in trial.gate.said)
+    assert [entry for entry in trial.gate.log.entries() if "agents are told apart otherwise now, so everybody is" in entry.line]
+    assert refused(3128, 1) + refused(3129, 1) == ["stopped", "stopped"]
+    assert trial.gate.tell("resume").returncode == 0
+    type(trial)(trial.bench, trial.far, trial.gate, trial.agent, "b1").tunnels(b"allowed.test:443", b"allowed.test")
+
+
+def test_an_order_without_a_log_is_carried_out_and_says_that_it_is_not_recorded(fresh, tmp_path):
+    full = tmp_path / "small"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", full], check=True)
+    try:
+        trial = fresh(BOTH, audit=full / "audit.jsonl")
+        held = flow(trial)
+        filler = full / "filler"
+        with open(filler, "wb", buffering=0) as file:
+            for size in (65536, 4096, 1):
+                try:
+                    while True:
+                        file.write(b"x" * size)
+                except OSError:
+                    pass
+        # The first record that does not go in makes it known.
+        eventually(lambda: trial.agent.send(connect("allowed.test:443"), timeout=0.3).status == 503, 30)
+        eventually(lambda: "cannot be written" in trial.gate.tell("status").stdout.lower())
+        done = trial.gate.tell("stop-all")
+        assert done.returncode == 1 and "it is not recorded: the audit log cannot be written" in done.stderr, done
+        assert "at the next start it is as it was before" in done.stderr, "nor is there room for the order itself"
+        assert "STOPPED: everything is denied" in done.stdout and "1 connection cut" in done.stdout
+        assert is_cut(held, 2)
+        filler.unlink()
+        eventually(lambda: trial.agent.send(connect("allowed.test:443"), timeout=0.3).status == 403, 30)
+        done = trial.gate.tell("stop-all")
+        assert done.returncode == 0, "the control: with room it is whole"
+        assert trial.gate.tell("resume").returncode == 0
+        trial.passes()
+        trial.gate.stop()
+    finally:
+        subprocess.run(["umount", "-l", full], check=True)
+
+
 def test_audit_mode_lets_nothing_of_a_stopped_agent_pass(fresh):
     trial = fresh("mode: audit\n" + BOTH)
     open_one = flow(trial)
@@ -216,3 +276,32 @@ def test_datagrams_of_audit_mode_end_too(own_fence):
     assert fence.seen("stray") == at
     assert fence.tell("resume").returncode == 0
     assert fence.python(UDP, EVIL, "443").split() == ["sent"]
+
+
+def test_a_large_policy_on_its_way_into_the_table_holds_no_stop_up(own_fence):
+    """10,000 rules, 500 of them the kernel's: while they are read and put in force, tunnels are cut within 100 ms, and the table follows."""
+    fence = own_fence()
+    big = POLICY + "".join(f"  - {{ id: w{number}, action: allow, to: [w{number}.big.test] }}\n" for number in range(9_500)) + "".join(
+        f"  - {{ id: u{number}, action: allow, to: [11.{20 + number // 250}.{number % 250}.0/24], protocol: udp, ports: [{number + 100}] }}\n" for number in range(500))
+    waits = ("import socket, sys, time\ns = socket.create_connection(('raw4.test', 8443), 10)\ns.sendall(b'ping')\nassert s.recv(64)\nprint('up', flush=True)\n"
+             "try:\n while s.recv(65536): pass\nexcept OSError: pass\nprint(time.time(), flush=True)")
+    took = []
+    for wait in (0.1, 0.3, 0.5, 0.7):
+        held = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", waits), stdout=subprocess.PIPE, text=True)
+        assert held.stdout.readline() == "up\n"
+        fence.policy.write_text(big)
+        reload = subprocess.Popen([BINARY, "reload", "--control", fence.control], env=QUIET, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        time.sleep(wait)
+        under_way, began = reload.poll() is None, time.time()
+        order(fence, "stop-all")
+        ended = float(held.stdout.readline())
+        if under_way:
+            took.append(ended - began)
+        said, _ = reload.communicate(timeout=60)
+        assert reload.returncode == 0, said[-500:]
+        assert fence.status()["stop"]["everybody"]
+        assert "sent" not in fence.python(UDP, GOOD, "123"), "the table has followed, whatever the reload put there"
+        assert fence.tell("resume").returncode == 0
+        assert fence.python(UDP, GOOD, "123").split() == ["sent"]
+        fence.reload(POLICY)
+    assert took and min(took) < 0.1, took

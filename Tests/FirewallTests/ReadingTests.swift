@@ -118,6 +118,7 @@ import Testing
       #expect(marked.allSatisfy { $0.destinationPort == 9 && $0.transport == 17 && $0.mark == 7 })
       #expect(try socket.delete(mark: 7) == 2)
       #expect(try socket.delete(mark: 7) == 0)
+      #expect(try socket.delete(marks: []) == 0)
       #expect(Set(try socket.flows().filter { $0.destinationPort == 10 }.map(\.mark)) == [0])
       #expect(try socket.flows().filter { $0.destinationPort == 10 }.count == 2)
     }

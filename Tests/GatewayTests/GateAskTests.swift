@@ -20,6 +20,13 @@ extension GateRig {
     return try #require(find(host))
   }
 
+  /// A client that has sent a request in which `$PORT` stands for the origin's port.
+  func sent(_ request: String) throws -> ClientSocket {
+    let client = try client()
+    client.send(request.replacing("$PORT", with: "\(origin.port)"))
+    return client
+  }
+
   private func find(_ host: String) -> PendingQuestion? {
     gate.approvals.questions.first { question in
       host.isEmpty || question.members.contains { "\($0.key.destination.host)" == host }
@@ -68,8 +75,7 @@ extension GateTests {
       defer { rig.stop() }
       let channel = rig.gate.approvals.attach(.control)
       defer { extendLifetime(channel) }
-      let client = try rig.client()
-      client.send(request.replacing("$PORT", with: "\(rig.origin.port)"))
+      let client = try rig.sent(request)
       let question = try rig.question()
       poll(nil, 0, 50)  // what had been asked or dialled would have arrived by then
       #expect(rig.resolver.seen.isEmpty && rig.origin.connections == 0)
@@ -188,9 +194,7 @@ extension GateTests {
       defer { rig.stop() }
       let channel = rig.gate.approvals.attach(.control)
       defer { extendLifetime(channel) }
-      let client = try rig.client(), other = try rig.client()
-      client.send(Self.requests[0].replacing("$PORT", with: "\(rig.origin.port)"))
-      other.send(Self.requests[1].replacing("$PORT", with: "\(rig.origin.port)"))
+      let client = try rig.sent(Self.requests[0]), other = try rig.sent(Self.requests[1])
       let question = try rig.question(about: "raw.test"), second = try rig.question(about: "web.test")
       try rig.reload(
         Self.policy("  - { id: no, action: deny, to: [raw.test], protocol: tcp, ports: [$ORIGIN] }\n"))
@@ -271,16 +275,15 @@ extension GateTests {
       defer { rig.stop() }
       let channel = rig.gate.approvals.attach(.control)
       defer { extendLifetime(channel) }
-      let client = try rig.client()
-      client.send(Self.requests[1].replacing("$PORT", with: "\(rig.origin.port)"))
+      let client = try rig.sent(Self.requests[1])
       let question = try rig.question()
       try rig.answer(question, .refuse(.always))
       #expect(try client.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 403"))
       #expect(try rig.ask(rig.get("web.test")).contains("\"reason\":\"refused\""))
       #expect(rig.gate.approvals.questions.isEmpty)
       try rig.revoke("approved-\(question.id)")
-      let again = try rig.client()
-      again.send(Self.requests[1].replacing("$PORT", with: "\(rig.origin.port)"))
+      let again = try rig.sent(Self.requests[1])
+      defer { again.close() }
       _ = try rig.question()
     }
 
@@ -290,8 +293,7 @@ extension GateTests {
       defer { rig.stop() }
       let channel = rig.gate.approvals.attach(.control)
       defer { extendLifetime(channel) }
-      let client = try rig.client()
-      client.send(Self.requests[1].replacing("$PORT", with: "\(rig.origin.port)"))
+      let client = try rig.sent(Self.requests[1])
       let question = try rig.question()
       let path = rig.directory + "/log/approvals.yaml"
       let file = open(path, O_WRONLY | O_CREAT, 0o600)
@@ -311,8 +313,7 @@ extension GateTests {
       let channel = rig.gate.approvals.attach(.control)
       defer { extendLifetime(channel) }
       for round in 0..<60 {
-        let client = try rig.client()
-        client.send(Self.requests[1].replacing("$PORT", with: "\(rig.origin.port)"))
+        let client = try rig.sent(Self.requests[1])
         poll(nil, 0, Int32(round % 7) * 4)
         if let question = rig.gate.approvals.questions.first {
           _ = try? rig.answer(question, round % 3 == 0 ? .allow(.once) : .allow(.time(.milliseconds(1))))
@@ -333,8 +334,7 @@ extension GateTests {
       let rig = try GateRig(Self.policy())
       let channel = rig.gate.approvals.attach(.control)
       defer { extendLifetime(channel) }
-      let client = try rig.client()
-      client.send(Self.requests[0].replacing("$PORT", with: "\(rig.origin.port)"))
+      let client = try rig.sent(Self.requests[0])
       _ = try rig.question()
       rig.drain(within: .milliseconds(50))
       #expect(client.whateverComes().bytes.isEmpty)
@@ -348,8 +348,8 @@ extension GateTests {
       defer { rig.stop() }
       let channel = rig.gate.approvals.attach(.page)
       defer { extendLifetime(channel) }
-      let client = try rig.client()
-      client.send(Self.requests[0].replacing("$PORT", with: "\(rig.origin.port)"))
+      let client = try rig.sent(Self.requests[0])
+      defer { client.close() }
       let question = try rig.question()
       let heard = Mutex<[BookEvent]>([])
       let follower = rig.gate.approvals.follow { event in heard.withLock { $0.append(event) } }

@@ -26,7 +26,7 @@ extension GateTests {
       var seen: [Reason] = []
       func run(_ bench: ApproachBench, under stop: StopOrder = StopOrder(), _ events: [Approach.Event]) {
         var approach = bench.approach
-        let snapshot = bench.snapshot.replacingPolicy(bench.snapshot.policy.under(stop), RuleMarks())
+        let snapshot = bench.snapshot.replacingPolicy(bench.snapshot.policy.under(stop))
         for event in events {
           let effects = approach.handle(event, under: snapshot, at: Bench.moment)
           seen += reasons(effects.compactMap { if case .record(let record) = $0 { record } else { nil } })
@@ -58,12 +58,14 @@ extension GateTests {
         [.begin])
       let ask = "  - { id: q, action: ask, to: [a.test] }"
       run(try ApproachBench(to: "a.test", under: ask, mode: .audit), [.begin, .resolved(.success(found))])
-      let refusals: [Reason] = [.noApprover, .approvalQueueFull, .approvalRate, .refused, .askingEnded]
+      let refusals: [Reason] = [
+        .noApprover, .approvalQueueFull, .approvalTooLarge, .approvalRate, .refused, .askingEnded,
+      ]
       for reason in refusals {
         run(try ApproachBench(to: "a.test", under: ask), [.begin, .asked(.denied(reason))])
       }
       let approval = Approval(id: "x", scope: .session, person: nil, expires: nil)
-      let held = [Approach.Event.begin, .asked(.held(HoldTests.question)), .holdEnded(nil)]
+      let held = [Approach.Event.begin, .asked(.held(HoldTests.question, isFirst: true)), .holdEnded(nil)]
       run(try ApproachBench(to: "a.test", under: ask), held)
       run(
         try ApproachBench(to: "a.test", under: ask),

@@ -86,7 +86,8 @@ final class GateRig: Sendable {
     _ policy: String, zone: [String: [String]] = [:], loops: Int = 2,
     shared: [String] = ["127.0.0.1:$LISTEN"], names: Names = Names(), captured: Captured? = nil,
     greeting: String = "", origin script: @escaping OriginStub.Script = OriginStub.answers("hello"),
-    beforeAnswer: @escaping @Sendable () -> Void = {}
+    beforeAnswer: @escaping @Sendable () -> Void = {},
+    configure: @escaping (inout GateConfiguration) -> Void = { _ in }
   ) throws {
     ignoreSIGPIPE()
     directory = try Self.makeDirectory()
@@ -106,20 +107,21 @@ final class GateRig: Sendable {
       return [.init(bytes: reply.bytes(to: seen.query))]
     }
     (gate, places) = try Self.start(
-      policy, shared, names, captured, loops, resolver.endpoint, directory, origin.port)
+      policy, shared, names, captured, loops, resolver.endpoint, directory, origin.port, configure)
   }
 
   /// Starts a gate on a port that was free a moment ago; tries another when it is not any more.
   private static func start(
     _ policy: String, _ shared: [String], _ names: Names, _ captured: Captured?, _ loops: Int,
-    _ resolver: Endpoint, _ directory: String, _ origin: Port
+    _ resolver: Endpoint, _ directory: String, _ origin: Port,
+    _ configure: (inout GateConfiguration) -> Void
   ) throws -> (Gate, Places) {
     for _ in 0..<8 {
       let places = Places(
         directory: directory, origin: origin, listen: try freePort(), dns: try freePort(),
         other: try freePort())
       do {
-        return (try start(policy, shared, names, captured, loops, resolver, places), places)
+        return (try start(policy, shared, names, captured, loops, resolver, places, configure), places)
       } catch let error as StartError where error.description.contains("listens there already") {
         continue
       }
@@ -129,7 +131,7 @@ final class GateRig: Sendable {
 
   private static func start(
     _ policy: String, _ shared: [String], _ names: Names, _ captured: Captured?, _ loops: Int,
-    _ resolver: Endpoint, _ places: Places
+    _ resolver: Endpoint, _ places: Places, _ configure: (inout GateConfiguration) -> Void
   ) throws -> Gate {
     let directory = places.directory
     try write(places.expand(policy), to: directory + "/policy.yaml")
@@ -143,6 +145,7 @@ final class GateRig: Sendable {
     (configuration.dnsRate, configuration.dnsAnswers) = (names.rate, names.answers)
     configuration.captures = captured?.connections ?? []
     configuration.nameCaptures = captured?.names ?? []
+    configure(&configuration)
     let words = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     guard let captured else { return try Gate.start(configuration, words: words) }
     return try Gate.start(configuration, words: words) { [configuration] agents, early throws(ListenError) in
@@ -199,10 +202,23 @@ final class GateRig: Sendable {
     try? FileManager.default.removeItem(atPath: directory)
   }
 
+  /// Writes a file beside the policy.
+  func write(_ text: String, to name: String) throws {
+    try Self.write(places.expand(text), to: directory + "/" + name)
+  }
+
+  /// One line to the control socket; the first line of what it answers.
+  func tell(_ request: String, more: String = "") throws -> String {
+    let client = try ClientSocket(unix: directory + "/control/control.sock")
+    defer { client.close() }
+    client.send("{\"exitgate\":1,\"request\":\"\(request)\"\(more)}\n")
+    return try client.read(until: "\n")
+  }
+
   /// Puts another policy in force; the time it took to do so on every loop.
   @discardableResult
   func reload(_ policy: String) throws -> Duration {
-    try Self.write(places.expand(policy), to: directory + "/policy.yaml")
+    try write(policy, to: "policy.yaml")
     let start = MonotonicTime.now()
     let outcome = Mutex<ReloadOutcome?>(nil)
     let done = DispatchSemaphore(value: 0)

@@ -20,7 +20,7 @@ struct HoldTests {
   static func held() throws -> ApproachBench {
     var bench = try ApproachBench(to: "a.test", under: rules)
     #expect(bench.on(.begin) == ["ask https://a.test:443"])
-    #expect(bench.on(.asked(.held(question))) == ["ask ask-rule", "hold"])
+    #expect(bench.on(.asked(.held(question, isFirst: true))) == ["ask ask-rule", "hold"])
     return bench
   }
 
@@ -97,7 +97,7 @@ struct HoldTests {
     }
     var bench = try Self.held()
     #expect(bench.on(.policyChanged) == ["ask https://a.test:443"], "the same policy asks on")
-    #expect(bench.on(.asked(.held(Self.question))) == ["hold"], "it is recorded once")
+    #expect(bench.on(.asked(.held(Self.question, isFirst: true))) == ["hold"], "it is recorded once")
   }
 
   @Test("A client that goes, a gate that stops and a rule that ends leave one denial")

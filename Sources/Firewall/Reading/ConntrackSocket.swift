@@ -56,9 +56,16 @@ public final class ConntrackSocket {
   ///
   /// - Returns: How many were deleted; those that ended meanwhile are not counted.
   @discardableResult
-  public func delete(mark: UInt32) throws(NetfilterError) -> Int {
+  public func delete(mark: UInt32) throws(NetfilterError) -> Int { try delete(marks: [mark]) }
+
+  /// The same for many marks, in one walk through all flows however many marks there are.
+  @discardableResult
+  public func delete(marks: Set<UInt32>) throws(NetfilterError) -> Int {
+    guard let one = marks.first else { return 0 }
     var count = 0
-    for flow in try flows(mark: mark) where try delete(flow) { count += 1 }
+    for flow in try flows(mark: marks.count == 1 ? one : nil) where marks.contains(flow.mark) {
+      if try delete(flow) { count += 1 }
+    }
     return count
   }
 

@@ -36,7 +36,7 @@ struct Approach {
   enum Effect {
     case record(Record)
     /// Ask a person, answer with `asked`.
-    case ask(ApprovalKey, rule: RuleID?)
+    case ask(ApprovalKey, rule: Rule?)
     /// Wait for a person, answer with `answered` or `holdEnded`.
     case hold
     /// Take one of the rule's connections, answer with `reserved` or `spent`.
@@ -253,7 +253,7 @@ extension Approach {
   private mutating func ask(at now: Moment) -> [Effect] {
     if let objection = subject.objection(to: flow) { return deny(objection, layer: .sni, at: now) }
     let key = key
-    return advance(.asking(key), [.ask(key, rule: flow.decision.rule?.id)])
+    return advance(.asking(key), [.ask(key, rule: flow.decision.rule)])
   }
 
   private mutating func hear(
@@ -262,8 +262,9 @@ extension Approach {
     switch reply {
     case .allowed(let approval): return approved(approval, under: snapshot, at: now)
     case .denied(let reason): return deny(reason, at: now)
-    case .held(let question):
-      let isFirst = flow.question == nil
+    case .held(let question, let opensIt):
+      // Of what is asked again and again, its end alone is recorded.
+      let isFirst = opensIt && flow.question == nil
       flow.question = question
       let record = flow.decisionRecord(.ask, flow.decision.reason, method: method, at: now.wall)
       return advance(.holding(key), (isFirst ? [.record(record)] : []) + [.hold])
@@ -280,11 +281,12 @@ extension Approach {
       flow.person = person
       return deny(reason, at: now)
     case .allowed(let approval):
+      let asking = flow.decision.rule
       decide(under: snapshot, at: now)
       flow.generation = snapshot.generation
-      guard flow.decision.verdict(in: snapshot.policy.mode) == .ask, self.key == key else {
-        return judge(under: snapshot, at: now)
-      }
+      guard flow.decision.verdict(in: snapshot.policy.mode) == .ask, self.key == key,
+        Rule.haveSameEffect(flow.decision.rule, asking)
+      else { return judge(under: snapshot, at: now) }
       return approved(approval, under: snapshot, at: now)
     }
   }

@@ -145,7 +145,7 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
 extension ApproachDriver {
   private var waiter: UInt64 { approach.flow.id }
 
-  private func ask(_ key: ApprovalKey, _ rule: RuleID?) {
+  private func ask(_ key: ApprovalKey, _ rule: Rule?) {
     var domain: Hostname?
     if case .name(let name) = key.destination.host { domain = registeredDomain(of: name) }
     let request = ApprovalRequest(key, domain: domain, rule: rule)

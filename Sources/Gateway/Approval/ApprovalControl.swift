@@ -3,14 +3,14 @@ import Approvals
 import Control
 import EventLoop
 import Policy
-import Synchronization
 
 // What the control socket says of questions and answers.
 
 extension Gate {
-  /// What stands approved and what is written down, in this order.
+  /// What stands approved, what stands refused, and what is written down, in this order.
   var grantStatus: [GrantStatus] {
-    approvals.grants.map(GrantStatus.init) + approvals.standing.rules.map(GrantStatus.init)
+    approvals.grants.map(GrantStatus.init) + approvals.refusals.map(GrantStatus.init)
+      + approvals.standing.parted(at: approvals.now).kept.rules.map(GrantStatus.init)
   }
 
   var askingStatus: AskingStatus {
@@ -36,81 +36,6 @@ extension Gate {
       case .failure(let error): reply(.refused("\(error)"))
       }
     }
-  }
-
-  /// In bytes: all that may wait of one agent's questions with the longest paths there are, many times over.
-  private static let followLimit = 8 << 20
-
-  /// Sends every question and its end, for as long as the client stays. Only who may answer can be asked.
-  func follow(_ reply: ControlAnswer, asA role: ReviewerRole?) {
-    let session = FollowSession(approvals, by: role?.covers(.approve) == true ? .control : nil)
-    let stream = reply.stream(limit: Self.followLimit) { session.end() }
-    session.begin { event in stream.push(ControlReply(event, to: role).line()) }
-  }
-
-  /// As `follow`, for a review page, which hears first that it is somebody who can be asked.
-  func attend(_ reply: ControlAnswer, asA role: ReviewerRole?) {
-    let session = FollowSession(approvals, by: .page)
-    let stream = reply.stream(limit: Self.followLimit) { session.end() }
-    stream.push(ControlReply.listed(approvals.questions.count).line())
-    session.begin { event in stream.push(ControlReply(event, to: role).line()) }
-  }
-
-  /// Sends the end of one question.
-  func wait(for id: String, _ reply: ControlAnswer, asA role: ReviewerRole?) {
-    guard let id = PendingID(id) else { return reply(.refused(AnswerRefusal.unknown.sentence)) }
-    let session = FollowSession(approvals, by: role?.covers(.approve) == true ? .control : nil)
-    let stream = reply.stream { session.end() }
-    session.begin { event in
-      guard case .closed(let question, let outcome) = event, question.id == id else { return }
-      stream.push(ControlReply.closed(ClosedStatus(id, outcome)).line())
-      stream.end()
-    }
-    // Looked at behind the beginning, so that an end in between is seen by one or the other.
-    if let outcome = approvals.outcome(of: id) {
-      stream.push(ControlReply.closed(ClosedStatus(id, outcome)).line())
-      stream.end()
-    } else if approvals.question(id) == nil {
-      stream.push(ControlReply.refused(AnswerRefusal.unknown.sentence).line())
-      stream.end()
-    }
-  }
-}
-
-/// Somebody who follows, and with that can be asked; over once, whichever side ends it.
-private final class FollowSession: Sendable {
-  private struct State {
-    var channel: AttachedChannel?
-    var follower: UInt64?
-    var isOver = false
-  }
-
-  private let desk: ApprovalDesk
-  private let state: Mutex<State>
-
-  /// - Parameter channel: By which somebody can be asked meanwhile; nil where he only looks.
-  init(_ desk: ApprovalDesk, by channel: ApprovalChannel?) {
-    self.desk = desk
-    state = Mutex(State(channel: channel.map(desk.attach)))
-  }
-
-  func begin(_ hear: @escaping @Sendable (BookEvent) -> Void) {
-    let follower = desk.follow(hear)
-    let isOver = state.withLock { state in
-      state.follower = follower
-      return state.isOver
-    }
-    if isOver { desk.unfollow(follower) }
-  }
-
-  func end() {
-    let (channel, follower) = state.withLock { state in
-      state.isOver = true
-      defer { state.channel = nil }
-      return (state.channel, state.follower)
-    }
-    if let follower { desk.unfollow(follower) }
-    extendLifetime(channel)
   }
 }
 
@@ -198,7 +123,7 @@ extension ControlReply {
 }
 
 extension ClosedStatus {
-  fileprivate init(_ id: PendingID, _ outcome: Outcome) {
+  init(_ id: PendingID, _ outcome: Outcome) {
     self.init(id: id.text, outcome: outcome.word, sentence: outcome.sentence)
   }
 }
@@ -211,6 +136,7 @@ extension Outcome {
     case .expired: "expired"
     case .joined: "joined"
     case .superseded: "superseded"
+    case .stopped: "stopped"
     }
   }
 }
@@ -225,6 +151,7 @@ extension PendingStatus {
       digest: question.digest, offers: question.offers.map(\.rawValue).sorted())
     expires = "\(question.last + Bounds().expiry)"
     addresses = question.addresses.map(\.description)
+    more = question.more
     program = question.program?.command
     workingDirectory = question.program?.workingDirectory
   }
@@ -237,6 +164,7 @@ extension PendingStatus.Place {
       host: destination.host.description, port: Int(destination.port.number),
       traffic: destination.traffic.rawValue, method: member.key.request?.method,
       path: member.key.request?.path, rule: member.rule?.text, candidate: member.candidate)
+    leave = member.leave.map(\.rawValue)
   }
 }
 
@@ -247,6 +175,13 @@ extension GrantStatus {
       agent: grant.keys.first?.agent.text, places: grant.keys.map { $0.destination.description },
       given: grant.given.description, expires: grant.expires?.description, by: grant.approval.person?.sentence
     )
+  }
+
+  fileprivate init(_ refusal: StandingRefusal) {
+    self.init(
+      id: refusal.id.text, scope: refusal.hasEnded ? "asking-ended" : "session", isAllowing: false,
+      agent: refusal.keys.first?.agent.text, places: refusal.keys.map { $0.destination.description },
+      given: refusal.given.description, by: refusal.person.sentence)
   }
 
   fileprivate init(_ rule: Rule) {

@@ -169,6 +169,9 @@ extension ApprovalDesk {
   /// What stands approved, the oldest first.
   public var grants: [Grant] { read(\.standingGrants) }
 
+  /// What stands refused until the gate ends, the oldest first.
+  public var refusals: [StandingRefusal] { read(\.standingRefusals) }
+
   /// What was written down.
   public var standing: Policy { read(\.standing) }
 
@@ -213,6 +216,12 @@ extension ApprovalDesk {
 
   func revoke(_ id: String) -> Grant? { change { $0.revoke(id) } }
 
+  /// - Returns: Whether something was refused so.
+  func takeBackRefusal(_ id: String) -> Bool { change { $0.takeBackRefusal(id) } }
+
+  /// - Returns: The connections that have a verdict now.
+  func stop(_ order: StopOrder) -> [UInt64] { change { $0.stop(order) } }
+
   func replaceStanding(_ policy: Policy) { change { $0.standing = policy } }
 
   /// - Returns: The approvals that ended now.
@@ -221,12 +230,13 @@ extension ApprovalDesk {
     return change { $0.tick(at: now) }
   }
 
-  /// - Returns: The connections that have a verdict now.
-  func adopt(_ snapshot: PolicySnapshot) -> [UInt64] {
+  /// - Returns: The connections that have a verdict now, and the approvals that ended.
+  func adopt(_ snapshot: PolicySnapshot) -> (waiters: [UInt64], ended: [Grant]) {
     let now = snapshot.clock.now().rules
     state.withLock { $0.policyHold = snapshot.policy.hold }
     return change { book in
-      book.adopt(generation: snapshot.generation) { snapshot.judge($0, at: now) }
+      let judge = { snapshot.judge($0, at: now) }
+      return (book.adopt(generation: snapshot.generation, judge: judge), book.endChanged(judge: judge))
     }
   }
 }

@@ -3,6 +3,7 @@ import Approvals
 import Audit
 import Dispatch
 import EventLoop
+import Logging
 import Policy
 import PolicyFile
 
@@ -80,7 +81,9 @@ extension Gate {
       throw .unwritten(error.description)
     }
     do throws(AnswerRefusal) {
-      return tell(try approvals.answer(bound, by: person, standing: standing), rule: rule)
+      let decided = try approvals.answer(bound, by: person, standing: standing)
+      overlayEdits += 1
+      return tell(decided, rule: rule)
     } catch {
       _ = try? file.remove(name)
       throw .refused(error)
@@ -111,12 +114,15 @@ extension Gate {
   /// - Returns: Why the file still says it.
   private func takeBack(_ id: String) throws(ApprovalError) -> ApprovalError? {
     guard !isDraining else { throw .stopping }
-    if approvals.revoke(id) != nil { return nil }
+    if approvals.revoke(id) != nil || approvals.takeBackRefusal(id) { return nil }
     let standing = approvals.standing, rest = standing.rules.filter { $0.id.text != id }
-    guard rest.count < standing.rules.count else { throw .unknownGrant }
+    let isStanding = rest.count < standing.rules.count
     approvals.replaceStanding(Policy(agents: standing.agents, rules: rest))
+    overlayEdits += 1
     let file = OverlayFile(configuration.overlay, reader: configuration.loader)
     do throws(OverlayError) { approvals.replaceStanding(try file.remove(id)) } catch {
+      // One that has run out stands in the file alone.
+      guard isStanding else { throw .unknownGrant }
       return .unwritten("\(error.description); it is taken back until the file is read again")
     }
     return nil
@@ -141,12 +147,32 @@ extension Gate {
     }
   }
 
-  /// Puts in force what is written down now; what was taken out by hand is cut.
+  /// Puts in force what is written down now; what was taken out or changed by hand is cut.
   func replaceStanding(_ next: Policy) {
-    let before = Set(approvals.standing.rules.map(\.id.text))
+    let gone = next.changed(from: approvals.standing)
     approvals.replaceStanding(next)
-    let gone = before.subtracting(next.rules.map(\.id.text))
-    if !gone.isEmpty { cut(gone) { _ in } }
+    if !gone.isEmpty { cut(Set(gone.map(\.text))) { _ in } }
+  }
+
+  /// What is written down and has not run out; the rest is told of.
+  func told(of standing: Policy) -> Policy {
+    let (kept, over) = standing.parted(at: approvals.now)
+    for rule in over { words.warning("\(configuration.overlay): \(rule.overlayNote)") }
+    return kept
+  }
+
+  /// An approval has ended with the rule that it was given under.
+  func record(endOf grant: Grant, under generation: UInt64) {
+    let places = grant.keys.prefix(3).map { $0.destination.description }.joined(separator: ", ")
+    let what =
+      "the approval \(grant.approval.id) ended for \(places)\(grant.keys.count > 3 ? " and more" : ""): under policy "
+      + "generation \(generation) it is not asked about, or under a rule of another effect"
+    words.notice("\(what)")
+    log.append(
+      .lifecycle(
+        LifecycleRecord(
+          time: .now(), event: .notice, detail: what, agent: grant.keys.first?.agent,
+          reason: "approval-changed")))
   }
 
   /// Records each question that ends without an answer: it expired, was joined with others, or is not asked any more.
@@ -170,6 +196,23 @@ extension Gate {
     // Whatever has become of the approval since: what it let pass has its own end.
     guard approvals.answers.allowed > 0 || !approvals.standing.rules.isEmpty else { return }
     for shard in shards { shard.loop.submit { shard.endOverdue() } }
+  }
+}
+
+extension Policy {
+  /// The rules that have not run out at `now`, and those that have.
+  func parted(at now: Timestamp) -> (kept: Policy, over: [Rule]) {
+    let over = rules.filter { $0.hasExpired(at: now) }
+    return over.isEmpty
+      ? (self, []) : (Policy(agents: agents, rules: rules.filter { !$0.hasExpired(at: now) }), over)
+  }
+}
+
+extension Rule {
+  /// What is said of a written rule that has run out.
+  var overlayNote: String {
+    "the rule '\(id)' expired at \(expires.map { "\($0)" } ?? "some time") and counts as absent. Take it out with "
+      + "'exitgate revoke \(id)', or set 'expires' anew"
   }
 }
 
@@ -226,6 +269,7 @@ extension Outcome {
     case .expired: "nobody asked any more"
     case .joined(let id): "it was joined with others of its domain into \(id)"
     case .superseded: "the policy in force does not ask any more"
+    case .stopped: "the agent was stopped; 'exitgate resume' lets it ask again"
     }
   }
 }

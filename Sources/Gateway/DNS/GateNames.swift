@@ -22,18 +22,12 @@ extension Gate {
     return nil
   }
 
-  /// Binds the listeners the new policy adds, then closes those it drops.
-  ///
-  /// - Returns: What was bound and is not served yet.
-  func rebindNames(for policy: Policy) throws(ListenError) -> [NamePlace: NameListenerSet.Pair] {
-    let wanted = NameListenerSet.wanted(
-      configuration, agents: configuration.listeningAgents(of: policy))
-    let fresh = try names.bindMissing(of: wanted)
+  /// Takes over what a reload has bound, and closes what is not wanted any more.
+  func adoptNames(_ fresh: [NamePlace: NameListenerSet.Pair], wanted: [NamePlace: AgentName]) {
     let gone = names.adopt(fresh, wanted: wanted)
     shards[0].loop.submit { [shard = shards[0]] in
       for place in gone { shard.names?.close(place) }
     }
-    return fresh
   }
 
   /// Serves what a reload has bound, and gives every listener to whom it belongs now.

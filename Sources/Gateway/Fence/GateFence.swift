@@ -72,43 +72,79 @@ extension Gate {
   var fenceTime: Timestamp { snapshot.clock.now().rules }
 
   /// The numbers of the rules of a policy that is to come into force.
-  func nextMarks(under policy: Policy) throws(ReloadError) -> (RuleMarks, RuleMarks.Change) {
-    var marks = snapshot.marks
-    guard configuration.fence != nil else { return (marks, RuleMarks.Change()) }
+  ///
+  /// - Returns: Those whose flows are to end as well.
+  func nextMarks(under policy: Policy, after marks: RuleMarks) throws(ReloadError) -> (
+    RuleMarks, revoked: Set<UInt32>
+  ) {
+    var marks = marks
+    guard configuration.fence != nil else { return (marks, []) }
     guard let change = marks.adopt(policy, agents: configuration.fencedAgents, at: .now()) else {
-      throw ReloadError(problems: ["the numbers of rules are used up. Start the gate anew."])
+      throw ReloadError(problems: [Self.usedUp.description])
     }
-    return (marks, change)
+    return (marks, change.revoked)
   }
 
-  /// Has the kernel hold what `next` says, then goes on with nil on the gate's
-  /// queue, or with why it does not.
+  private static let usedUp = FenceError("the numbers of rules are used up. Start the gate anew.")
+
+  /// What the kernel's table is to hold of a policy; nil without one.
+  func fenceRules(of policy: Policy, _ marks: RuleMarks, at now: Timestamp) -> FenceRules? {
+    guard configuration.fence != nil else { return nil }
+    return FenceRules(
+      policy, marks, nameSettings.pool, configuration.fencedAgents, resolvers: routes.endpoints, at: now)
+  }
+
+  /// Has the kernel hold what a policy says, then goes on with nil on the gate's
+  /// queue, or with why it does not. Part of a step in order.
   func replaceFence(
-    _ next: PolicySnapshot, revoking revoked: Set<UInt32>,
+    _ rules: FenceRules?, _ marks: RuleMarks, revoking revoked: Set<UInt32>,
     then completion: @escaping @Sendable (FenceError?) -> Void
   ) {
-    guard let fence = configuration.fence,
-      let rules = FenceRules(
-        next.policy, next.marks, nameSettings.pool, configuration.fencedAgents, resolvers: routes.endpoints,
-        at: next.clock.now().rules)
-    else { return completion(nil) }
-    fence.replace(rules, revoked: revoked) { [self] failure in queue.async { completion(failure) } }
+    guard let fence = configuration.fence, let rules else { return completion(nil) }
+    fence.replace(rules, revoked: revoked) { [self] failure in
+      queue.async { [self] in
+        // The table may have them all the same, so none of these numbers is given to another rule.
+        if failure != nil { snapshot = snapshot.replacingMarks(snapshot.marks.passing(marks)) }
+        completion(failure)
+      }
+    }
+  }
+
+  /// Has the kernel's table follow what is in force, and the loops with it, then goes on on the gate's queue once
+  /// every loop has heard of all that was published before. Part of a step in order.
+  ///
+  /// - Parameter stop: Whose flows end, though he may go on by now.
+  func followFence(
+    cutting stop: StopOrder = StopOrder(), then completion: @escaping @Sendable (FenceError?) -> Void
+  ) {
+    guard configuration.fence != nil else { return onEveryShard({ _ in }, then: { completion(nil) }) }
+    let policy = snapshot.policy, agents = configuration.fencedAgents, now = fenceTime
+    var marks = snapshot.marks
+    let isStopped =
+      !stop.isGiven || marks.adopt(policy.under(policy.stop.and(stop)), agents: agents, at: now) != nil
+    guard isStopped, marks.adopt(policy, agents: agents, at: now) != nil else {
+      return completion(Self.usedUp)
+    }
+    let revoked = snapshot.marks.live.subtracting(marks.live)
+    let rules = fenceRules(of: policy, marks, at: now)
+    replaceFence(rules, marks, revoking: revoked) { [self, marks] failure in
+      guard failure == nil else { return completion(failure) }
+      publish(snapshot.replacingMarks(marks)) { _ in completion(nil) }
+    }
   }
 
   /// Ends the flows of rules that have run out; called each second.
   func endExpiredMarks() {
-    guard configuration.fence != nil else { return }
+    guard configuration.fence != nil, order.isIdle else { return }
     var marks = snapshot.marks
     guard let change = marks.adopt(snapshot.policy, agents: configuration.fencedAgents, at: fenceTime),
       !change.isEmpty
     else { return }
-    let next = snapshot.replacingMarks(marks)
-    replaceFence(next, revoking: change.revoked) { [self] failure in
-      if let failure {
-        return words.error("rules that have run out are still in the kernel's table: \(failure)")
+    inOrder { [self] done in
+      followFence { [self] failure in
+        if let failure { words.error("rules that have run out are still in the kernel's table: \(failure)") }
+        done()
       }
-      // A reload may have come between; it has looked at the time itself.
-      if snapshot.policy.generation == next.policy.generation { publish(next) { _ in } }
     }
   }
 }

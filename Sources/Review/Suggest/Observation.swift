@@ -175,7 +175,7 @@ extension RecordKind {
     case .allowed, .noRule, .notTLS, .helloTimeout: break
     case .denyRule: return .deniedByRule
     case .askRule, .noApprover, .approved, .refused, .pendingApproval, .approvalQueueFull, .approvalRate,
-      .askingEnded:
+      .approvalTooLarge, .askingEnded:
       return .askedByRule
     case .cnameDenied: return .alias
     case .dnsBudget: return .tunnel

@@ -157,9 +157,10 @@ struct Wait: Verb {
 struct Revoke: Verb {
   static let configuration = CommandConfiguration(
     commandName: "revoke",
-    abstract: "Take back what a person approved, or answered for good.",
+    abstract: "Take back what a person approved, refused until the gate ends, or answered for good.",
     discussion: """
-      Connections that passed by it are cut at once, and what comes next is asked about again.
+      Connections that passed by it are cut at once, and what comes next is asked about again: also what was \
+      refused so often that the asking had ended.
 
         exitgate pending --granted              what there is to take back
         exitgate revoke k3vt7m2qnd5wzx4a

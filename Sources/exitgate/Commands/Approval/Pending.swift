@@ -9,13 +9,13 @@ struct Pending: Verb {
     commandName: "pending",
     abstract: "Show the questions that wait for a person.",
     discussion: """
-      Where a rule says 'action: ask', the gate holds the connection and asks whoever is there: one who follows \
-      with this command, waits with 'exitgate wait', or looks at the review page. With nobody there it denies at \
-      once, so leave --follow running.
+      Where a rule says 'action: ask', the gate holds the connection and asks whoever is there: one who may answer \
+      and follows with this command, or looks at the review page. With nobody there it denies at once, so leave \
+      --follow running.
 
         exitgate pending --follow               each question as it comes, and how it ends
         exitgate pending --json                 those that wait, an array of objects
-        exitgate pending --granted              what stands approved, and what was answered for good
+        exitgate pending --granted              what stands approved or refused, and what was answered for good
 
       Each question says who asks for what, since when and how often, and the exact rule that 'approve --always' \
       would add. Names are shown as they are on the wire; what looks like another name is marked.
@@ -28,7 +28,9 @@ struct Pending: Verb {
   @Flag(help: "Go on: show each question as it comes and as it ends. Whoever follows can be asked.")
   var follow = false
 
-  @Flag(help: "What stands approved or is written down, instead of what waits.")
+  @Flag(
+    name: [.long, .customLong("all")],
+    help: "What was answered and stands, approved or refused, instead of what waits; 'revoke' takes it back.")
   var granted = false
 
   @Flag(help: "Print one JSON array; with --follow one object a line.")
@@ -41,7 +43,10 @@ struct Pending: Verb {
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let gate = RunningGate(controlPath: control.path(in: here))
     if follow {
-      try gate.follow(.follow) { show($0, on: here.console) }
+      try gate.follow(.follow) { reply throws(Failure) in
+        if case .refused(let why) = reply { throw Failure(.host, "the gate refuses: \(why).") }
+        return show(reply, on: here.console)
+      }
       throw Failure(.host, "the gate has ended, or had to wait for this too long. Follow it anew.")
     }
     if granted {
@@ -51,7 +56,7 @@ struct Pending: Verb {
       } else {
         grants.map(\.line).forEach(here.console.result)
       }
-      if grants.isEmpty, !json { here.console.say("Nothing stands approved.") }
+      if grants.isEmpty, !json { here.console.say("Nothing stands answered.") }
       return 0
     }
     let questions = try gate.questions()
@@ -118,6 +123,7 @@ extension RunningGate {
   /// Every line of an answer that ends with how many there were.
   private func list(_ request: ControlRequest) throws(Failure) -> [ControlReply] {
     let replies = try replies(request)
+    for case .refused(let why) in replies { throw Failure(.host, "the gate refuses: \(why).") }
     guard case .listed(let count)? = replies.last, count == replies.count - 1 else {
       throw Failure(.host, "the gate's answer is cut short. Ask again.")
     }

@@ -40,6 +40,10 @@ struct PendingView {
       lines.append("    \(Text(ascii: method)) \(Text(ascii: place.path ?? ""))")
     }
     if let rendering = view.rendering { lines.append("    \(rendering)") }
+    if !place.leave.isEmpty {
+      lines.append(
+        "    \(Text("also where it leads to \(place.leave.joined(separator: " or "))", .doubtful))")
+    }
     return lines
   }
 
@@ -47,6 +51,9 @@ struct PendingView {
     let times = question.count == 1 ? "once" : "\(question.count) times"
     let held = question.waiting == 0 ? "nobody waits now" : "\(count(question.waiting, "connection")) held"
     var lines: [Text] = ["  asked \(times) since \(question.since), last \(question.last); \(held)"]
+    if question.more > 0 {
+      lines.append("  \(Text("\(question.more) more did not fit and were denied", .doubtful))")
+    }
     let rule = question.places.first?.rule.map { "the rule \($0) asks" } ?? "the policy's default asks"
     lines.append("  \(rule), generation \(question.generation)")
     if let domain = question.domain { lines.append("  registered domain \(Text(ascii: domain, .strong))") }
