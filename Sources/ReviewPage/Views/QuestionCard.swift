@@ -106,6 +106,11 @@ struct QuestionCard {
       question.addresses.isEmpty
       ? "not looked up before it is allowed" : question.addresses.joined(separator: ", ")
     rows.append(("Addresses", HTML(addresses)))
+    let leave = Set(question.places.flatMap(\.leave)).sorted()
+    if !leave.isEmpty { rows.append(("Also where it leads to", HTML(leave.joined(separator: ", ")))) }
+    if question.more > 0 {
+      rows.append(("Not listed", HTML("\(question.more) more did not fit and were denied")))
+    }
     rows.append(("Asked", HTML("from \(question.since) to \(question.last)")))
     let asks = question.places.first?.rule.map { HTML("code", [HTML($0)]) } ?? "the policy's default"
     rows.append(("Rule that asks", HTML([asks, HTML(", generation \(question.generation)")])))
