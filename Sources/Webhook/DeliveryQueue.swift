@@ -33,7 +33,7 @@ public struct DeliveryQueue: Sendable {
     }
 
     /// What it says.
-    public let content: Content
+    public internal(set) var content: Content
     /// The same for each try of the same message: the question's id, and what has become of it.
     public let key: String
   }

@@ -91,6 +91,11 @@ public final class WebhookService: Sendable {
 
   private func post(_ delivery: DeliveryQueue.Delivery) -> DeliveryQueue.Outcome {
     let now = Timestamp.now()
+    var delivery = delivery
+    if case .asked(var question) = delivery.content {
+      question.heldUntil = gate.heldUntil(question.id)
+      delivery.content = .asked(question)
+    }
     let body = Message.body(delivery, sent: now.description, host: host, gate: settings.version)
     let fields = Message.fields(delivery, body, at: now.milliseconds / 1000, by: settings.secret)
     do throws(ConnectionError) {

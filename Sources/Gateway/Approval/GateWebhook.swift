@@ -49,6 +49,12 @@ extension Gate {
     _ = approvals.follow { [door] event in hear(ControlReply(event, to: door.webhookRole)) }
   }
 
+  /// Until when the connection that came last for a question is held, RFC 3339; nil where none is.
+  public func heldUntil(_ id: String) -> String? {
+    guard let id = PendingID(id), let question = approvals.question(id) else { return nil }
+    return approvals.status(of: question, to: nil).heldUntil
+  }
+
   /// Carries out an answer that came by a channel of its own, and says what came of it.
   public func answer(
     _ order: AnswerOrder, allowing: Bool, by person: Person, reply: @escaping @Sendable (ControlReply) -> Void
