@@ -1,5 +1,6 @@
 import Addressing
 import Approvals
+import Audit
 import Control
 import Dispatch
 import EventLoop
@@ -10,6 +11,8 @@ import Policy
 import PolicyFile
 import Synchronization
 import Testing
+
+import class Foundation.Thread
 
 @testable import Gateway
 
@@ -64,7 +67,8 @@ extension GateTests {
       private let semaphore = DispatchSemaphore(value: 0)
       private let said = Mutex<String?>(nil)
       init(_ work: @escaping @Sendable () throws -> String) {
-        DispatchQueue.global().async { [self] in
+        // A thread of its own: those of Dispatch are few, and each of these waits.
+        Thread.detachNewThread { [self] in
           let answer = (try? work()) ?? "failed"
           said.withLock { $0 = answer }
           semaphore.signal()
@@ -126,6 +130,9 @@ extension GateTests {
       let stop = Doing { try rig.tell("stop-all") }
       try eventually("the table is told") { table.waiting == 1 }
       let other = Doing { try rig.tell("stop-all") }
+      try eventually("the second order is given") {
+        try rig.records().count { $0.event == "control" } == 2
+      }
       let resume = Doing { try rig.tell("resume") }
       try eventually("it is taken back in memory") {
         !rig.gate.queue.sync { rig.gate.snapshot.policy.stop.isGiven }
