@@ -65,6 +65,15 @@ extension ApprovalBook {
     }
   }
 
+  /// Says who is behind a connection that is held: for people to see, and nothing is decided by it.
+  public mutating func note(_ program: Program, of waiter: UInt64) {
+    guard let id = waiting[waiter].flatMap({ places[$0] }), entries[id]?.question.program != program else {
+      return
+    }
+    entries[id]?.question.program = program
+    if let question = entries[id]?.question { tell(.asked(question)) }
+  }
+
   /// What was answered before, by whomever and for however long.
   private mutating func answered(_ request: ApprovalRequest, at now: Timestamp) -> AskReply? {
     if let approval = takeGrant(for: request, at: now) { return .allowed(approval) }

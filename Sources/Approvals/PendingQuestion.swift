@@ -127,10 +127,13 @@ public struct Program: Hashable, Sendable {
   public var command: String
   /// Where it runs.
   public var workingDirectory: String
+  /// Its process as the kernel said when it asked; nil where that is not looked at.
+  public var processID: Int32?
 
   /// Makes a program.
-  public init(command: String, workingDirectory: String) {
+  public init(command: String, workingDirectory: String, processID: Int32? = nil) {
     self.command = command
     self.workingDirectory = workingDirectory
+    self.processID = processID
   }
 }

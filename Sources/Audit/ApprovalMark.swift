@@ -36,6 +36,32 @@ public struct ApprovalMark: Hashable, Sendable {
   }
 }
 
+/// Who was behind a connection, as the kernel said when it asked. Its text is the client's own.
+public struct ProgramMark: Hashable, Sendable {
+  /// Its command line.
+  public var command: String
+  /// Where it ran.
+  public var directory: String
+  /// Its process.
+  public var processID: Int32?
+
+  /// Makes a mark.
+  public init(command: String, directory: String, processID: Int32? = nil) {
+    (self.command, self.directory, self.processID) = (command, directory, processID)
+  }
+
+  func encode(into json: inout JSONWriter) {
+    json.object("program") { json in
+      json.field("command", command)
+      json.field("cwd", directory)
+      if let processID {
+        json.key("pid")
+        json.integer(processID)
+      }
+    }
+  }
+}
+
 /// A person's answer, as the log keeps it beside who gave it.
 public struct AnswerFacts: Hashable, Sendable {
   /// By what the person answered.
@@ -56,6 +82,8 @@ public struct AnswerFacts: Hashable, Sendable {
   public var rule: String?
   /// What the person wrote beside it.
   public var note: String?
+  /// Who asked, as the person was shown.
+  public var program: ProgramMark?
 
   /// Makes the facts.
   public init(
@@ -93,5 +121,6 @@ public struct AnswerFacts: Hashable, Sendable {
       json.bounded(rule, limit: Self.longestRule)
     }
     if let note { json.field("note", note) }
+    program?.encode(into: &json)
   }
 }

@@ -79,6 +79,8 @@ public struct DecisionRecord: Sendable {
   public var detail: String?
   /// The question and the answer of a person behind it; nil where nobody was asked.
   public var approval: ApprovalMark?
+  /// Who was behind it; nil where nobody looked.
+  public var program: ProgramMark?
 
   /// Makes a record.
   public init(

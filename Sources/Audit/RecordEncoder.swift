@@ -61,6 +61,7 @@ extension DecisionRecord {
     if !listener.isEmpty { json.field("listener", listener) }
     if let detail { json.field("detail", detail) }
     approval?.encode(into: &json)
+    program?.encode(into: &json)
     if let rawHost { encode(rawHost, into: &json) }
   }
 

@@ -62,6 +62,8 @@ public struct PendingStatus: Hashable, Sendable {
   /// The program that asks and where it runs, where the kernel says; bytes of the agent's.
   public var program: String?
   public var workingDirectory: String?
+  /// The program's process when it asked.
+  public var processID: Int32?
   /// The policy it is asked under; an answer names it.
   public var generation: UInt64
   /// Stands for exactly what is shown; an answer names it.
@@ -172,7 +174,9 @@ extension PendingStatus {
         .init("count", Control.count(count)), .init("waiting", .integer(Int64(waiting))),
         .init("held_until", optional(heldUntil)), .init("expires", optional(expires)),
         .init("addresses", .array(addresses.map { .string($0) })), .init("program", optional(program)),
-        .init("cwd", optional(workingDirectory)), .init("generation", Control.count(generation)),
+        .init("cwd", optional(workingDirectory)),
+        .init("pid", processID.map { .integer(Int64($0)) } ?? .null),
+        .init("generation", Control.count(generation)),
         .init("digest", .string(digest)), .init("offers", .array(offers.map { .string($0) })),
         .init("joined", .array(places.dropFirst().map { .object($0.members) })),
         .init("more", Control.count(more)),
@@ -194,6 +198,7 @@ extension PendingStatus {
     more = try fields.count("more")
     program = try fields.text(ifPresent: "program")
     workingDirectory = try fields.text(ifPresent: "cwd")
+    processID = try fields.number(ifPresent: "pid").map { Int32(clamping: $0) }
   }
 }
 

@@ -89,7 +89,7 @@ public final class Gate: @unchecked Sendable {
     _ parts: StartParts, snapshot: PolicySnapshot, log: AuditLog, admission: Admittance,
     approvals: ApprovalDesk, episodes: UpstreamEpisodes
   ) throws(StartError) -> [Shard] {
-    let common = ShardCommons(pool: parts.pool, approvals: approvals)
+    let common = ShardCommons(pool: parts.pool, approvals: approvals, witness: parts.configuration.witness)
     var shards: [Shard] = []
     for number in 0..<parts.loopCount {
       let loop: EventLoop

@@ -1,4 +1,5 @@
 import Addressing
+import Approvals
 import Audit
 import Control
 import Keeper
@@ -13,6 +14,10 @@ public enum DNSAnswers: String, Hashable, Sendable, CaseIterable {
   case synthetic
 }
 
+/// Finds who is behind a connection between two endpoints, without anybody who waits; it tells on any thread, or never.
+public typealias FindProgram =
+  @Sendable (_ client: Endpoint, _ gate: Endpoint, _ tell: @escaping @Sendable (Program) -> Void) -> Void
+
 /// What a gate is started with.
 public struct GateConfiguration: Sendable {
   /// The policy file.
@@ -21,6 +26,8 @@ public struct GateConfiguration: Sendable {
   public var mode: Mode?
   /// Told of each decision against a connection or a question.
   public var onDenial: (@Sendable (DecisionRecord) -> Void)?
+  /// Finds who is behind a held connection, for people to see; nil where nobody can tell.
+  public var witness: FindProgram?
   /// What the log is to say about the start, beside what it says anyway.
   public var startNotes: [String] = []
   /// The policy itself, where it is no file; `policyPath` is then what it is called.

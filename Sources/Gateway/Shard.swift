@@ -1,4 +1,5 @@
 import Addressing
+import Approvals
 import Audit
 import Dispatch
 import EventLoop
@@ -146,6 +147,9 @@ final class Shard: @unchecked Sendable {
 extension Shard {
   func hold(_ driver: ApproachDriver, as waiter: UInt64) { held[waiter] = driver }
   func release(_ waiter: UInt64) { held[waiter] = nil }
+
+  /// Somebody was found behind a connection, if it is still held.
+  func noteProgram(_ program: Program, of waiter: UInt64) { held[waiter]?.note(program) }
 
   /// A held connection has its answer, if it is still there.
   func tellHeld(_ waiter: UInt64) { held[waiter]?.takeVerdict() }

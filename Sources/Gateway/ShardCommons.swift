@@ -9,9 +9,13 @@ final class ShardCommons: Sendable {
   /// The addresses that stand for names; nil where names have their own.
   let pool: SyntheticPool?
 
+  /// Finds who is behind a client's connection; nil where nobody can tell.
+  let witness: FindProgram?
+
   /// Makes what a gate begins with.
-  init(pool: SyntheticPool?, approvals: ApprovalDesk) {
+  init(pool: SyntheticPool?, approvals: ApprovalDesk, witness: FindProgram? = nil) {
     self.pool = pool
     self.approvals = approvals
+    self.witness = witness
   }
 }

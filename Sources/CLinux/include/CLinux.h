@@ -3,6 +3,7 @@
 // No logic lives here.
 #ifndef CLINUX_H
 #define CLINUX_H
+#include "CLinuxDiagnosis.h"
 #include "CLinuxLaunch.h"
 #include "CLinuxProcess.h"
 

@@ -26,6 +26,8 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
   /// The dial under way; ended with the flow, so that no further address is tried.
   private var dialer: Dialer?
   private var holdsConnection = false
+  /// Who the client is, where it was found.
+  private var program: Program?
   /// The end of the time to wait for a person.
   private var holdTimer: TimerID?
   /// Whether time has passed since the request was read: the client may have
@@ -94,7 +96,7 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
 
   private func perform(_ effect: Approach.Effect) {
     switch effect {
-    case .record(let record): shard.record(record)
+    case .record(let record): shard.record(witnessed(record))
     case .ask(let key, let rule): ask(key, rule)
     case .hold: hold()
     case .reserve: reserve()
@@ -148,8 +150,47 @@ extension ApproachDriver {
   private func ask(_ key: ApprovalKey, _ rule: Rule?) {
     var domain: Hostname?
     if case .name(let name) = key.destination.host { domain = registeredDomain(of: name) }
-    let request = ApprovalRequest(key, domain: domain, rule: rule)
-    approach(.asked(shard.commons.approvals.ask(request, as: waiter)))
+    var request = ApprovalRequest(key, domain: domain, rule: rule, program: program)
+    request.addresses = knownAddresses(of: key.destination.host)
+    let reply = shard.commons.approvals.ask(request, as: waiter)
+    if case .held = reply { lookForProgram() }
+    approach(.asked(reply))
+  }
+
+  /// Has whoever can see it say who the client is. The connection is held by a number, which nobody has after it.
+  private func lookForProgram() {
+    guard program == nil, let find = shard.commons.witness, let peer = client.remoteEndpoint,
+      let own = client.localEndpoint
+    else { return }
+    let waiter = waiter, loop = shard.loop, shard = shard
+    find(peer, own) { program in
+      loop.submit {
+        shard.noteProgram(program, of: waiter)
+      }
+    }
+  }
+
+  /// This is who it was when it asked.
+  final func note(_ program: Program) {
+    guard approach.isHeld else { return }
+    self.program = program
+    shard.commons.approvals.note(program, of: waiter)
+  }
+
+  /// A decision with whoever was found behind it.
+  private func witnessed(_ record: Record) -> Record {
+    guard let program, case .decision(var decision) = record else { return record }
+    decision.program = ProgramMark(
+      command: program.command, directory: program.workingDirectory, processID: program.processID)
+    return .decision(decision)
+  }
+
+  /// What is known without a word to anybody: an address is itself, and a name may be remembered from a lookup that was allowed.
+  private func knownAddresses(of host: Host) -> [IPAddress] {
+    switch host {
+    case .address(let address): [address]
+    case .name(let name): shard.resolver.rememberedAddresses(of: name)
+    }
   }
 
   /// Waits for an answer, in all no longer than the first question may take.

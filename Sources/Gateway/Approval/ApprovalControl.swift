@@ -154,6 +154,7 @@ extension PendingStatus {
     more = question.more
     program = question.program?.command
     workingDirectory = question.program?.workingDirectory
+    processID = question.program?.processID
   }
 }
 

@@ -107,6 +107,8 @@ extension ApprovalDesk {
     return change { [request] in $0.ask(request, as: waiter, at: now) }
   }
 
+  func note(_ program: Program, of waiter: UInt64) { change { $0.note(program, of: waiter) } }
+
   func take(_ waiter: UInt64) -> Verdict? { change { $0.take(waiter) } }
 
   func leave(_ waiter: UInt64) {

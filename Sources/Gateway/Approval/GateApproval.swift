@@ -218,13 +218,16 @@ extension Rule {
 
 extension Decided {
   fileprivate func record(rule: String?) -> ControlRecord {
-    ControlRecord(
+    var facts = AnswerFacts(
+      channel: person.channel.rawValue, name: person.name, scope: answer.scope.word,
+      agent: question.agent.text, destinations: question.members.map { $0.key.destination.description },
+      generation: question.generation, digest: question.digest, rule: rule, note: person.note)
+    facts.program = question.program.map {
+      ProgramMark(command: $0.command, directory: $0.workingDirectory, processID: $0.processID)
+    }
+    return ControlRecord(
       time: .now(), processID: person.processID, userID: person.userID,
-      operation: answer.isAllowing ? "approve" : "refuse", subject: question.id.text,
-      answer: AnswerFacts(
-        channel: person.channel.rawValue, name: person.name, scope: answer.scope.word,
-        agent: question.agent.text, destinations: question.members.map { $0.key.destination.description },
-        generation: question.generation, digest: question.digest, rule: rule, note: person.note))
+      operation: answer.isAllowing ? "approve" : "refuse", subject: question.id.text, answer: facts)
   }
 }
 

@@ -106,6 +106,11 @@ public final class Resolver {
     }
   }
 
+  /// The addresses of a name that nobody need be asked for, in the order in which they would be dialled; empty where it is not known.
+  func rememberedAddresses(of name: Hostname) -> [IPAddress] {
+    core.rememberedAddresses(of: name, at: loop.now)
+  }
+
   /// Forgets every answer.
   public func flush() { core.flush() }
 

@@ -138,6 +138,13 @@ struct ResolverCore {
     }
   }
 
+  /// What is known of a name's addresses now; nobody is asked, and nothing changes.
+  func rememberedAddresses(of name: Hostname, at now: MonotonicTime) -> [IPAddress] {
+    let known = localResult(for: name) ?? cache.answers(for: name, at: now).combined?.result
+    guard case .success(let found)? = known else { return [] }
+    return found.addresses
+  }
+
   /// The addresses of a name that is known without any upstream, from the hosts
   /// file or by its definition (RFC 6761 §6.3).
   func localResult(for name: Hostname) -> Result<Resolution, ResolveFailure>? {

@@ -5,6 +5,7 @@ import Control
 import Gateway
 import Glibc
 import Policy
+import PolicyFile
 
 /// `exitgate serve`
 struct Serve: Verb {
@@ -124,7 +125,20 @@ struct Serve: Verb {
     configuration.processes = { [ProcessStatus("gate", getpid(), writes: writes)].compactMap(\.self) }
     GateConfinement(capabilities: ConfinementProfile.gateOfSameUser)
       .apply(to: &configuration, environment: here.environment)
-    try Service(configuration, environment: here.environment).run()
+    let witness = begin(for: &configuration)
+    try withExtendedLifetime(witness) { () throws(Failure) in
+      try Service(configuration, environment: here.environment).run()
+    }
+  }
+
+  /// Where the policy asks, starts what sees who asks, as long as there is one thread.
+  private func begin(for configuration: inout GateConfiguration) -> Witness? {
+    // A wrong policy is the gate's to tell.
+    guard let loaded = try? configuration.loadPolicy(generation: 1), loaded.policy.asks else { return nil }
+    configuration.firstPolicy = loaded
+    let witness = Witness()
+    if let witness { configuration.witness = { witness.find(client: $0, gate: $1, tell: $2) } }
+    return witness
   }
 }
 

@@ -66,7 +66,8 @@ struct PendingView {
 
   private var program: [Text] {
     guard let program = question.program else { return [] }
-    return ["  program \(Text(ascii: program)) in \(Text(ascii: question.workingDirectory ?? "?"))"]
+    let number = question.processID.map { ", process \($0)," } ?? ""
+    return ["  program \(Text(ascii: program))\(number) in \(Text(ascii: question.workingDirectory ?? "?"))"]
   }
 
   private var rules: [Text] {

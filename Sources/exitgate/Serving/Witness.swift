@@ -1,0 +1,112 @@
+import Addressing
+import Approvals
+import CLinux
+import Confinement
+import Dispatch
+import Glibc
+
+/// Asks a process beside the gate who is behind a connection, for people to see. Nothing is decided by it.
+///
+/// The gate itself may not look at other processes. It sends two endpoints, gets a few lines back, and waits for
+/// nothing: what does not come in time is not known.
+///
+/// `@unchecked Sendable`: the channel and what waits are touched on `queue` alone.
+final class Witness: @unchecked Sendable {
+  /// Questions under way; whoever asks more is not told.
+  private static let most = 64
+
+  private let queue = DispatchQueue(label: "exitgate.witness")
+  private let process: KeeperProcess
+  private var source: (any DispatchSourceRead)?
+  private var asked: [UInt64: @Sendable (Program) -> Void] = [:]
+  private var last: UInt64 = 0
+  private var hasBegun = false
+
+  /// Starts it.
+  ///
+  /// - Returns: nil where it cannot be had; nobody is told of programs then.
+  /// - Precondition: This process has one thread.
+  init?() {
+    let started = try? KeeperProcess.start(name: "exitgate-see", limit: WitnessMessage.limit) { channel in
+      WitnessProcess(channel).run()
+    }
+    guard let started else { return nil }
+    process = started
+  }
+
+  /// Hears answers from now on: not before the first question, for it takes threads. On `queue`.
+  private func begin() {
+    hasBegun = true
+    process.channel.stopBlocking()
+    let source = DispatchSource.makeReadSource(fileDescriptor: process.channel.descriptor, queue: queue)
+    source.setEventHandler { [unowned self] in hear() }
+    source.activate()
+    self.source = source
+  }
+
+  /// Finds who is behind a connection; `tell` is called on another thread, or never.
+  func find(client: Endpoint, gate: Endpoint, tell: @escaping @Sendable (Program) -> Void) {
+    queue.async { [self] in
+      if !hasBegun { begin() }
+      guard source != nil, asked.count < Self.most, !process.channel.hasUnsent else { return }
+      last += 1
+      asked[last] = tell
+      let message = WitnessMessage.question(last, client, gate)
+      do { try process.channel.send(Array(message.utf8)) } catch { end() }
+    }
+  }
+
+  private func hear() {
+    while true {
+      switch try? process.channel.receive() {
+      case .message(let bytes, _)?:
+        guard let (number, program) = WitnessMessage.answer(bytes) else { return end() }
+        let tell = asked.removeValue(forKey: number)
+        if let program { tell?(program) }
+      case .nothingYet?: return
+      case .ended?, nil: return end()
+      }
+    }
+  }
+
+  private func end() {
+    source?.cancel()
+    source = nil
+    asked.removeAll()
+  }
+}
+
+/// What the gate and its witness tell each other: lines, each with a number in front.
+enum WitnessMessage {
+  /// In bytes.
+  static let limit = 16_384
+
+  static func question(_ number: UInt64, _ client: Endpoint, _ gate: Endpoint) -> String {
+    "\(number)\n\(client)\n\(gate)"
+  }
+
+  static func question(_ bytes: [UInt8]) -> (number: UInt64, client: Endpoint, gate: Endpoint)? {
+    let lines = bytes.split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
+    guard lines.count == 3, let number = UInt64(lines[0]), let client = Endpoint(lines[1]),
+      let gate = Endpoint(lines[2])
+    else { return nil }
+    return (number, client, gate)
+  }
+
+  /// - Parameter program: nil where nobody was found.
+  static func answer(_ number: UInt64, _ program: Program?) -> [UInt8] {
+    guard let program else { return Array("\(number)".utf8) }
+    let text = "\(number)\0\(program.processID ?? 0)\0\(program.command)\0\(program.workingDirectory)"
+    return Array(text.utf8)
+  }
+
+  static func answer(_ bytes: [UInt8]) -> (number: UInt64, program: Program?)? {
+    let parts = bytes.split(separator: 0, omittingEmptySubsequences: false).map {
+      String(decoding: $0, as: UTF8.self)
+    }
+    guard let number = parts.first.flatMap({ UInt64($0) }) else { return nil }
+    guard parts.count > 1 else { return (number, nil) }
+    guard parts.count == 4, let process = Int32(parts[1]) else { return nil }
+    return (number, Program(command: parts[2], workingDirectory: parts[3], processID: process))
+  }
+}
