@@ -12,7 +12,7 @@ readonly BUILD_PACKAGES=(
 readonly BENCH_PACKAGES=(
   iproute2=ip nftables=nft conntrack=conntrack procps=sysctl curl=curl git=git wget=wget openssl=openssl nginx-light=nginx unbound=unbound nodejs=node
   node-undici=/usr/share/nodejs/undici python3-venv=python3 bind9-dnsutils=delv knot-dnsutils=kdig ldnsutils=drill nsd=nsd
-  dnsmasq-base=dnsmasq dnsperf=dnsperf iodine=iodined dns2tcp=dns2tcpd musl-tools=musl-gcc golang-go=go
+  dnsmasq-base=dnsmasq dnsperf=dnsperf iodine=iodined dns2tcp=dns2tcpd musl-tools=musl-gcc golang-go=go cargo=cargo
   chromium=chromium prometheus=promtool openssh-client=ssh openssh-server=sshd postgresql=/usr/lib/postgresql redis-server=redis-server redis-tools=redis-cli iputils-ping=ping
   rsyslog=rsyslogd rsyslog-openssl=/usr/share/doc/rsyslog-openssl rsyslog-gnutls=/usr/share/doc/rsyslog-gnutls
   podman=podman catatonit=catatonit runc=runc strace=strace systemd=systemd-analyze

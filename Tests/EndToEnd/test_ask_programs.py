@@ -41,6 +41,12 @@ const { ProxyAgent, setGlobalDispatcher } = require('undici');
 setGlobalDispatcher(new ProxyAgent(process.env.https_proxy));
 fetch(process.argv[1]).then(async r => console.log(r.status, (await r.text()).trim())).catch(e => { console.error(String(e.cause || e)); process.exit(1); });
 """
+NODE_HTTP = """
+const http = require('http'), proxy = new URL(process.env.http_proxy);
+http.get({ host: proxy.hostname, port: proxy.port, path: process.argv[1], headers: { Host: new URL(process.argv[1]).host } }, answer => {
+  let text = ''; answer.on('data', part => text += part); answer.on('end', () => { console.log(answer.statusCode, text.trim()); process.exit(answer.statusCode == 200 ? 0 : 1); });
+}).on('error', error => { console.error(String(error)); process.exit(2); });
+"""
 PYTHON = {
     "requests": "import requests; r = requests.get(sys.argv[1], verify=ca); print(r.status_code, r.text.strip())",
     "httpx": "import httpx; r = httpx.get(sys.argv[1], verify=ssl.create_default_context(cafile=ca)); print(r.status_code, r.text.strip())",
@@ -49,6 +55,22 @@ PYTHON = {
 
 def python(library):
     return lambda ca, tmp: [sys.executable, "-c", f"import sys, ssl; ca = {str(ca)!r}\n{PYTHON[library]}", "https://web.test/hello.txt"]
+
+
+def cargo(ca, tmp):
+    """A project with one dependency, which comes from the bench's registry."""
+    (tmp / "src").mkdir(exist_ok=True)
+    (tmp / "src" / "lib.rs").write_text("")
+    (tmp / "Cargo.toml").write_text('[package]\nname = "project"\nversion = "0.1.0"\n[dependencies]\nexitgate-sample = "1"\n')
+    (tmp / ".cargo").mkdir(exist_ok=True)
+    (tmp / ".cargo" / "config.toml").write_text(
+        f'[source.crates-io]\nreplace-with = "bench"\n[source.bench]\nregistry = "https://git.test/git/index.git"\n[net]\nretry = 0\n[http]\ncainfo = "{ca}"\n')
+    return ["cargo", "fetch"]
+
+
+def apt(ca, tmp):
+    """One file by apt's own client: `update` asks for ten, each of which is held for its time."""
+    return ["/usr/lib/apt/apt-helper", "-o", "Acquire::Retries=0", "download-file", "http://apt.test/debs/Release", tmp / "got"]
 
 
 # Each: how it is called, what it says when it went well, what it says when it was told to come back, and where it goes.
@@ -63,13 +85,16 @@ PROGRAMS = {
     "httpx": (python("httpx"), "200 hello", "imed out", "web.test"),
     "node": (lambda ca, tmp: ["node", "-e", NODE, "https://web.test/hello.txt"], "200 hello", "cancelled", "web.test"),
     "go": (lambda ca, tmp: [go(), "https://web.test/hello.txt", ca], "200 hello", "Forbidden", "web.test"),
+    "node-http": (lambda ca, tmp: ["node", "-e", NODE_HTTP, "http://web.test/hello.txt"], "200 hello", "pending_approval", "web.test"),
+    "cargo": (cargo, "", "403", "git.test"),
+    "apt": (apt, "", "403", "apt.test"),
     "npm": (lambda ca, tmp: ["npm", "ping", "--registry", "https://web.test/", "--cafile", ca, "--fetch-retries", "0"], None, "403", "web.test"),
 }
-NEEDS = {"npm": "npm", "node": "node", "go": "go", "git": "git"}
+NEEDS = {"npm": "npm", "node": "node", "node-http": "node", "go": "go", "git": "git", "cargo": "cargo", "apt": "apt-get"}
 PORTS = {name: 4000 + number for number, name in enumerate(PROGRAMS)}
 POLICY = ("version: 1\nagents:\n" + "".join(f"  p-{name}: {{ listen: 10.66.0.1:{port} }}\n" for name, port in PORTS.items())
           + "rules:\n  - { id: secure, action: ask, to: [web.test, git.test, index.test] }\n"
-          + "  - { id: plain, action: ask, protocol: http, to: [web.test] }\n")
+          + "  - { id: plain, action: ask, protocol: http, to: [web.test, apt.test] }\n")
 
 
 def go():
@@ -100,6 +125,8 @@ def test_a_held_program_ends_by_itself_and_its_retry_passes(stage, tmp_path, nam
     words = [f"socks5h://{proxy}" if word == tmp_path / "socks" else str(word) for word in command(servers.ca, tmp_path)]
     environment = {"PATH": PATHS, "HOME": str(tmp_path), "LANG": "C.UTF-8", "NO_PROXY": "", "no_proxy": "", "PIP_CONFIG_FILE": "/dev/null", "GIT_TERMINAL_PROMPT": "0",
                    "NODE_EXTRA_CA_CERTS": str(servers.ca), "NODE_PATH": "/usr/share/nodejs"}
+    if (home := os.environ.get("RUSTUP_HOME", os.path.expanduser("~/.rustup"))) and os.path.isdir(home):
+        environment["RUSTUP_HOME"] = home  # where cargo is rustup's
     environment |= {variable: f"http://{proxy}" for variable in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY")}
 
     def run():

@@ -76,7 +76,28 @@ class Servers:
         run(*git, "-C", str(work), "add", "README")
         run(*git, "-C", str(work), "commit", "-q", "-m", "First")
         run(*git, "clone", "-q", "--bare", str(work), str(bare))
+        self._crates(git)
         self._serve(9000, git_backend(self.dir / "repos"))
+
+    def _crates(self, git):
+        """One package of cargo: its index is a git repository, which every version of it reads (Cargo Book, "Registry Index")."""
+        name, packed = "exitgate-sample-1.0.0", io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for path, content in (("Cargo.toml", '[package]\nname = "exitgate-sample"\nversion = "1.0.0"\n'), ("src/lib.rs", "pub const ANSWER: u8 = 42;\n")):
+                entry = tarfile.TarInfo(f"{name}/{path}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content.encode()))
+        (self.root / "crates").mkdir()
+        (self.root / "crates" / f"{name}.crate").write_bytes(packed.getvalue())
+        about = {"name": "exitgate-sample", "vers": "1.0.0", "deps": [], "cksum": hashlib.sha256(packed.getvalue()).hexdigest(), "features": {}, "yanked": False}
+        index = self.dir / "index"
+        run(*git, "init", "-q", str(index))
+        (index / "ex" / "it").mkdir(parents=True)
+        (index / "ex" / "it" / "exitgate-sample").write_text(json.dumps(about) + "\n")
+        (index / "config.json").write_text(json.dumps({"dl": "https://git.test/crates/{crate}-{version}.crate"}))
+        run(*git, "-C", str(index), "add", ".")
+        run(*git, "-C", str(index), "commit", "-q", "-m", "First")
+        run(*git, "clone", "-q", "--bare", str(index), str(self.dir / "repos" / "index.git"))
 
     def _serve(self, port, handler):
         with self.bench.inside("out"):
