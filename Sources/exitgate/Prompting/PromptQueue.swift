@@ -136,9 +136,9 @@ extension PromptQueue {
   static let answers: [(key: Character, offer: Offer, words: String, answer: ApprovalAnswer)] = [
     ("o", .allowOnce, "once", .allow(.once)),
     ("t", .allowTime, "for 1 hour", .allow(.time(time))),
-    ("s", .allowSession, "as long as this runs", .allow(.session)),
+    ("s", .allowSession, "for this run", .allow(.session)),
     ("a", .allowAlways, "always", .allow(.always)),
-    ("n", .refuseSession, "not as long as this runs", .refuse(.session)),
+    ("n", .refuseSession, "not in this run", .refuse(.session)),
     ("N", .refuseAlways, "never", .refuse(.always)),
   ]
 

@@ -17,7 +17,8 @@ struct PromptView {
     let inner = max(10, size.columns - 2)
     let view = PendingView(PendingStatus(question), width: inner)
     let body = (queue.isDetailed ? view.whole : view.brief).flatMap { $0.wrapped(columns: inner) }
-    let below = keys(for: queue).wrapped(columns: inner) + note(queue.note).wrapped(columns: inner)
+    let keys = keys(for: queue, columns: inner).flatMap { $0.wrapped(columns: inner) }
+    let below = keys + note(queue.note).wrapped(columns: inner)
     let room = max(1, size.rows - below.count - 2 - more(0, of: 1).wrapped(columns: inner).count)
     let pages = (body.count + room - 1) / room
     let page = min(queue.page, pages - 1)
@@ -46,15 +47,21 @@ struct PromptView {
     return text + Text(String(repeating: "─", count: max(0, size.columns - text.columns)), .strong)
   }
 
-  private func keys(for queue: PromptQueue) -> Text {
+  /// A key and what it means stay together.
+  private func keys(for queue: PromptQueue, columns: Int) -> [Text] {
     let offers = queue.shown?.offers ?? []
     let answers = PromptQueue.answers.filter { offers.contains($0.offer) }
     let words =
       answers.map { (String($0.key), $0.words) } + [
         ("d", queue.isDetailed ? "less" : "details"), ("Esc", "later"),
       ]
-    return words.reduce(Text("")) { line, key in
-      line + Text(" \(key.0) ", .reversed) + Text(" \(key.1)   ")
+    return words.reduce(into: []) { lines, key in
+      let next = Text(" \(key.0) ", .reversed) + Text(" \(key.1)   ")
+      if let last = lines.last, last.columns + next.columns <= columns {
+        lines[lines.count - 1] = last + next
+      } else {
+        lines.append(next)
+      }
     }
   }
 }
