@@ -49,7 +49,7 @@ def test_the_person_and_the_log_see_the_program_and_where_it_runs(stage, reviewe
     process = client(stage, tmp_path / "where it runs", "x.asked.test", "a\x1b[2Jb\u202e")
     question = eventually(lambda: next((one for one in reviewer.questions() if one["program"]), None), 10, "nobody was found")
     assert question["pid"] == process.pid and question["cwd"] == str(tmp_path / "where it runs"), question
-    assert question["program"].startswith(sys.executable) and question["addresses"] == []
+    assert question["program"].startswith(os.path.realpath(sys.executable) + " (") and "ask.py" in question["program"] and question["addresses"] == []
     shown = stage.gate.tell("pending").stdout
     assert f", process {process.pid}, in {tmp_path}/where it runs" in shown and "addresses not looked up before it is allowed" in shown
     assert "\x1b" not in shown and "\u202e" not in shown and "\\u{1b}[2Jb\\u{202e}" in shown, "what it calls itself drives no terminal"
@@ -68,6 +68,37 @@ def test_the_person_and_the_log_see_the_program_and_where_it_runs(stage, reviewe
     question = reviewer.question("x.asked.test")
     assert question["addresses"] == [GOOD] and not stage.far.since(mark), question
     reviewer.refuse(question, "--session")
+    assert process.communicate(timeout=20)[0].startswith("HTTP/1.1 403")
+
+
+def test_POL_32_a_program_is_named_by_what_runs_and_not_by_what_it_calls_itself(stage, reviewer, tmp_path):
+    """No rule speaks of programs, so a forged name opens nothing; nor does it make the person believe another."""
+    (tmp_path / "ask.py").write_text(CLIENT)
+    forged = ["bash", "-c", 'exec -a /usr/bin/git "$@"', "-", "/usr/bin/python3", "ask.py", "x.asked.test", "127.0.0.1"]
+    process = subprocess.Popen(stage.gate.bench.command("gw", *forged), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    question = eventually(lambda: next((one for one in reviewer.questions() if one["program"]), None), 10, "nobody was found")
+    assert question["program"].startswith(os.path.realpath("/usr/bin/python3") + " (/usr/bin/git ask.py"), question
+    reviewer.refuse(question)
+    assert process.communicate(timeout=20)[0].startswith("HTTP/1.1 403")
+
+
+SHARED = """
+import os, socket, time
+s = socket.create_connection(("127.0.0.1", 3128), 20)
+child = os.fork()
+if not child:
+    os.execvp("sleep", ["sleep", "60"]) if os.set_inheritable(s.fileno(), True) is None else None
+time.sleep(0.5)
+s.sendall(b"CONNECT y.asked.test:443 HTTP/1.1\\r\\nHost: y.asked.test:443\\r\\n\\r\\n"); print(s.recv(4096)[:12].decode())
+os.kill(child, 9)
+"""
+
+
+def test_POL_32_a_connection_in_several_hands_is_nobodys(stage, reviewer, tmp_path):
+    process = subprocess.Popen(stage.gate.bench.command("gw", sys.executable, "-c", SHARED), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    question = eventually(lambda: next((one for one in reviewer.questions() if one["program"]), None), 10, "nobody was found")
+    assert question["program"].startswith("one of 2 processes that share the connection: ") and question["pid"] is None, question
+    reviewer.refuse(question)
     assert process.communicate(timeout=20)[0].startswith("HTTP/1.1 403")
 
 

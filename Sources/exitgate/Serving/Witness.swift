@@ -93,7 +93,7 @@ enum WitnessMessage {
     return (number, client, gate)
   }
 
-  /// - Parameter program: nil where nobody was found.
+  /// - Parameter program: nil where nobody was found. No process has the number 0.
   static func answer(_ number: UInt64, _ program: Program?) -> [UInt8] {
     guard let program else { return Array("\(number)".utf8) }
     let text = "\(number)\0\(program.processID ?? 0)\0\(program.command)\0\(program.workingDirectory)"
@@ -107,6 +107,9 @@ enum WitnessMessage {
     guard let number = parts.first.flatMap({ UInt64($0) }) else { return nil }
     guard parts.count > 1 else { return (number, nil) }
     guard parts.count == 4, let process = Int32(parts[1]) else { return nil }
-    return (number, Program(command: parts[2], workingDirectory: parts[3], processID: process))
+    return (
+      number,
+      Program(command: parts[2], workingDirectory: parts[3], processID: process == 0 ? nil : process)
+    )
   }
 }

@@ -52,27 +52,36 @@ struct SocketOwner {
     }
   }
 
-  /// The process that has it open, the first that is found; nil where none is, or none that may be looked at.
+  /// The process that has it open; nil where none is, or none that may be looked at. A socket may be in several
+  /// hands, of which any may have asked: that is said, and none of them is named as the one.
   func holder() -> Program? {
-    var descriptors = 0
-    for name in Self.entries(of: "/proc").lazy.filter({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } })
-      .prefix(
-        Self.most.processes)
-    {
-      guard let process = Int32(name), let before = Self.startTime(of: process), owns(process) else {
-        continue
-      }
+    var descriptors = 0, found: [Program] = []
+    for process in Self.processes {
+      guard let before = Self.startTime(of: process), owns(process) else { continue }
       for entry in Self.entries(of: "/proc/\(process)/fd") {
         descriptors += 1
-        guard descriptors < Self.most.descriptors else { return nil }
+        guard descriptors < Self.most.descriptors else { return Self.summary(of: found) }
         guard hasIt("/proc/\(process)/fd/\(entry)") else { continue }
         let program = Self.program(process)
         // The number may be another's by now: the same start and the same socket say that it is not.
         guard Self.startTime(of: process) == before, hasIt("/proc/\(process)/fd/\(entry)") else { return nil }
-        return program
+        found.append(program)
+        break
       }
     }
-    return nil
+    return Self.summary(of: found)
+  }
+
+  private static var processes: some Sequence<Int32> {
+    entries(of: "/proc").lazy.filter { $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }
+      .prefix(most.processes).compactMap { Int32($0) }
+  }
+
+  private static func summary(of found: [Program]) -> Program? {
+    guard let first = found.first, found.count > 1 else { return found.first }
+    return Program(
+      command: short("one of \(found.count) processes that share the connection: \(first.command)"),
+      workingDirectory: first.workingDirectory, processID: nil)
   }
 
   private func owns(_ process: Int32) -> Bool {
@@ -87,7 +96,9 @@ struct SocketOwner {
     let words = content("/proc/\(process)/cmdline", limit: 4096).split(separator: 0).map {
       String(decoding: $0, as: UTF8.self)
     }
-    let command = words.isEmpty ? text("/proc/\(process)/comm") : words.joined(separator: " ")
+    let own = words.isEmpty ? text("/proc/\(process)/comm") : words.joined(separator: " ")
+    // The file that runs is the kernel's word; the arguments are the program's own.
+    let command = link("/proc/\(process)/exe").map { "\($0) (\(own))" } ?? own
     return Program(
       command: short(command), workingDirectory: short(link("/proc/\(process)/cwd") ?? "?"),
       processID: process)
