@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdio.h>
 
 _Static_assert(SQLITE_CODE_OK == SQLITE_OK && SQLITE_CODE_ERROR == SQLITE_ERROR, "codes are SQLite's");
 _Static_assert(SQLITE_CODE_BUSY == SQLITE_BUSY && SQLITE_CODE_CORRUPT == SQLITE_CORRUPT, "codes are SQLite's");
@@ -61,6 +62,14 @@ void sqlite_close(struct sqlite3 *database)
 int sqlite_run(struct sqlite3 *database, const char *statements)
 {
   return lib.sqlite3_exec(database, statements, NULL, NULL, NULL);
+}
+
+int sqlite_limit_size(struct sqlite3 *database, int64_t bytes)
+{
+  /* Pages of 4 KiB, as SQLite makes them (sqlite.org/pragma.html#pragma_page_size). */
+  char statement[64];
+  snprintf(statement, sizeof statement, "PRAGMA max_page_count = %lld", (long long)(bytes / 4096 + 1));
+  return sqlite_run(database, statement);
 }
 
 const char *sqlite_reason(struct sqlite3 *database)

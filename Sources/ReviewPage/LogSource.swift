@@ -18,8 +18,12 @@ final class LogSource: Sendable {
     var size: Int64 = -1
   }
 
-  init(path: String) {
-    self.path = path
+  private let say: @Sendable (String) -> Void
+  private let said = Mutex<LogIndex.Notice?>(nil)
+
+  /// - Parameter say: Told what a person should know of the index, once each time it changes.
+  init(path: String, say: @escaping @Sendable (String) -> Void = { _ in }) {
+    (self.path, self.say) = (path, say)
   }
 
   /// How far the log goes now; a rotation makes it another file.
@@ -38,13 +42,24 @@ final class LogSource: Sendable {
       return kept.summaries[filter]
     }
     if let known { return known }
-    let summary = try LogIndex(ofLogAt: path).summary(filter).summary
+    let answer = try LogIndex(ofLogAt: path).summary(filter), summary = answer.summary
+    tell(answer.notice)
     kept.withLock { kept in
       guard kept.extent == now else { return }
       if kept.summaries.count >= Self.keptFilters { kept.summaries = [:] }
       kept.summaries[filter] = summary
     }
     return summary
+  }
+
+  private func tell(_ notice: LogIndex.Notice?) {
+    guard let notice,
+      said.withLock({ said in
+        defer { said = notice }
+        return said != notice
+      })
+    else { return }
+    say(notice.description)
   }
 
   /// The latest records of a group.

@@ -147,12 +147,20 @@ def test_AUD_08_a_log_that_was_rewritten_is_read_anew_and_the_person_told(log):
     log.agrees(commands=COMMANDS[:3])
 
 
-def test_a_log_of_somebody_else_gets_no_index(log):
+def test_who_reads_the_log_of_somebody_else_has_an_index_of_his_own(log, tmp_path, monkeypatch):
     if os.geteuid() != 0:
         pytest.skip("needs root, to give a file away")
     os.chown(log.path, 1234, 1234)
-    log.agrees("only the user whose log it is keeps one", COMMANDS[:1])
-    assert not log.index.exists()
+    cache = tmp_path / "cache"
+    monkeypatch.setitem(QUIET, "XDG_CACHE_HOME", str(cache))
+    log.agrees(commands=COMMANDS[:3])
+    own = list((cache / "exitgate").iterdir())
+    assert not log.index.exists() and any(path.name.endswith(".index") for path in own)
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in own) and (cache / "exitgate").stat().st_mode & 0o777 == 0o700
+    log.append(100)
+    log.agrees(commands=COMMANDS[:2])
+    (cache / "exitgate").chmod(0o777)
+    log.agrees("can be written by others", COMMANDS[:1])
 
 
 def test_without_the_library_without_room_and_where_nothing_can_be_written_the_log_is_read(log, tmp_path):
@@ -172,6 +180,18 @@ def test_without_the_library_without_room_and_where_nothing_can_be_written_the_l
         assert not log.index.exists()
     log.agrees(commands=COMMANDS[:1])
     assert log.index.exists(), "the control: here there is one"
+
+
+def test_AUD_05_an_index_leaves_the_log_the_room_it_needs(log):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount")
+    size = log.path.stat().st_size
+    for room, has_index in ((12 << 20, False), (64 << 20, True)):
+        script = (f"mount -t tmpfs -o size={size + room} none /mnt; cp '{log.path}' /mnt; "
+                  f"'{BINARY}' log blocked --json --audit-log /mnt/audit.jsonl >/dev/null; ls /mnt")
+        done = subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-c", script], capture_output=True, text=True, timeout=120, env=QUIET)
+        assert ("audit.jsonl.index" in done.stdout) == has_index, (room, done.stdout, done.stderr)
+        assert ("left for the log" in done.stderr) != has_index, done.stderr
 
 
 def test_AUD_02_AUD_10_hostile_values_come_out_of_the_index_as_they_went_in(log):

@@ -66,12 +66,14 @@ struct IndexFileTests {
     }
   }
 
-  @Test("an index that another process writes is not waited for")
+  @Test("an index that another process writes is read, and not waited for where it lacks something")
   func busy() throws {
     let log = try WrittenLog(IndexTests.varied(60))
     _ = try log.indexed()
     let other = try Database(path: log.index)
     try other.run("BEGIN IMMEDIATE;")
+    try log.expectAgreement(IndexTests.few)
+    try log.write([denied("more.test")])
     try log.expectRefusal("locked")
     try other.run("ROLLBACK;")
     try log.expectAgreement()

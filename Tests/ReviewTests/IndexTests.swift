@@ -1,6 +1,7 @@
 import Addressing
 import Audit
 import Foundation
+import Glibc
 import LogFixtures
 import Policy
 import Synchronization
@@ -226,8 +227,8 @@ struct IndexTests {
     let log = try WrittenLog(Self.varied(200))
     try log.expectAgreement(Self.few)
     try change(log)
-    let isOther = how.hasPrefix("cut off in") || !how.hasPrefix("cut off") && !how.hasPrefix("replaced")
-    try log.expectAgreement(Self.few, isOther ? .changed(files: 1) : nil)
+    // A file in its place that begins otherwise is another one.
+    try log.expectAgreement(Self.few, how.hasPrefix("replaced") ? nil : .changed(files: 1))
     #expect(try log.indexed().read == 0, "what was read anew is in the index")
   }
 
@@ -241,6 +242,54 @@ struct IndexTests {
     file.write(Data(text.replacing("\"verdict\":\"deny\"", with: "\"verdict\":\"none\"").utf8))
     try file.close()
     try log.expectAgreement(Self.few, .changed(files: 1))
+  }
+
+  /// What changes a file's stamp and nothing in it.
+  static let looks: [(String, @Sendable (WrittenLog) throws -> Void)] = [
+    ("another mode", { log in #expect(chmod(log.path, 0o640) == 0) }),
+    (
+      "a link that came and went",
+      { log in
+        let other = log.scratch.path + "/elsewhere"
+        #expect(link(log.path, other) == 0 && unlink(other) == 0)
+      }
+    ),
+    ("other times", { log in #expect(utimes(log.path, nil) == 0) }),
+    (
+      "a copy in its place",
+      { log in
+        let bytes = log.scratch.read()
+        try FileManager.default.removeItem(atPath: log.path)
+        log.scratch.write(bytes)
+      }
+    ),
+  ]
+
+  @Test("AUD-08: what changes only how a file looks is no change of the log", arguments: looks)
+  func sameContent(how: String, change: @Sendable (WrittenLog) throws -> Void) throws {
+    let log = try WrittenLog(rotateAt: 30_000, Self.varied(400))
+    try log.expectAgreement(Self.few)
+    try change(log)
+    try log.expectAgreement(Self.few)
+    #expect(chmod(log.scratch.path + "/audit.jsonl.000001", 0o600) == 0)
+    try log.expectAgreement(Self.few)
+    try log.write(Self.varied(30))
+    try log.expectAgreement(Self.few)
+  }
+
+  @Test("AUD-08: a new file that got the number of one that is gone is no change of the log")
+  func reused() throws {
+    let log = try WrittenLog(rotateAt: 30_000, Self.varied(400))
+    let extent = try LogExtent.all(ofLogAt: log.path)[1]
+    let gone = IndexedFile(
+      id: 1, stamp: FileStamp(inode: extent.stamp.inode, size: 5000, modified: 1, changed: 1), end: 5000,
+      wasLast: true,
+      blocks: [Block(range: 0..<5000, times: 0...1000)],
+      head: RecordHash(hex: String(repeating: "0", count: 64).utf8))
+    #expect(try IndexPlan([extent], known: [gone]).changed == 0)
+    var later = gone
+    later.blocks[0].times = 0...Int64.max
+    #expect(try IndexPlan([extent], known: [later]).changed == 1, "the control: it began before that ended")
   }
 
   @Test("a log below the size has no index, and one above gets it")

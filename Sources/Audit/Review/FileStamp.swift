@@ -33,6 +33,33 @@ extension LogExtent {
     LogExtent(segments: segments, path: path, identity: identity, range: range, isLast: isLast)
   }
 
+  /// The hash of the first line, by which a file is known again under whatever name and number; nil while there is none.
+  ///
+  /// - Throws: `AuditError` when the file cannot be read.
+  public func head() throws(AuditError) -> RecordHash? {
+    guard let line = try firstLine() else { return nil }
+    return line.withUnsafeBytes { RecordHash(hashing: $0) }
+  }
+
+  /// The first record; nil while there is none.
+  ///
+  /// - Throws: `AuditError` when the file cannot be read.
+  public func beginning() throws(AuditError) -> LogRecord? {
+    guard let line = try firstLine() else { return nil }
+    return try? LogRecord(LogLine(file: path, number: 1, bytes: line))
+  }
+
+  private func firstLine() throws(AuditError) -> [UInt8]? {
+    guard let file = try open() else { return nil }
+    do throws(Errno) {
+      let bytes = try file.read(at: 0, count: SealedLine.maximumLength + 1)
+      guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+      return Array(bytes[..<end])
+    } catch {
+      throw AuditError(path: path, problem: .failed(operation: "read", error))
+    }
+  }
+
   /// In bytes, how much before a place is hashed: the last record's own hash, which the chain leads to, and more.
   private static let markLength: Int64 = 1024
 

@@ -1,10 +1,13 @@
 import Glibc
 import SystemPackage
 
-/// The file beside a log that holds its index.
+/// The file that holds the index of a log.
 public struct IndexPlace: Sendable {
-  /// `PATH.index`, its directory without links.
+  /// `PATH.index`, its directory without links; or a file of the reader's own.
   public let path: String
+
+  /// In bytes, what stays free beside an index: the log needs the room more.
+  public static let reserve: Int64 = 16 << 20
 
   /// The place for the log at `log`.
   ///
@@ -17,6 +20,37 @@ public struct IndexPlace: Sendable {
     defer { free(real) }
     let parent = String(cString: real)
     path = (parent == "/" ? "" : parent) + "/" + FileAccess.name(of: log) + ".index"
+  }
+
+  /// The place of one who reads somebody else's log: `exitgate/NAME-HASH.index` under `$XDG_CACHE_HOME`, else
+  /// `/var/cache` for root and `~/.cache` for others. Beside the log it would be in its owner's hands.
+  ///
+  /// - Throws: `AuditError` when the log cannot be found, or the directory is not the reader's own.
+  public init(ofReaderOfLogAt log: String) throws(AuditError) {
+    let beside = try IndexPlace(besideLogAt: log)
+    let hash = Array(beside.path.utf8).withUnsafeBytes { "\(RecordHash(hashing: $0))".prefix(16) }
+    let directory = Self.cache + "/exitgate"
+    path = "\(directory)/\(FileAccess.name(of: log))-\(hash).index"
+    try FileAccess.prepareDirectory(of: path)
+    if let mode = FileAccess.looseMode(ofDirectoryOf: path) {
+      throw AuditError(path: directory, problem: .writableByOthers(mode: mode))
+    }
+  }
+
+  /// - Source: XDG Base Directory Specification 0.8; hier(7).
+  private static var cache: String {
+    if let own = getenv("XDG_CACHE_HOME").map({ String(cString: $0) }), own.hasPrefix("/") { return own }
+    if geteuid() == 0 { return "/var/cache" }
+    return (getenv("HOME").map { String(cString: $0) } ?? "") + "/.cache"
+  }
+
+  /// In bytes, how much may be written beside the reserve (statvfs(3)); nil where nobody can say.
+  public var room: Int64? {
+    var info = statvfs()
+    guard statvfs(FileAccess.parent(of: path), &info) == 0 else { return nil }
+    let free = Int64(
+      clamping: UInt64(info.f_bavail).multipliedReportingOverflow(by: UInt64(info.f_frsize)).partialValue)
+    return max(0, free - Self.reserve)
   }
 
   /// The first bytes of the file, which is made with mode 0600 where there is none.

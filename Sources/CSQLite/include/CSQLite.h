@@ -40,6 +40,8 @@ void sqlite_close(struct sqlite3 *database);
 
 /* Runs statements that have no values. */
 int sqlite_run(struct sqlite3 *database, const char *statements);
+/* Lets the file grow to that many bytes at most; what is behind that fails with FULL. */
+int sqlite_limit_size(struct sqlite3 *database, int64_t bytes);
 /* Why the last call failed, in SQLite's words; lives until the next call. */
 const char *sqlite_reason(struct sqlite3 *database);
 

@@ -11,10 +11,18 @@ struct Block: Hashable, Sendable {
   var times: ClosedRange<Int64>?
   /// What stands before its end; nil until it is read.
   var mark: RecordHash?
+  /// Of all its lines, wherever they were put together; guards against a changed record, not against people.
+  var sum: UInt64 = 0
+
+  /// What a line adds to the sum of its block.
+  static func sum(of line: UnsafeRawBufferPointer, at start: Int64) -> UInt64 {
+    mix(line, UInt64(bitPattern: start) &* 0x9e37_79b9_7f4a_7c15)
+  }
 
   /// Takes in what follows.
-  mutating func extend(to end: Int64, _ times: ClosedRange<Int64>?) {
+  mutating func extend(to end: Int64, _ times: ClosedRange<Int64>?, sum: UInt64) {
     range = range.lowerBound..<end
+    self.sum &+= sum
     guard let times else { return }
     self.times =
       self.times.map { min($0.lowerBound, times.lowerBound)...max($0.upperBound, times.upperBound) }
@@ -24,8 +32,8 @@ struct Block: Hashable, Sendable {
 
 extension [Block] {
   /// Adds a line, to the last block while there is room.
-  mutating func add(_ line: Range<Int64>, at time: Int64?) {
-    add(Block(range: line, times: time.map { $0...$0 }))
+  mutating func add(_ line: Range<Int64>, at time: Int64?, sum: UInt64) {
+    add(Block(range: line, times: time.map { $0...$0 }, sum: sum))
   }
 
   /// Adds a block, joined to the last one while there is room.
@@ -33,7 +41,7 @@ extension [Block] {
     guard let last = indices.last, self[last].range.upperBound == block.range.lowerBound,
       self[last].range.upperBound - self[last].range.lowerBound < Block.size
     else { return append(block) }
-    self[last].extend(to: block.range.upperBound, block.times)
+    self[last].extend(to: block.range.upperBound, block.times, sum: block.sum)
     self[last].mark = block.mark
   }
 }
@@ -51,4 +59,9 @@ struct IndexedFile: Hashable, Sendable {
   /// Whether it was the file that is written to.
   var wasLast: Bool
   var blocks: [Block] = []
+  /// The hash of its first line.
+  var head: RecordHash?
+
+  /// The latest time of its records, in milliseconds since 1970.
+  var latest: Int64? { blocks.compactMap(\.times?.upperBound).max() }
 }

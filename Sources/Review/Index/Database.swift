@@ -7,6 +7,11 @@ struct DatabaseError: Error, Hashable, CustomStringConvertible {
   /// Why, in words.
   var description: String
 
+  /// There is no room that it may take.
+  static func noRoom(_ why: String) -> DatabaseError {
+    DatabaseError(code: Int32(SQLITE_CODE_FULL.rawValue), description: why)
+  }
+
   /// Whether there is no room for it.
   var isOfSpace: Bool { UInt32(code & 0xff) == SQLITE_CODE_FULL.rawValue }
 
@@ -49,6 +54,9 @@ final class Database {
         $0.withMemoryRebound(to: CChar.self) { sqlite_run(handle, $0.baseAddress) }
       })
   }
+
+  /// Lets the file grow to `bytes` at most; beyond, writing fails for want of space.
+  func limitSize(to bytes: Int64) throws(DatabaseError) { try check(sqlite_limit_size(handle, bytes)) }
 
   /// Compiles a statement.
   func prepare(_ text: StaticString) throws(DatabaseError) -> Statement {

@@ -1,4 +1,5 @@
 import Audit
+import Policy
 
 /// What of a log an index holds already, and what is to be read.
 struct IndexPlan {
@@ -41,28 +42,57 @@ struct IndexPlan {
   }
 
   private mutating func takeKnown(_ extent: LogExtent) throws(AuditError) -> Entry? {
-    guard let place = stale.firstIndex(where: { $0.stamp.inode == extent.stamp.inode }) else { return nil }
+    if let place = stale.firstIndex(where: { $0.stamp == extent.stamp && $0.wasLast == extent.isLast }) {
+      return Entry(extent: extent, file: stale.remove(at: place), unread: nil)
+    }
+    let head = try extent.head()
+    guard let place = stale.firstIndex(where: { $0.head != nil && $0.head == head }) else {
+      if try isOverwritten(extent) { changed += 1 }
+      return nil
+    }
     var file = stale[place]
     guard try Self.holds(extent, what: file) else {
       changed += 1
       return nil
     }
     stale.remove(at: place)
-    let isSame = file.stamp == extent.stamp && file.wasLast == extent.isLast
     (file.stamp, file.wasLast) = (extent.stamp, extent.isLast)
-    return Entry(extent: extent, file: file, unread: isSame ? nil : file.end)
+    return Entry(extent: extent, file: file, unread: file.end)
   }
 
-  /// Whether a file holds what was read of it, as far as that can be seen without reading it again.
+  /// Whether a file with another beginning is one that is known, rather than a new one that got the number of one that
+  /// is gone: a new one begins behind the end of that, and not with the first record of all.
+  private func isOverwritten(_ extent: LogExtent) throws(AuditError) -> Bool {
+    guard let file = stale.first(where: { $0.stamp.inode == extent.stamp.inode }), file.end > 0 else {
+      return false
+    }
+    guard let first = try extent.beginning(), let time = first.time?.milliseconds, let latest = file.latest
+    else {
+      return true
+    }
+    return time <= latest || (first.sequence ?? 1) <= 1
+  }
+
+  /// Whether a file with the same first line holds what was read of it.
   ///
-  /// One that was set aside is never written to, so any other stamp means other content, and so it does where one was
-  /// written to and is as long as before. The one that is written to may have grown; the chain of hashes leads through the end of each block, so that whoever changed a record and
+  /// One that is as long as before is read again, since its times may have changed with its name, its mode or a link
+  /// alone. Of one that has grown the chain of hashes leads through the end of each block, so that whoever changed a record and
   /// sealed the chain anew changed those ends.
   private static func holds(_ extent: LogExtent, what file: IndexedFile) throws(AuditError) -> Bool {
-    if file.stamp == extent.stamp { return true }
-    let isOverwritten = extent.stamp.size == file.stamp.size && extent.stamp.modified != file.stamp.modified
-    guard file.wasLast, file.end <= extent.stamp.size, !isOverwritten else { return false }
+    guard file.end <= extent.stamp.size else { return false }
+    if extent.stamp.size == file.stamp.size { return try sums(of: extent, file) == file.blocks.map(\.sum) }
+    guard file.wasLast else { return false }
     let marks = try extent.marks(before: file.blocks.map(\.range.upperBound))
     return marks.map { $0 == file.blocks.map(\.mark) } ?? false
+  }
+
+  /// What the lines of a file add up to by now, block by block.
+  private static func sums(of extent: LogExtent, _ file: IndexedFile) throws(AuditError) -> [UInt64] {
+    var sums = file.blocks.map { _ in UInt64(0) }, place = 0
+    _ = try extent.part(0..<file.end).read { line, start in
+      while place < sums.count, file.blocks[place].range.upperBound <= start { place += 1 }
+      if place < sums.count { sums[place] &+= Block.sum(of: line, at: start) }
+    }
+    return sums
   }
 }

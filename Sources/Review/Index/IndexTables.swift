@@ -3,7 +3,7 @@ import Audit
 /// The tables of an index, as rows and values.
 struct IndexTables {
   /// Changes whenever a table does, or what a record is read as: an index of another layout is made anew.
-  static let layout: Int64 = 2
+  static let layout: Int64 = 3
   /// `Exgt`, which marks the file as ours (SQLite's `application_id`).
   static let owner: [UInt8] = Array("Exgt".utf8)
   /// Where a file of SQLite has that mark.
@@ -22,16 +22,16 @@ struct IndexTables {
   private static let schema: StaticString = """
     CREATE TABLE file (id INTEGER PRIMARY KEY, inode INTEGER NOT NULL UNIQUE, size INTEGER NOT NULL,
       modified INTEGER NOT NULL, changed INTEGER NOT NULL, end INTEGER NOT NULL, unreadable INTEGER NOT NULL,
-      was_last INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+      was_last INTEGER NOT NULL, head TEXT, sum INTEGER NOT NULL) STRICT;
     CREATE TABLE block (file INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, first INTEGER,
-      last INTEGER, mark TEXT NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (file, start)) STRICT, WITHOUT ROWID;
+      last INTEGER, mark TEXT NOT NULL, lines INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (file, start)) STRICT, WITHOUT ROWID;
     CREATE TABLE kind (id INTEGER PRIMARY KEY, event TEXT NOT NULL, agent TEXT, layer TEXT, verdict TEXT,
       would_deny INTEGER NOT NULL, reason TEXT, rule TEXT, host TEXT, port INTEGER, protocol TEXT, address TEXT,
       record_type TEXT, method TEXT, process TEXT, fold TEXT, overflow INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
     CREATE TABLE halving (tree INTEGER PRIMARY KEY, times INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
     CREATE TABLE tally (file INTEGER NOT NULL, hour INTEGER NOT NULL, counters BLOB NOT NULL, sum INTEGER NOT NULL,
       PRIMARY KEY (hour, file)) STRICT;
-    PRAGMA user_version = 2;
+    PRAGMA user_version = 3;
     """
 
   /// Opens the tables, and makes them where there are none.
@@ -62,6 +62,9 @@ struct IndexTables {
     return try statement.step() ? statement.number(0) : 0
   }
 
+  /// In bytes, how large the file is.
+  func size() throws(DatabaseError) -> Int64 { try number("PRAGMA page_count") * 4096 }
+
   static let tooMany = DatabaseError(code: -1, description: "the log holds too many kinds of records")
   static let broken = DatabaseError(code: 0, description: "it does not hold what was written into it")
 }
@@ -72,16 +75,17 @@ extension IndexTables {
   /// The files that are in the index.
   func files() throws(DatabaseError) -> [IndexedFile] {
     let rows = try database.prepare(
-      "SELECT id, inode, size, modified, changed, end, unreadable, was_last, sum FROM file ORDER BY id")
+      "SELECT id, inode, size, modified, changed, end, unreadable, was_last, head, sum FROM file ORDER BY id")
     var files: [IndexedFile] = []
     while try rows.step() {
-      let file = IndexedFile(
+      var file = IndexedFile(
         id: rows.number(0),
         stamp: FileStamp(
           inode: UInt64(bitPattern: rows.number(1)), size: rows.number(2), modified: rows.number(3),
           changed: rows.number(4)),
         end: rows.number(5), unreadable: Int(rows.number(6)), wasLast: rows.number(7) != 0)
-      guard rows.number(8) == Self.sum(of: file) else { throw Self.broken }
+      file.head = rows.text(8).flatMap { RecordHash(hex: $0.utf8) }
+      guard rows.number(9) == Self.sum(of: file) else { throw Self.broken }
       files.append(file)
     }
     try addBlocks(to: &files)
@@ -90,7 +94,7 @@ extension IndexTables {
 
   private func addBlocks(to files: inout [IndexedFile]) throws(DatabaseError) {
     let rows = try database.prepare(
-      "SELECT start, end, first, last, mark, sum FROM block WHERE file = ? ORDER BY start")
+      "SELECT start, end, first, last, mark, lines, sum FROM block WHERE file = ? ORDER BY start")
     for place in files.indices {
       try rows.bind([.number(files[place].id)])
       while try rows.step() {
@@ -101,8 +105,9 @@ extension IndexTables {
         else { throw Self.broken }
         let range =
           if let first = times.0, let last = times.1 { first...last } else { nil as ClosedRange<Int64>? }
-        let block = Block(range: start..<end, times: range, mark: mark)
-        guard rows.number(5) == Self.sum(of: block, file: files[place].id) else { throw Self.broken }
+        let block = Block(
+          range: start..<end, times: range, mark: mark, sum: UInt64(bitPattern: rows.number(5)))
+        guard rows.number(6) == Self.sum(of: block, file: files[place].id) else { throw Self.broken }
         files[place].blocks.append(block)
       }
     }
@@ -113,6 +118,7 @@ extension IndexTables {
     sum.add(
       file.id, Int64(bitPattern: file.stamp.inode), file.stamp.size, file.stamp.modified, file.stamp.changed)
     sum.add(file.end, Int64(file.unreadable), file.wasLast ? 1 : 0)
+    sum.add(file.head.map(\.description))
     return sum.value
   }
 
@@ -121,21 +127,23 @@ extension IndexTables {
     sum.add(
       file, block.range.lowerBound, block.range.upperBound, block.times?.lowerBound, block.times?.upperBound)
     sum.add(block.mark.map(\.description))
+    sum.add(Int64(bitPattern: block.sum))
     return sum.value
   }
 
   /// Writes a file's row and those of its blocks from `start` on.
   func write(_ file: IndexedFile, blocksFrom start: Int64) throws(DatabaseError) {
-    try database.prepare("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)").run(
+    try database.prepare("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)").run(
       .number(file.id), .number(Int64(bitPattern: file.stamp.inode)), .number(file.stamp.size),
       .number(file.stamp.modified), .number(file.stamp.changed), .number(file.end),
       .number(Int64(file.unreadable)),
-      .number(file.wasLast ? 1 : 0), .number(Self.sum(of: file)))
-    let row = try database.prepare("INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?, ?)")
+      .number(file.wasLast ? 1 : 0), .init(file.head.map(\.description)), .number(Self.sum(of: file)))
+    let row = try database.prepare("INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
     for block in file.blocks where block.range.lowerBound >= start {
       try row.run(
         .number(file.id), .number(block.range.lowerBound), .number(block.range.upperBound),
         .init(block.times?.lowerBound), .init(block.times?.upperBound), .init(block.mark.map(\.description)),
+        .number(Int64(bitPattern: block.sum)),
         .number(Self.sum(of: block, file: file.id)))
     }
   }

@@ -108,13 +108,13 @@ public struct LogIndex: Sendable {
   /// Finds the index, and makes sure that it may be used.
   private func place(of extents: [LogExtent]) throws(Refusal) -> IndexPlace {
     if let absence = Database.absence { throw Refusal(why: absence) }
-    guard extents.allSatisfy(\.isOwn) else { throw Refusal(why: "only the user whose log it is keeps one") }
     guard Set(extents.map(\.stamp.inode)).count == extents.count else {
       throw Refusal(why: "a file of the log has two names")
     }
     let place: IndexPlace, head: [UInt8]
     do throws(AuditError) {
-      place = try IndexPlace(besideLogAt: path)
+      place =
+        try extents.allSatisfy(\.isOwn) ? IndexPlace(besideLogAt: path) : IndexPlace(ofReaderOfLogAt: path)
       head = try place.prepare(reading: IndexTables.ownerOffset + IndexTables.owner.count)
     } catch { throw Refusal(why: "\(error.path) \(error.cause)") }
     guard head.isEmpty || head.suffix(IndexTables.owner.count) == IndexTables.owner[...] else {
@@ -128,18 +128,28 @@ public struct LogIndex: Sendable {
 private struct IndexSession {
   let extents: [LogExtent]
   let limit: Int
+  let place: IndexPlace
   let database: Database
   let tables: IndexTables
 
   init(_ place: IndexPlace, _ extents: [LogExtent], limit: Int) throws(DatabaseError) {
-    (self.extents, self.limit) = (extents, limit)
+    (self.extents, self.limit, self.place) = (extents, limit, place)
     database = try Database(path: place.path)
     tables = try IndexTables(in: database)
   }
 
   func answer(_ filter: RecordFilter, _ progress: LogIndex.Progress?) throws -> LogIndex.Answer {
-    try database.run("BEGIN IMMEDIATE;")
-    var plan = try IndexPlan(extents, known: try tables.files())
+    // Whoever adds nothing hinders nobody, and is hindered by nobody.
+    try database.run("BEGIN;")
+    let files = try tables.files()
+    var plan = try IndexPlan(extents, known: files)
+    if !plan.isComplete {
+      try database.run("COMMIT;")
+      try keepRoom()
+      try database.run("BEGIN IMMEDIATE;")
+      let now = try tables.files()
+      if now != files { plan = try IndexPlan(extents, known: now) }
+    }
     let changed = plan.changed
     // What was folded because of files that are gone can only be told apart by reading the others again.
     if !plan.stale.isEmpty, try tables.halvings() != KindFolding(limit: limit).halvings {
@@ -152,6 +162,19 @@ private struct IndexSession {
     let summary = try known ?? LineSummarizer.of(extents, filter, limit: limit).summary
     return LogIndex.Answer(summary: summary, notice: changed > 0 ? .changed(files: changed) : nil)
   }
+
+  /// An index takes no room that the log may need: it grows by at most a third of what is left, and its journal with it.
+  private func keepRoom() throws(DatabaseError) {
+    guard let room = place.room else { return }
+    guard room >= Self.leastRoom else {
+      throw DatabaseError.noRoom(
+        "its disk is nearly full, and \(IndexPlace.reserve >> 20) MiB are left for the log")
+    }
+    try database.limitSize(to: try tables.size() + room / 3)
+  }
+
+  /// In bytes.
+  private static let leastRoom: Int64 = 1 << 20
 
   /// Reads and writes what the index lacks.
   private func update(_ plan: IndexPlan, _ progress: LogIndex.Progress?) throws -> IndexPlan {

@@ -67,7 +67,8 @@ extension LineSummarizer {
     let before = unreadable
     turn(to: part.entry)
     let read = try part.extent.read { line, start in
-      part.blocks.add(start..<(start + Int64(line.count) + 1), at: take(line))
+      part.blocks.add(
+        start..<(start + Int64(line.count) + 1), at: take(line), sum: Block.sum(of: line, at: start))
     }
     part.lines = read ?? LinesRead()
     part.unreadable = unreadable - before
@@ -87,6 +88,7 @@ extension LogIndexing {
       file.unreadable += part.unreadable + part.lines.tooLong
       for block in part.blocks { file.blocks.add(block) }
     }
+    if file.head == nil { file.head = try entry.extent.head() }
     // A line that goes on to the end of the file is none yet.
     if let last = own.compactMap(\.lines.lastTooLong).max(), last >= file.end { file.unreadable -= 1 }
     let unmarked = file.blocks.indices.filter { file.blocks[$0].mark == nil }

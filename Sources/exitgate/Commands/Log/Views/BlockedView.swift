@@ -20,26 +20,23 @@ struct BlockedView {
   func show(
     _ groups: ArraySlice<BlockedReport.Group>, of all: [BlockedReport.Group], on console: Console
   ) {
+    var coverage = Coverage(lists: lists, now: now)
     switch form {
-    case .json: for group in groups { console.result(group.json(lists: coverage(of: group))) }
-    case .csv: showTable(groups, on: console)
-    case .text: showText(groups, headings(all), on: console)
+    case .json: for group in groups { console.result(group.json(lists: coverage.names(for: group))) }
+    case .csv: showTable(groups, &coverage, on: console)
+    case .text: showText(groups, headings(all), &coverage, on: console)
     }
   }
 
-  /// The ready-made lists that hold the destination already.
-  private func coverage(of group: BlockedReport.Group) -> [String] {
-    group.question.map { lists.covering($0, at: now).map(\.name) } ?? []
-  }
-
   private func showText(
-    _ groups: ArraySlice<BlockedReport.Group>, _ headings: [String: Text], on console: Console
+    _ groups: ArraySlice<BlockedReport.Group>, _ headings: [String: Text], _ coverage: inout Coverage,
+    on console: Console
   ) {
     var domain: String?
     for group in groups {
       if group.domain != domain, let heading = headings[group.domain] { console.result(heading) }
       domain = group.domain
-      group.lines(lists: coverage(of: group)).forEach(console.result)
+      group.lines(lists: coverage.names(for: group)).forEach(console.result)
     }
   }
 
@@ -57,14 +54,34 @@ struct BlockedView {
     }
   }
 
-  private func showTable(_ groups: ArraySlice<BlockedReport.Group>, on console: Console) {
+  private func showTable(
+    _ groups: ArraySlice<BlockedReport.Group>, _ coverage: inout Coverage, on console: Console
+  ) {
     console.result(
       cells: [
         "domain", "host", "port", "protocol", "agent", "count", "passed", "first", "last", "layers",
         "reasons",
         "explanation", "rule", "record_types", "processes", "lists", "suggested_rule", "folded",
       ])
-    for group in groups { console.result(cells: group.cells(lists: coverage(of: group))) }
+    for group in groups { console.result(cells: group.cells(lists: coverage.names(for: group))) }
+  }
+}
+
+/// The ready-made lists that hold destinations already; they speak to every agent, so each question is asked once.
+private struct Coverage {
+  let lists: ShippedLists
+  let now: Timestamp
+  private var known: [PolicyQuestion: [String]] = [:]
+
+  init(lists: ShippedLists, now: Timestamp) { (self.lists, self.now) = (lists, now) }
+
+  mutating func names(for group: BlockedReport.Group) -> [String] {
+    guard var question = group.question else { return [] }
+    question.agent = .default
+    if let names = known[question] { return names }
+    let names = lists.covering(question, at: now).map(\.name)
+    known[question] = names
+    return names
   }
 }
 
