@@ -1,3 +1,4 @@
+import EventLoop
 import Testing
 
 @testable import exitgate
@@ -61,23 +62,34 @@ struct TerminalModesTests {
     for sent in Self.cases.map(\.sent) + ["\u{1b}]2;", "\u{1b}P", "\u{1b}["] {
       let text = Self.after(sent).taken
       for piece in [
-        "\u{18}\u{1b}\\", "\u{1b}[?1049h", "\u{f}\u{1b}(B\u{1b})B", "\u{1b}[0m", "\u{1b}[2l", "\u{1b}[4l",
+        "\u{18}\u{1b}\\", "\u{1b}[?1049h", "\u{1b}[?38l", "\u{1b}[?9001l", "\u{1b} F",
+        "\u{f}\u{1b}(B\u{1b})B", "\u{1b}[0m", "\u{1b}[2l", "\u{1b}[4l",
         "\u{1b}[?5l",
         "\u{1b}[?6l", "\u{1b}[?69l", "\u{1b}[?1003l", "\u{1b}[?2026l", "\u{1b}[r", "\u{1b}[?2004h",
       ] { #expect(text.contains(piece)) }
-      #expect(text.hasPrefix("\u{18}") && text.hasSuffix("\u{1b}[2J"))
+      // First of all out of Tektronix's mode, which knows none of these.
+      #expect(text.hasPrefix("\u{1b}\u{3}\u{18}\u{1b}\\") && text.hasSuffix("\u{1b}[2J"))
     }
-    #expect(Self.after("\u{1b}[?1047h").taken.contains("\u{1b}<\u{1b}[?1047l\u{1b}[?1049h"), "a fresh one")
+    #expect(Self.after("\u{1b}[?1047h").taken.contains("\u{1b} F\u{1b}[?1047l\u{1b}[?1049h"), "a fresh one")
   }
 
   @Test(
     "CTL-08: colours of its own are taken away, for text in the colour of the ground is none",
     arguments: [
       ("\u{1b}]11;#000000\u{7}", true), ("\u{1b}]4;7;#000\u{1b}\\", true), ("\u{9d}10;#000\u{7}", true),
+      ("\u{1b}]P7000000", true), ("\u{1b}]P7000000text\u{1b}[0m", true), ("\u{1b}[30;40m\u{1b}[8]", true),
+      ("\u{1b}]21;foreground=#000\u{1b}\\", true), ("\u{1b}]1337;SetColors=fg=000\u{7}", true),
+      ("\u{1b}]11;#000", true),
+      ("\u{1b}]7;file:///x\u{7}\u{1b}]8;;http://x\u{7}\u{1b}]133;A\u{7}\u{1b}]52;c;eA==\u{7}", false),
       ("\u{1b}]11;?\u{7}", false), ("\u{1b}]0;4;7\u{7}", false), ("\u{1b}[31m", false),
     ])
   func colours(_ sent: String, _ changed: Bool) {
-    #expect(Self.after(sent).taken.contains("\u{1b}]110\u{1b}\\") == changed)
+    let taken = Self.after(sent).taken
+    for reset in [
+      "]R\u{1b}\\", "]104\u{1b}\\", "]110\u{1b}\\", "]111\u{1b}\\", "]21;foreground;", "[37;40m\u{1b}[8]",
+    ] {
+      #expect(taken.contains("\u{1b}\(reset)") == changed, "\(reset.debugDescription)")
+    }
   }
 
   @Test("what was cut in the middle is sent again, within bounds")
@@ -124,8 +136,11 @@ struct KeyReaderTests {
     Case(reads: ["\u{1b}[6~", "\u{1b}[A"], keys: [.next, .previous], because: "keys that turn pages"),
     Case(reads: ["\u{1b}[200~o\u{1b}[201~", "o"], keys: [.other, o], because: "pasted, then pressed"),
     Case(
-      reads: ["\u{1b}[200~", "o", "\u{3}", "\u{1b}", "[20", "o", "\u{1b}[201~", "o"],
-      keys: [.other, .other, .other, .other, .other, .other, .other, o], because: "pasted in pieces"),
+      reads: ["\u{1b}[200~", "o", "\u{1b}", "[20", "o", "\u{1b}[201~", "o"],
+      keys: [.other, .other, .other, .other, .other, .other, o], because: "pasted in pieces"),
+    Case(
+      reads: ["\u{1b}[200~", "o", "\u{3}", "o"], keys: [.other, .other, .character(3), o],
+      because: "an interrupt gets out of pasted text too"),
     Case(
       reads: ["\u{1b}]l", "o", "\u{1b}", "\\", "o"], keys: [.other, .other, .other, .other, o],
       because: "CTL-08: what the terminal says of its title, in pieces"),
@@ -139,6 +154,18 @@ struct KeyReaderTests {
   @Test(arguments: cases)
   func keys(_ c: Case) {
     var reader = KeyReader()
-    #expect(c.reads.map { reader.read(Array($0.utf8)) } == c.keys)
+    let now = MonotonicTime(nanoseconds: 5_000_000_000)
+    #expect(c.reads.map { reader.read(Array($0.utf8), at: now) } == c.keys)
+  }
+
+  @Test(
+    "what begins and does not go on is over after a second",
+    arguments: ["\u{1b}]", "\u{1b}P", "\u{1b}[", "\u{1b}[200~", "\u{1b}O"])
+  func unfinished(_ begun: String) {
+    var reader = KeyReader()
+    let now = MonotonicTime(nanoseconds: 5_000_000_000)
+    #expect(reader.read(Array(begun.utf8), at: now) == .other)
+    #expect(reader.read(Array("1".utf8), at: now + .milliseconds(999)) == .other)
+    #expect(reader.read(Array("o".utf8), at: now + .milliseconds(1999)) == Self.o)
   }
 }

@@ -7,7 +7,7 @@ from harness.box import PYTHON
 from harness.far import Accepted, Asked
 from harness.gate import eventually
 from harness.namespaces import GOOD, GOOD6
-from harness.seat import QUIET, Seat
+from harness.seat import DEAF, QUIET, VEILED, Seat
 
 # Who the person is makes no difference here.
 pytestmark = pytest.mark.parametrize("boxes", ["ordinary"], indirect=True)
@@ -74,12 +74,16 @@ def test_a_key_lets_one_connection_pass_and_the_record_says_who(box, seat):
     nothing(box, mark)
     assert "exitgate asks" in person.text and person.questions()[0]["waiting"] == 1
     person.types("o")
+    person.shows(r"│ o: once ── press Enter")
+    time.sleep(QUIET)
+    nothing(box, mark)  # it is chosen, and no more
+    person.types("\r")
     person.watch.until(lambda screen: "got one.asked.test 200" in screen.log)  # seen for a moment: the next question comes
     assert box.far.since(mark, Accepted)
     # It was for one connection: the next is asked about again, and 'n' is for as long as this runs.
     mark = box.far.mark()
     person.asked("http://one.asked.test:80")
-    person.types("n")
+    person.answers("n")
     person.shows(r"got one.asked.test 403")
     nothing(box, mark)
     assert person.ends() == 0
@@ -101,7 +105,7 @@ def test_each_key_answers_as_far_as_it_says(box, seat):
         if status == 403:
             mark = box.far.mark()
         person.asked(f"http://{host}:80")
-        person.types(key)
+        person.answers(key)
         person.watch.until(lambda screen: screen.log.count(f"got {host} {status}") == 2, why=f"{key}: the second goes as the first")
         assert f"({word}) for agent default: http://{host}:80" in person.log
     assert person.ends() == 0
@@ -138,11 +142,13 @@ def test_details_show_the_rule_and_what_a_wider_one_would_cover(box, seat):
     person.shows(r"always adds  - \{ id: \"approved-")
     text = person.text
     assert "wider: '**.asked.test'" in text and "addresses" in text and "the rule ask asks, generation 1" in text and "registered domain asked.test" in text
+    time.sleep(DEAF)
     person.types("d")
     person.watch.until(lambda screen: "always adds" not in screen.text)
     person.types("q")
     person.shows("that key means nothing here")
-    person.types("n")
+    time.sleep(DEAF)
+    person.answers("n")
     assert person.ends() == 0
 
 
@@ -161,7 +167,7 @@ def test_where_nobody_can_be_asked_it_is_denied_at_once(box, seat):
     # The control: the same, wanted, asks on the terminal and reads it though the command reads and writes elsewhere.
     person = seat(*fetch("one.asked.test"), flags=("--prompt", "always"), streams=(2,))
     person.asked("http://one.asked.test:80")
-    person.types("o")
+    person.answers("o")
     assert person.process.stdout.read() == b"got one.asked.test 200\n" and person.ends() == 0
     assert termios.tcgetattr(person.slave) == person.before
 
@@ -180,14 +186,37 @@ def test_CTL_08_keys_typed_before_it_can_be_read_answer_nothing(box, seat):
     assert person.questions()[0]["waiting"] == 1
     nothing(box, mark)
     # Several at once, a paste, an answer of the terminal's own that holds the key, in pieces: none is a key.
-    time.sleep(QUIET)
+    time.sleep(DEAF)
     for text in ("oo", "\x1b[200~o\x1b[201~", "\x1b]lo\x1b\\", "\x1b]l", "o", "o\x1b\\", "\x1b[111u", "\x1b[200~", "o", "\x1b[201~"):
         person.types(text)
         time.sleep(0.15)
     assert person.questions()[0]["waiting"] == 1, person.text
     nothing(box, mark)
-    time.sleep(QUIET)
-    person.types("o")
+    time.sleep(DEAF)
+    person.answers("o")
+    person.shows("got one.asked.test 200")
+    assert person.ends() == 0
+
+
+def test_CTL_08_a_key_held_down_and_words_typed_slowly_answer_nothing(box, seat):
+    mark = box.far.mark()
+    person = seat(*fetch("one.asked.test"))
+    person.asked("http://one.asked.test:80")
+    for _ in range(40):  # as a terminal repeats a key
+        person.types("a")
+        time.sleep(0.05)
+    person.shows("a key that is held down|that key came before")
+    for word in ("yes\r", "no\r", "so\r"):  # meant for what was on the screen before
+        time.sleep(DEAF)
+        for letter in word:
+            person.types(letter)
+            time.sleep(0.65)
+    assert person.questions()[0]["waiting"] == 1, person.text
+    nothing(box, mark)
+    time.sleep(DEAF)
+    person.types("\x1b]")  # Alt and a letter that begins a string: it is over when nothing follows
+    time.sleep(DEAF)
+    person.answers("o")
     person.shows("got one.asked.test 200")
     assert person.ends() == 0
 
@@ -224,7 +253,7 @@ def test_CTL_08_a_command_that_forges_and_floods_neither_hides_nor_changes_a_que
     time.sleep(1)
     assert "github.com" not in person.text and len(person.log) - size < 2000 and first.splitlines()[:4] == person.text.splitlines()[:4]
     nothing(box, mark)
-    person.types("n")
+    person.answers("n")
     person.watch.until(lambda screen: "got 403" in screen.log)
     assert person.ends() == 0
     nothing(box, mark)
@@ -243,9 +272,22 @@ def test_CTL_08_a_question_on_the_commands_own_screen_answers_nothing(box, seat)
     person.shows("key b'o'")
     person.asked("http://one.asked.test:80")
     nothing(box, mark)
-    person.types("n")
+    person.answers("n")
     assert person.ends() == 0
     nothing(box, mark)
+
+
+@pytest.mark.parametrize("mode", [47, 1047])
+def test_CTL_08_nothing_of_a_question_is_left_on_the_screen_that_a_command_may_show_again(box, seat, mode):
+    person = seat("sh", "-c", f"printf '\\033[?{mode}hmine\\033[?{mode}l'; curl -s -m 60 -o /dev/null http://one.asked.test/x; printf 'done\\033[?{mode}hthe %s' other; sleep 60")
+    person.asked("http://one.asked.test:80")
+    word = person.word
+    person.answers("n")
+    person.shows("the other")
+    assert person.look(lambda screen: screen.alternate)
+    assert word not in person.text and "asks" not in person.text and "one.asked.test" not in person.text, person.text
+    person.types("\x03")
+    person.ends()
 
 
 def test_the_terminal_is_as_the_command_left_it(box, seat):
@@ -254,7 +296,7 @@ def test_the_terminal_is_as_the_command_left_it(box, seat):
               "subprocess.run(['curl', '-s', '-m', '60', '-o', '/dev/null', 'http://one.asked.test/x'])\nw('goes on')\ntime.sleep(30)")
     person = seat(PYTHON, "-c", script)
     person.asked("http://one.asked.test:80")
-    person.types("o")
+    person.answers("o")
     person.shows("goes on")
     seen = person.look(lambda screen: (screen.lines, screen.modes, screen.region, screen.title, screen.style, screen.alternate))
     lines, modes, region, title, style, alternate = seen
@@ -283,7 +325,7 @@ def test_a_program_of_the_whole_screen_draws_anew_and_a_resize_is_followed(box, 
     os.kill(person.process.pid, signal.SIGWINCH)
     person.watch.until(lambda screen: screen.lines[0].startswith("┌─ exitgate asks") and len(screen.lines) == 20, why="drawn for the new size")
     time.sleep(QUIET)
-    person.types("o")
+    person.answers("o")
     person.shows(r"whole screen 20x60")
     person.watch.until(lambda screen: screen.alternate and "exitgate" not in screen.text, why="its screen, and nothing of the question")
     person.types("\x03")
@@ -352,7 +394,8 @@ def test_CTL_10_many_names_are_one_question_that_is_read_to_its_end(box, seat):
             break
     assert "h19.much.test" in person.log or "h0.much.test" in person.log
     assert all(host in person.log for host in hosts), "each was shown"
-    person.types("s")
+    time.sleep(DEAF)
+    person.answers("s")
     person.watch.until(lambda screen: all(f"got {host} 200" in screen.log for host in hosts), 40, "each passes")
     assert person.ends() == 0
 
@@ -362,17 +405,60 @@ def test_questions_queue_and_the_next_one_waits_for_its_own_key(box, seat):
     person.watch.until(lambda screen: "1 of 3 questions" in screen.text, why="three wait")
     mark = box.far.mark()
     time.sleep(QUIET)
-    person.types("n")
-    person.watch.until(lambda screen: "1 of 2 questions" in screen.text)
+    person.answers("n")
+    person.watch.until(lambda screen: "question 2 ── 1 of 2 questions" in screen.text)
     person.types("o")  # meant for the first: the second has only just come
     person.shows("that key came before you could read this")
     nothing(box, mark)
     for _ in range(2):
         time.sleep(QUIET)
-        person.types("n")
+        person.answers("n")
     person.watch.until(lambda screen: len(re.findall(r"got \S+\.test 403", screen.log)) == 3)
     assert person.ends() == 0
     nothing(box, mark)
+
+
+def test_CTL_12_a_question_that_takes_the_place_of_another_is_read_before_a_key_counts(box, seat):
+    mark = box.far.mark()
+    person = seat("sh", "-c", "curl -s -m 5 -o /dev/null http://one.asked.test/x & sleep 2; " + FETCH.format(hosts="one.more.test") + "; wait")
+    person.asked("http://one.asked.test:80")
+    person.chooses("o")  # and now somebody else answers it, before Enter
+    question = next(one for one in person.questions() if "one.asked.test" in json.dumps(one))
+    eventually(lambda: len(person.questions()) == 2, 20, "the next one waits")
+    assert subprocess.run(box.on_host(box.binary, "refuse", question["id"], "--control", box.state / "control.sock"), env=box.environment()).returncode == 0
+    person.shows(VEILED)
+    assert "one.more.test" not in person.text
+    for key in "\ro\r":
+        person.types(key)
+        time.sleep(QUIET)
+    assert person.look(lambda screen: VEILED in screen.text)
+    nothing(box, mark)
+    time.sleep(DEAF)
+    person.types(" ")
+    person.asked("http://one.more.test:80")
+    person.answers("o")
+    person.watch.until(lambda screen: "got one.more.test 200" in screen.log)
+    assert person.ends() == 0
+
+
+def test_CTL_09_where_a_name_does_not_fit_in_a_row_nothing_is_allowed(box, seat):
+    mark = box.far.mark()
+    person = seat(*fetch("one.asked.test"), columns=24)
+    word = person.watch.until(lambda screen: re.search(r"bear the word (\w+)", screen.log.replace("\r\n", " ")))[1]
+    person.watch.until(lambda screen: screen.alternate and screen.lines[0].startswith("┌─ exitgate asks"))
+    time.sleep(QUIET)
+    person.types("o")
+    person.watch.until(lambda screen: "widen the window to 28 columns" in screen.text.replace("\n│ ", ""), why=f"word {word}: it says so")
+    person.types("\r")
+    time.sleep(DEAF)
+    assert person.questions()[0]["waiting"] == 1
+    nothing(box, mark)
+    person.resize(24, 80)
+    os.kill(person.process.pid, signal.SIGWINCH)
+    person.shows("http://one.asked.test:80")
+    person.answers("o")
+    person.shows("got one.asked.test 200")
+    assert person.ends() == 0
 
 
 def test_CTL_09_a_name_of_look_alikes_is_marked(box, seat):
@@ -381,15 +467,98 @@ def test_CTL_09_a_name_of_look_alikes_is_marked(box, seat):
     person.asked("http://xn--pypal-4ve.test:80")
     text = person.text.replace("\n│ ", "")
     assert "in Unicode pаypal.test" in text and "looks like" in text, text
-    person.types("n")
+    person.answers("n")
     assert person.ends() == 0
+    nothing(box, mark)
+
+
+def quoted(box, *command, **options):
+    return " ".join(f"'{word}'" for word in box.command(*command, policy=box.work / "asking.yaml", **options))
+
+
+def test_CTL_08_two_runs_on_one_terminal_neither_draw_over_nor_answer_one_another(box, seat):
+    """One asks; the other says that it does not, and what its command writes waits while a question is shown."""
+    mark = box.far.mark()
+    (box.project / "asks.sh").write_text("while [ ! -e both ]; do sleep 0.1; done\n" + FETCH.format(hosts="one.asked.test"))
+    (box.project / "writes.sh").write_text("touch both; while [ ! -e now ]; do sleep 0.1; done; printf '\\033[3;1H│   http://github.com:80  '; touch written\n"
+                                           "curl -s -m 9 -o /dev/null -w 'second %{http_code}\\n' http://two.asked.test/x\nprintf '%s\\n' 'last words'")
+    other = quoted(box, "sh", "./writes.sh", flags=("--audit-log", box.state / "second.jsonl", "--control", box.state / "second.sock"))
+    person = seat(shell=["sh", "-c", quoted(box, "sh", "./asks.sh") + " & sleep 3; " + other + "; wait"])
+    person.watch.until(lambda screen: "another exitgate run asks on this terminal" in screen.log, 40)
+    person.asked("http://one.asked.test:80")
+    (box.project / "now").touch()
+    eventually(lambda: (box.project / "written").exists(), 20, "the other's command has written")
+    time.sleep(1)
+    assert "github.com" not in person.text and "http://one.asked.test:80" in person.text
+    nothing(box, mark)
+    for key in "od":  # each key is the question's, and none the other command's
+        person.types(key)
+        person.shows("o: once ── press Enter" if key == "o" else "always adds")
+        time.sleep(DEAF)
+    person.answers("n")
+    person.watch.until(lambda screen: "github.com" in screen.log and "second 403" in screen.log and "last words" in screen.log, why="then it comes")
+    assert person.log.count("asks ── the word is") == person.log.count(f"asks ── the word is {person.word}")
+    assert person.ends() == 0
+    nothing(box, mark)
+
+
+def test_CTL_08_a_run_that_has_ended_leaves_its_terminal_to_the_next(box, seat):
+    person = seat(shell=["sh", "-c", quoted(box, "true") + "; " + quoted(box, *fetch("one.asked.test"))])
+    person.watch.until(lambda screen: screen.log.count("bear the word") == 2, 40)
+    assert "another exitgate run" not in person.log
+    person.watch.until(lambda screen: screen.alternate and "http://one.asked.test:80" in screen.text)
+    time.sleep(QUIET)
+    person.answers("n")
+    assert person.ends() == 0
+
+
+def test_a_terminal_that_hangs_up_ends_the_asking_where_the_prompt_reads_it_itself(box, seat):
+    mark = box.far.mark()
+    person = seat("sh", "-c", "trap '' HUP; while [ ! -e gone ]; do sleep 0.1; done; curl -s -o itself -w '%{http_code}' -m 30 http://two.asked.test/x >status; sleep 60",
+                  flags=("--prompt", "always"), streams=(2,))
+    assert person.word
+
+    def asked_by():
+        done = subprocess.run(box.on_host(box.binary, "status", "--json", "--control", box.state / "control.sock"), capture_output=True, text=True, env=box.environment())
+        return json.loads(done.stdout)["asking"]["channels"]
+
+    eventually(lambda: asked_by() == 1, 20, "somebody is at the terminal")
+    person.hang_up()
+    eventually(lambda: asked_by() == 0, 20, "nobody is there any more")
+    (box.project / "gone").touch()
+    eventually(lambda: (box.project / "status").exists() and (box.project / "status").read_text() == "403", 30)
+    assert json.loads((box.project / "itself").read_text())["reason"] == "no-approver"
+    nothing(box, mark)
+
+
+def test_stopped_it_gives_the_terminal_back_and_asks_again_in_front(box, seat):
+    mark = box.far.mark()
+    person = seat(shell=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell> "})
+    person.shows("shell>")
+    person.types(quoted(box, *fetch("one.asked.test")) + "\r")
+    person.asked("http://one.asked.test:80")
+    children = subprocess.run(["pgrep", "-P", str(person.process.pid)], capture_output=True, text=True).stdout.split()
+    os.kill(int(children[0]), signal.SIGTSTP)
+    person.watch.until(lambda screen: "Stopped" in screen.text and not screen.alternate, why="the shell has its screen")
+    person.types("bg\r")
+    person.types("echo still $((40+2)) here\r")
+    person.shows("still 42 here")
+    time.sleep(2.5)
+    assert not person.look(lambda screen: screen.alternate) and "asks" not in person.text.split("still 42")[1]
+    nothing(box, mark)
+    person.types("fg\r")
+    person.asked("http://one.asked.test:80")
+    person.answers("n")
+    person.watch.until(lambda screen: "got one.asked.test 403" in screen.log)
+    person.types("exit\r")
+    person.ends()
     nothing(box, mark)
 
 
 def test_in_the_background_nothing_is_read_until_it_is_in_front(box, seat):
     """A shell with job control starts it behind itself; brought to the front, it asks."""
     mark = box.far.mark()
-    command = " ".join(f"'{word}'" for word in box.command(*fetch("one.asked.test"), policy=box.work / "asking.yaml"))
+    command = quoted(box, *fetch("one.asked.test"))
     person = seat(shell=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell> "})
     person.shows("shell>")
     person.types(f"{command} &\r")
@@ -401,7 +570,7 @@ def test_in_the_background_nothing_is_read_until_it_is_in_front(box, seat):
     nothing(box, mark)
     person.types("fg\r")
     person.asked("http://one.asked.test:80")
-    person.types("o")
+    person.answers("o")
     person.shows("got one.asked.test 200")
     person.types("exit\r")
     person.ends()

@@ -21,8 +21,8 @@ struct Run: Verb {
         exitgate run --mode audit -- make            let pass what would be denied, and record it
 
       Where the policy says 'ask' and this is started on a terminal, the question is asked there, on a screen of its own, while the \
-      command's output waits. It bears a word that is said at the start. A key answers when it is pressed by itself, half a second after \
-      the last; Esc leaves the question to 'exitgate approve'.
+      command's output waits. It bears a word that is said at the start. A key chooses, half a second after the last, and Enter confirms; Esc \
+      leaves the question to 'exitgate approve'. Of several on one terminal the first asks there.
 
       What was blocked is said as it happens, with the rule that would allow it, and is in the log: \
       'exitgate log blocked'. Without a policy the profile 'generic' counts: 'exitgate allowlists profile-generic'. A policy says what the \
@@ -105,7 +105,7 @@ struct Run: Verb {
     if !quiet { configuration.onDenial = DenialLines(lines).tell }
     configuration.startNotes = sandbox.notes(loaded.sandbox, command: command)
     let asking = PromptSettings(
-      choice: prompt, isLikely: loaded.policy.asks, tells: !quiet, environment: here.environment)
+      choice: prompt, tells: !quiet, state: here.paths.state, environment: here.environment)
     try CommandService(configuration, plan, lines, asking, begun: names.endTurn).run()
   }
 

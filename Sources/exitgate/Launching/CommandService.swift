@@ -40,11 +40,14 @@ struct CommandService {
   func run() throws(Failure) -> Never {
     var words = Logger(label: "exitgate", factory: { [lines] _ in WordsHandler(say: lines.say) })
     words.logLevel = .warning
-    let isForeground = tcgetpgrp(STDIN_FILENO) == getpgrp()
-    var leader: Int32?, person: PersonTerminal?
-    let (sandbox, gate) = try start(words, &leader, &person)
+    // Once confined nobody says it.
+    let group = getpgrp()
+    var leader: Int32?, person: PersonTerminal?, turn: TerminalTurn?
+    let (sandbox, gate) = try start(words, &leader, &person, &turn)
     begun()
-    let terminal = leader.map { TerminalRelay(plan.terminal, leader: $0, isForeground: isForeground) }
+    let terminal = leader.map {
+      TerminalRelay(plan.terminal, leader: $0, group: group, turn)
+    }
     let prompt = person.map {
       TerminalPrompt(
         gate, on: $0, terminal, lines, tells: asking.tells, control: configuration.controlPath,
@@ -52,15 +55,17 @@ struct CommandService {
     }
     let run = CommandRun(sandbox, gate, terminal, prompt, lines, plan.command.arguments[0])
     let watch = SignalWatch.on(
-      Self.signals + (terminal == nil && prompt == nil ? [] : [SIGWINCH]), queue: .main,
+      Self.signals + (terminal == nil && prompt == nil ? [] : [SIGWINCH]) + (prompt == nil ? [] : [SIGTSTP]),
+      queue: .main,
       handler: { number in
+        if number == SIGTSTP { return prompt?.stop() ?? () }
         guard number == SIGWINCH else { return sandbox.signal(number) }
         terminal?.resize()
         prompt?.resize()
       },
-      ready: { [asking] in
+      ready: {
         terminal?.begin()
-        prompt?.begin(isLikely: asking.isLikely)
+        prompt?.begin()
         sandbox.go()
       })
     let source = DispatchSource.makeReadSource(fileDescriptor: sandbox.descriptor, queue: .main)
@@ -71,7 +76,7 @@ struct CommandService {
 
   /// The sandbox first, while there is one thread; then the gate, confined.
   private func start(
-    _ words: Logger, _ leader: inout Int32?, _ person: inout PersonTerminal?
+    _ words: Logger, _ leader: inout Int32?, _ person: inout PersonTerminal?, _ turn: inout TerminalTurn?
   ) throws(Failure) -> (Sandbox, Gate) {
     let sandbox: Sandbox
     var configuration = configuration
@@ -82,7 +87,9 @@ struct CommandService {
       try take(handed, into: &configuration)
     } catch { throw Failure(.host, "no sandbox: \(error)") }
     // Not before: nothing of the sandbox has it.
-    person = try asking.open(plan.terminal)
+    turn = plan.terminal.first.flatMap { TerminalTurn($0, state: asking.state) }
+    if isatty(STDERR_FILENO) == 1 { lines.take(TerminalTurn(STDERR_FILENO, state: asking.state)) }
+    person = try asking.open(plan.terminal, lines)
     configuration.confine = confinement(
       configuration, drivesTerminal: !plan.terminal.isEmpty || person != nil)
     ignoreSIGPIPE()

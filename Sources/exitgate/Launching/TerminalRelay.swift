@@ -17,10 +17,15 @@ final class TerminalRelay: @unchecked Sendable {
   /// Is told when the person's terminal is gone. On `queue`.
   var hungUp: (() -> Void)?
   private let leader: Int32
+  private let group: pid_t
   /// The person's terminal to read from; nil where the command reads something else.
   private let input: Int32?
   /// The person's terminal to write to.
   private let output: Int32
+  /// With other runs on the same terminal; nil where there is none to be had.
+  private let turn: TerminalTurn?
+  private var isWaiting = false
+  private var staysBehind = false
   private var before: termios?
   private var inputSource: (any DispatchSourceRead)?
   private var outputSource: (any DispatchSourceRead)?
@@ -29,12 +34,15 @@ final class TerminalRelay: @unchecked Sendable {
   /// - Parameters:
   ///   - streams: The streams that are the person's terminal.
   ///   - leader: The master side of the command's.
-  ///   - isForeground: Whether this process is; in the background nothing is
-  ///     read, for the kernel would stop whoever does.
-  init(_ streams: Set<Int32>, leader: Int32, isForeground: Bool) {
+  ///   - group: Of this process, which its shell has set. Begun in the background it never
+  ///     reads, for the kernel would stop whoever does.
+  ///   - turn: With other runs on the same terminal.
+  init(_ streams: Set<Int32>, leader: Int32, group: pid_t, _ turn: TerminalTurn?) {
+    self.group = group
     self.leader = leader
-    input = streams.contains(STDIN_FILENO) && isForeground ? STDIN_FILENO : nil
+    input = streams.contains(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == group ? STDIN_FILENO : nil
     output = [STDOUT_FILENO, STDERR_FILENO, STDIN_FILENO].first(where: streams.contains) ?? STDERR_FILENO
+    self.turn = turn
     // This side waits for nobody: a command that does not read loses what does not fit.
     _ = fcntl(leader, F_SETFL, fcntl(leader, F_GETFL) | O_NONBLOCK)
   }
@@ -42,12 +50,15 @@ final class TerminalRelay: @unchecked Sendable {
   /// Begins; from now on keys mean to the command what they mean there.
   func begin() {
     queue.sync {
+      // What another's question has made of the terminal is not how it was before.
+      turn?.enterOnceFree()
+      defer { turn?.leave() }
       _ = linux_copy_window_size(output, leader, 0)
       if let input {
         makeRaw(input)
-        inputSource = listen(to: input) { [unowned self] in typed() }
+        inputSource = listen(to: input) { [unowned self] in inTurn { typed() } }
       }
-      outputSource = listen(to: leader) { [unowned self] in _ = written() }
+      outputSource = listen(to: leader) { [unowned self] in inTurn { _ = written() } }
     }
   }
 
@@ -58,9 +69,15 @@ final class TerminalRelay: @unchecked Sendable {
   func end() {
     queue.sync {
       resume()
+      stopWaiting()
+      if staysBehind { inputSource?.resume() }
+      staysBehind = false
+      turn?.enterOnceFree()
+      defer { turn?.leave() }
       while written() {}
       for source in [inputSource, outputSource] { source?.cancel() }
-      if let input, var before { tcsetattr(input, TCSADRAIN, &before) }
+      // From behind nobody sets it, whoever is in front has done so.
+      if let input, !isBehind(input), var before { tcsetattr(input, TCSADRAIN, &before) }
     }
   }
 
@@ -75,12 +92,57 @@ final class TerminalRelay: @unchecked Sendable {
 
   // MARK: - Another's turn
 
+  /// Reads and writes unless another run's question is on the terminal; then both wait until it is gone.
+  private func inTurn(_ body: () -> Void) {
+    guard !isWaiting else { return }
+    // While this run's own question is shown it is its turn, and what is typed is for the question.
+    guard !isPaused else { return body() }
+    guard turn?.enter() != false else {
+      isWaiting = true
+      for source in [inputSource, outputSource] { source?.suspend() }
+      return tryAgain()
+    }
+    defer { turn?.leave() }
+    body()
+  }
+
+  private func tryAgain() {
+    queue.asyncAfter(deadline: .now() + .milliseconds(50)) { [self] in
+      guard isWaiting else { return }
+      guard turn?.enter() != false else { return tryAgain() }
+      turn?.leave()
+      stopWaiting()
+    }
+  }
+
+  /// Whether others are in front; nobody is where the terminal is gone.
+  private func isBehind(_ input: Int32) -> Bool {
+    let front = tcgetpgrp(input)
+    return front > 0 && front != group
+  }
+
+  /// Others are in front, and what is typed is theirs: who reads it would be stopped (termios(3), SIGTTIN).
+  private func stayBehind() {
+    guard let input, let inputSource else { return }
+    if !staysBehind { inputSource.suspend() }
+    staysBehind = isBehind(input)
+    guard staysBehind else { return inputSource.resume() }
+    queue.asyncAfter(deadline: .now() + .milliseconds(200)) { [self] in if staysBehind { stayBehind() } }
+  }
+
+  private func stopWaiting() {
+    guard isWaiting else { return }
+    isWaiting = false
+    for source in [inputSource, outputSource] { source?.resume() }
+  }
+
   /// Whether keys come by here.
   var readsKeys: Bool { inputSource.map { !$0.isCancelled } ?? false }
 
   /// Leaves what the command writes where it is: it waits once its terminal is full. On `queue`.
   func pause() {
     guard !isPaused, let outputSource else { return }
+    stopWaiting()
     isPaused = true
     outputSource.suspend()
   }
@@ -117,6 +179,8 @@ final class TerminalRelay: @unchecked Sendable {
 
   private func typed() {
     guard let input else { return }
+    guard !isBehind(input) else { return stayBehind() }
+    guard Self.hasCome(input) else { return }
     guard let bytes = Self.some(of: input) else {
       guard errno != EAGAIN, errno != EINTR else { return }
       // It is gone, and would be ready to say so for ever.
@@ -132,6 +196,12 @@ final class TerminalRelay: @unchecked Sendable {
     guard let bytes = Self.some(of: leader) else { return false }
     modes.feed(bytes)
     return writeAll(bytes, to: output)
+  }
+
+  /// Whether a read waits for nobody: another may have read what there was.
+  private static func hasCome(_ descriptor: Int32) -> Bool {
+    var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&watched, 1, 0) != 0
   }
 
   private static func some(of descriptor: Int32) -> [UInt8]? {

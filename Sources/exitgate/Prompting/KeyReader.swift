@@ -1,3 +1,5 @@
+import EventLoop
+
 /// What a person does while a question is shown.
 enum PromptKey: Hashable, Sendable {
   /// One key alone that stands for a character, or a control character.
@@ -16,21 +18,26 @@ enum PromptKey: Hashable, Sendable {
 ///
 /// A terminal answers what a command asked it, and the answer may hold bytes of
 /// the command's choice (its title, say); people paste. Both come as sequences,
-/// perhaps in pieces, and nothing in them is a key.
+/// perhaps in pieces, and nothing in them is a key. Without I/O; time is an argument.
 ///
 /// - Source: ECMA-48 §5.4, §5.6; xterm's ctlseqs, "Bracketed Paste Mode", "PC-Style Function Keys".
 struct KeyReader: Sendable {
   private enum Place { case ground, escape, sequence, single, text, textEscape, paste }
 
+  /// What has come in part is over when nothing more comes: somebody pressed Alt and a letter that begins one.
+  private static let patience = Duration.seconds(1)
   private static let endOfPaste = Array("\u{1b}[201~".utf8)
 
   private var place = Place.ground
   private var parameters: [UInt8] = []
   private var matched = 0
+  private var last = MonotonicTime(nanoseconds: 0)
 
   /// What one read(2) gave.
-  mutating func read(_ bytes: [UInt8]) -> PromptKey {
-    if place != .paste, let only = bytes.first, bytes.count == 1 {
+  mutating func read(_ bytes: [UInt8], at now: MonotonicTime) -> PromptKey {
+    if now >= last + Self.patience { place = .ground }
+    last = now
+    if let only = bytes.first, bytes.count == 1 {
       // Whatever was begun: who wants to get out gets out.
       if only == 0x03 { return finish(.character(only)) }
       if place == .ground { return only == 0x1b ? .escape : .character(only) }

@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Glibc
 
@@ -12,12 +13,32 @@ final class PersonTerminal: @unchecked Sendable {
   let isColoured: Bool
   private var before: termios?
   private var source: (any DispatchSourceRead)?
+  private var turn: TerminalTurn?
 
+  /// - Parameter state: The directory of what commands have to remember.
   /// - Returns: nil where there is none: no terminal belongs to this session.
-  init?(environment: [String: String]) {
+  init?(environment: [String: String], state: String) {
     descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
     guard descriptor >= 0 else { return nil }
     isColoured = (environment["NO_COLOR"] ?? "").isEmpty
+    turn = TerminalTurn(descriptor, state: state)
+  }
+
+  /// Whether this run alone asks on it, from now on.
+  func claim() -> Bool { turn?.claimQuestions() ?? false }
+
+  /// Has it to itself, so that no other run writes to it; where that is refused one tries again.
+  func takeScreen() -> Bool { turn?.takeScreen() ?? false }
+
+  /// Lets others write.
+  func leaveScreen() { turn?.leaveScreen() }
+
+  /// Whether nobody sees it any more (poll(2), POLLHUP). Its number then is another's, who may ask there.
+  func isGone() -> Bool {
+    var watched = pollfd(fd: descriptor, events: 0, revents: 0)
+    guard poll(&watched, 1, 0) > 0 else { return false }
+    turn = nil
+    return true
   }
 
   /// Whether this process is in front of it: others are stopped when they read (termios(3), SIGTTIN).
@@ -57,6 +78,9 @@ final class PersonTerminal: @unchecked Sendable {
     before = nil
   }
 
+  /// Leaves keys to whoever is in front now, and has set them.
+  func forgetKeys() { before = nil }
+
   /// Reads keys, where nobody else does.
   func read(on queue: DispatchQueue, _ handler: @escaping @Sendable ([UInt8]) -> Void) {
     let descriptor = descriptor
@@ -64,7 +88,8 @@ final class PersonTerminal: @unchecked Sendable {
     source.setEventHandler { [weak self] in
       var buffer = [UInt8](repeating: 0, count: 4096)
       let count = Glibc.read(descriptor, &buffer, buffer.count)
-      if count > 0 { handler(Array(buffer[..<count])) } else { self?.stopReading() }
+      if count > 0 { return handler(Array(buffer[..<count])) }
+      if count == 0 || errno != EINTR && errno != EAGAIN { self?.stopReading() }
     }
     source.activate()
     self.source = source

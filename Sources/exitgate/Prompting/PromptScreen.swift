@@ -32,9 +32,14 @@ final class PromptScreen {
     person.write(sent)
   }
 
-  /// Gives it back; the command's programs are told to draw anew by whoever passes its output on.
+  /// Leaves it as it was found, where others may have drawn since.
+  func leave() { person.write("\u{1b}[?1049h" + modes.erased + modes.givenBack) }
+
+  /// Gives it back, with nothing left on the screen that was the gate's; the command's programs are told to draw anew
+  /// by whoever passes its output on.
   func giveBack() {
-    person.write(modes.givenBack)
+    draw([], size: person.size)
+    person.write(modes.erased + modes.givenBack)
     person.write(modes.cut)
     person.giveKeysBack()
   }

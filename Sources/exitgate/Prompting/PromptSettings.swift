@@ -11,10 +11,10 @@ enum PromptChoice: String, CaseIterable, ExpressibleByArgument {
 struct PromptSettings {
   /// What was chosen.
   var choice: PromptChoice
-  /// Whether the policy asks at all.
-  var isLikely: Bool
   /// Whether the gate says on the terminal what happens.
   var tells: Bool
+  /// The directory of what commands have to remember.
+  var state: String
   /// Where `TERM` and `NO_COLOR` are.
   var environment: [String: String]
 
@@ -23,17 +23,21 @@ struct PromptSettings {
   /// - Parameter own: The command's streams that its own terminal stands for. Where both outputs are among them, nothing
   ///   of the command's reaches the person's terminal but through the gate.
   /// - Throws: When it is wanted and there is none.
-  func open(_ own: Set<Int32>) throws(Failure) -> PersonTerminal? {
+  func open(_ own: Set<Int32>, _ lines: TerminalLines) throws(Failure) -> PersonTerminal? {
     let isFit = own.isSuperset(of: [STDOUT_FILENO, STDERR_FILENO]) && environment["TERM"] != "dumb"
     guard choice != .never, choice == .always || isFit else { return nil }
-    let terminal = PersonTerminal(environment: environment)
+    let terminal = PersonTerminal(environment: environment, state: state)
     guard terminal != nil || choice == .auto else {
       throw Failure(
         .host,
         "--prompt always: no terminal belongs to this session. Start it on one, or answer by 'exitgate pending'."
       )
     }
-    return terminal
+    guard let terminal, !terminal.claim() else { return terminal }
+    lines.say(
+      "exitgate: another exitgate run asks on this terminal; for what this one asks see 'exitgate pending --follow'"
+    )
+    return nil
   }
 }
 

@@ -11,21 +11,40 @@ struct PromptView {
   /// How long it is still shown, in seconds.
   var rest: Int
 
-  /// What the rows of the terminal show, and over how many pages the question goes.
-  func rows(of queue: PromptQueue) -> (rows: [Text], pages: Int) {
-    guard let question = queue.shown else { return ([], 1) }
+  /// What the rows of the terminal show, over how many pages the question goes, and why nothing may be allowed on them.
+  func rows(of queue: PromptQueue) -> (rows: [Text], pages: Int, obstacle: String?) {
+    guard let question = queue.shown else { return ([], 1, nil) }
     let inner = max(10, size.columns - 2)
-    let view = PendingView(PendingStatus(question), width: inner)
-    let body = (queue.isDetailed ? view.whole : view.brief).flatMap { $0.wrapped(columns: inner) }
+    let body = body(question, queue, width: inner).flatMap { $0.wrapped(columns: inner) }
     let keys = keys(for: queue, columns: inner).flatMap { $0.wrapped(columns: inner) }
-    let below = keys + note(queue.note).wrapped(columns: inner)
-    let room = max(1, size.rows - below.count - 2 - more(0, of: 1).wrapped(columns: inner).count)
+    let below = keys + note(queue).wrapped(columns: inner)
+    let left = size.rows - below.count - 2 - more(0, of: 1).wrapped(columns: inner).count
+    let room = max(1, left)
     let pages = (body.count + room - 1) / room
     let page = min(queue.page, pages - 1)
     let more = (pages > 1 ? more(page, of: pages) : "").wrapped(columns: inner)
     let shown = body.dropFirst(page * room).prefix(room) + more + below
     let rows = [top(queue)] + shown.map { "│ " + $0 } + [bottom]
-    return (Array(rows.prefix(size.rows)), pages)
+    return (Array(rows.prefix(size.rows)), pages, left < 1 ? Self.tooLow : obstacle(question))
+  }
+
+  private static let tooLow =
+    "the window is too low to show it: make it higher, or answer by 'exitgate approve'"
+
+  /// A name in pieces reads as another: one row shows all of it, or nothing is allowed here.
+  private func obstacle(_ question: PendingQuestion) -> String? {
+    let widest = PendingStatus(question).places.map {
+      "│   \($0.traffic)://\($0.host):\($0.port)".unicodeScalars.count
+    }.max()
+    guard let widest, widest > size.columns else { return nil }
+    return
+      "a name does not fit in a row: widen the window to \(widest) columns, or answer by 'exitgate approve'"
+  }
+
+  private func body(_ question: PendingQuestion, _ queue: PromptQueue, width: Int) -> [Text] {
+    if queue.isVeiled { return [Text("another question: press the space bar to read it", .strong)] }
+    let view = PendingView(PendingStatus(question), width: width)
+    return queue.isDetailed ? view.whole : view.brief
   }
 
   private func more(_ page: Int, of pages: Int) -> Text {
@@ -33,11 +52,17 @@ struct PromptView {
   }
 
   private func top(_ queue: PromptQueue) -> Text {
-    let count = queue.questions.count > 1 ? "  ── 1 of \(queue.questions.count) questions" : ""
-    return line("┌─ exitgate asks ── the word is \(word)\(count) ")
+    let count = queue.questions.count > 1 ? " ── 1 of \(queue.questions.count) questions" : ""
+    return line("┌─ exitgate asks ── the word is \(word) ── question \(queue.number)\(count) ")
   }
 
-  private func note(_ note: String?) -> Text { Text(note ?? "", .doubtful) }
+  private func note(_ queue: PromptQueue) -> Text {
+    if let chosen = queue.chosen {
+      return Text("\(chosen.key): \(chosen.words) ", .strong)
+        + Text("── press Enter, or another key to take it back", .doubtful)
+    }
+    return Text(queue.note ?? "", .doubtful)
+  }
 
   private var bottom: Text { line("└─ the command's output waits ── \(rest) s ") }
 
@@ -49,6 +74,9 @@ struct PromptView {
 
   /// A key and what it means stay together.
   private func keys(for queue: PromptQueue, columns: Int) -> [Text] {
+    if queue.isVeiled {
+      return [Text(" Space ", .reversed) + "  read it   " + Text(" Esc ", .reversed) + "  later"]
+    }
     let offers = queue.shown?.offers ?? []
     let answers = PromptQueue.answers.filter { offers.contains($0.offer) }
     let words =

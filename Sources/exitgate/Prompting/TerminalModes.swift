@@ -14,7 +14,7 @@ struct TerminalModes: Sendable {
   static let usual: [Int: Bool] = [
     1: false, 5: false, 6: false, 7: true, 9: false, 25: true, 69: false, 1000: false, 1001: false,
     1002: false, 1003: false, 1004: false, 1005: false, 1006: false, 1015: false, 1016: false, 2004: false,
-    2026: false, 2031: false, 2048: false,
+    2026: false, 2031: false, 2048: false, 9001: false,
   ]
   /// In bytes; a sequence that is longer says nothing that is put back.
   private static let longest = 64
@@ -45,7 +45,10 @@ struct TerminalModes: Sendable {
   private(set) var otherKeys: Int?
   /// Flags of kitty's keyboard protocol, the last in force; empty where nobody spoke of it.
   private(set) var keyboard: [Int] = []
-  /// Whether the palette or the colours that are usual were changed.
+  /// Operating system commands that change no colour: titles, directories, links, the clipboard, marks of prompts.
+  private static let colourless: Set<Int> = [0, 1, 2, 7, 8, 52, 133]
+
+  /// Whether the palette or the colours that are usual may have been changed, by whatever terminal's own way.
   private(set) var hasColours = false
 
   /// Takes what the terminal is sent.
@@ -140,19 +143,25 @@ struct TerminalModes: Sendable {
     case 0x07:
       endText()
       place = .ground
-    case 0x18, 0x1a: place = .ground
+    case 0x18, 0x1a:
+      endText()
+      place = .ground
     default: if parameters.count <= Self.longest { parameters.append(byte) }
     }
   }
 
-  /// OSC 4, 5 and 10 to 19 set colours, or ask for them.
+  /// Any that is not known to leave colours alone, and asks for none (OSC 10 to 19). One that names no number may
+  /// have ended already (`ESC ] P` on the console of Linux).
   private mutating func endText() {
     guard parameters.first == UInt8(ascii: "]") else { return }
     let parts = parameters.dropFirst().split(
       separator: UInt8(ascii: ";"), maxSplits: 1, omittingEmptySubsequences: false)
-    guard let first = parts.first, let number = Self.number(first) else { return }
+    guard let first = parts.first, let number = Self.number(first) else {
+      hasColours = true
+      return
+    }
     let isQuestion = parts.count == 2 && parts[1].elementsEqual([UInt8(ascii: "?")])
-    if [4, 5].contains(number) || (10...19).contains(number) && !isQuestion { hasColours = true }
+    if !Self.colourless.contains(number), !((10...19).contains(number) && isQuestion) { hasColours = true }
   }
 
   private mutating func apply(_ final: UInt8) {
@@ -165,6 +174,8 @@ struct TerminalModes: Sendable {
     case (UInt8(ascii: "l"), nil): numbers.forEach { set($0, false) }
     case (UInt8(ascii: "r"), nil): if isPlain { region = parameters }
     case (UInt8(ascii: "p"), nil): if parameters == [UInt8(ascii: "!")] { startSoftly() }
+    // The console of Linux: what is usual, the colours of underlining and of dim text.
+    case (UInt8(ascii: "]"), _): hasColours = true
     case (UInt8(ascii: "u"), _?): setKeyboard(prefix)
     case (UInt8(ascii: "m"), UInt8(ascii: ">")):
       if numbers.first == 4 { otherKeys = numbers.count > 1 ? numbers[1] : 0 }
@@ -230,14 +241,30 @@ extension TerminalModes {
   /// pasted text marked as such.
   var taken: String {
     let leave = alternate.map { "\u{1b}[?\($0)l" } ?? ""
+    // Out of Tektronix's mode (ESC ETX), which knows none of the rest; out of whatever was begun.
+    let out = "\u{1b}\u{3}\u{18}\u{1b}\\\u{1b}<\u{1b}[?38l\u{1b} F"
     // The other screen first: with it the terminal keeps the cursor, its colours and its letters.
-    let screen = "\u{18}\u{1b}\\\u{1b}<" + leave + "\u{1b}[?1049h\u{1b}[22;0t\u{1b}]0;exitgate asks\u{1b}\\"
+    let screen = out + leave + "\u{1b}[?1049h\u{1b}[22;0t\u{1b}]0;exitgate asks\u{1b}\\"
     let letters = "\u{f}\u{1b}(B\u{1b})B\u{1b}%G\u{1b}W\u{1b}[0m\u{1b}[2l\u{1b}[4l\u{1b}[20l\u{1b}[12h"
     let off = Self.usual.keys.filter { $0 != 2004 }.sorted().map { "\u{1b}[?\($0)l" }.joined()
     let keys = "\u{1b}>\u{1b}[=0u\u{1b}[>4;0m\u{1b}[?2004h"
-    let colours = hasColours ? ["104", "110", "111", "112"].map { "\u{1b}]\($0)\u{1b}\\" }.joined() : ""
     return screen + letters + off + "\u{1b}[r" + keys + colours + "\u{1b}[2J"
   }
+
+  /// Takes away what the command may have made of colours: xterm's, kitty's, and those of the console of Linux, whose
+  /// `CSI 8 ]` makes usual what is in force. Empty where it did nothing that could.
+  ///
+  /// - Source: xterm's ctlseqs (OSC 104 to 112); kitty's "color stack and control" (OSC 21); console_codes(4).
+  private var colours: String {
+    guard hasColours || place == .text || place == .textEscape else { return "" }
+    let resets = ["104", "110", "111", "112", "21;foreground;background;cursor"]
+    return "\u{1b}]R\u{1b}\\" + resets.map { "\u{1b}]\($0)\u{1b}\\" }.joined()
+      + "\u{1b}[37;40m\u{1b}[8]\u{1b}[1;15]\u{1b}[2;7]\u{1b}[39;49m"
+  }
+
+  /// Leaves nothing of what was drawn on the other screen, which any command may show again. The lines that a
+  /// terminal keeps (ED 3) are the person's own: nothing that was drawn has scrolled there.
+  var erased: String { "\u{1b}[0m\u{1b}[r\u{1b}[2J\u{1b}[H" }
 
   /// Gives the terminal back as the command left it, all but colours of its own. What is cut is sent by whoever sends this.
   var givenBack: String {

@@ -30,6 +30,10 @@ final class TerminalPrompt: @unchecked Sendable {
   private var questions = PromptQueue()
   private var reader = KeyReader()
   private var screen: PromptScreen?
+  /// Left as it was when others came in front.
+  private var stranded: PromptScreen?
+  private var isTrying = false
+  private var watch: (any DispatchSourceTimer)?
   private var channel: AttachedChannel?
   private var follower: UInt64?
   private var ticker: (any DispatchSourceTimer)?
@@ -54,19 +58,17 @@ final class TerminalPrompt: @unchecked Sendable {
     queue = relay?.queue ?? DispatchQueue(label: "exitgate.terminal")
   }
 
-  /// Begins: from now on somebody can be asked.
-  ///
-  /// - Parameter isLikely: Whether the policy asks.
-  func begin(isLikely: Bool) {
+  /// Begins: from now on somebody can be asked. A policy that asks nothing yet may be loaded anew, so the word is said
+  /// whatever it is.
+  func begin() {
     queue.sync {
-      if isLikely {
-        lines.say(
-          "exitgate: questions on this terminal bear the word \(word); what does not is not the gate's")
-      }
+      lines.say(
+        "exitgate: questions on this terminal bear the word \(word); what does not is not the gate's")
       relay?.keys = { [unowned self] in typed($0) }
       relay?.hungUp = { [unowned self] in hangUp() }
       channel = gate.approvals.attach(.terminal)
       follower = gate.approvals.follow { [self] _ in lookSoon() }
+      watch = everySecond { [unowned self] in if person.isGone() { hangUp() } }
     }
   }
 
@@ -79,6 +81,8 @@ final class TerminalPrompt: @unchecked Sendable {
   private func hangUp() {
     if let follower { gate.approvals.unfollow(follower) }
     (follower, channel) = (nil, nil)
+    watch?.cancel()
+    watch = nil
     questions = PromptQueue()
     ticker?.cancel()
     ticker = nil
@@ -103,7 +107,7 @@ final class TerminalPrompt: @unchecked Sendable {
   private func look() {
     guard channel != nil else { return }
     let all = gate.approvals.questions, isHere = person.isForeground
-    if !isHere { ring(for: all) }
+    if !isHere { leaveBehind(for: all) }
     questions.look(all, canShow: isHere, at: .now())
     settle()
     if ticker == nil, !all.isEmpty { tick() }
@@ -113,14 +117,22 @@ final class TerminalPrompt: @unchecked Sendable {
   private func settle() {
     guard questions.shown != nil else {
       if screen != nil { deafUntil = .now() + Self.after }
-      return giveBack()
+      giveBack()
+      if person.isForeground { stranded?.leave() } else { return }
+      stranded = nil
+      return
     }
-    if screen == nil { take() }
+    if screen == nil, person.isForeground { take() }
     draw()
   }
 
   /// Somebody else is in front: a bell, and nothing is read or drawn.
-  private func ring(for all: [PendingQuestion]) {
+  private func leaveBehind(for all: [PendingQuestion]) {
+    if let screen {
+      (self.screen, stranded) = (nil, screen)
+      person.forgetKeys()
+      release()
+    }
     let fresh = all.filter { $0.waiting > 0 && !rung.contains($0.id) }
     rung = Set(all.map(\.id))
     guard !fresh.isEmpty, !person.stopsWriters else { return }
@@ -129,17 +141,21 @@ final class TerminalPrompt: @unchecked Sendable {
 
   /// Each second while anything waits: time goes on, a waiting connection leaves, this becomes the foreground.
   private func tick() {
-    let timer = DispatchSource.makeTimerSource(queue: queue)
-    timer.schedule(deadline: .now() + 1, repeating: 1, leeway: .milliseconds(50))
-    timer.setEventHandler { [unowned self] in
+    ticker = everySecond { [unowned self] in
       if let left = questions.tick(at: .now()) { tell("exitgate: nobody answered; \(later(left))") }
       look()
-      guard gate.approvals.questions.isEmpty else { return }
+      guard gate.approvals.questions.isEmpty, stranded == nil else { return }
       ticker?.cancel()
       ticker = nil
     }
+  }
+
+  private func everySecond(_ handler: @escaping @Sendable () -> Void) -> any DispatchSourceTimer {
+    let timer = DispatchSource.makeTimerSource(queue: queue)
+    timer.schedule(deadline: .now() + 1, repeating: 1, leeway: .milliseconds(50))
+    timer.setEventHandler(handler: handler)
     timer.activate()
-    ticker = timer
+    return timer
   }
 
   private func later(_ question: PendingQuestion) -> Text {
@@ -152,6 +168,8 @@ final class TerminalPrompt: @unchecked Sendable {
   // MARK: - The terminal
 
   private func take() {
+    guard person.takeScreen() else { return trySoon() }
+    stranded = nil
     relay?.pause()
     lines.hold()
     reader = KeyReader()
@@ -161,13 +179,44 @@ final class TerminalPrompt: @unchecked Sendable {
     self.screen = screen
   }
 
+  /// Another run writes just now.
+  private func trySoon() {
+    guard !isTrying else { return }
+    isTrying = true
+    queue.asyncAfter(deadline: .now() + .milliseconds(20)) { [self] in
+      isTrying = false
+      if channel != nil { settle() }
+    }
+  }
+
   private func giveBack() {
-    guard let screen else { return }
-    self.screen = nil
+    screen?.giveBack()
+    screen = nil
+    release()
+  }
+
+  private func release() {
     person.stopReading()
-    screen.giveBack()
+    person.leaveScreen()
     lines.release()
     relay?.resume()
+  }
+
+  /// Stops as a shell wants it (SIGTSTP), with the terminal given back before.
+  func stop() {
+    queue.sync {
+      giveBack()
+      var only = sigset_t(), before = sigset_t()
+      sigemptyset(&only)
+      sigaddset(&only, SIGTSTP)
+      Glibc.signal(SIGTSTP, SIG_DFL)
+      pthread_sigmask(SIG_UNBLOCK, &only, &before)
+      raise(SIGTSTP)
+      // Somebody has it go on.
+      pthread_sigmask(SIG_SETMASK, &before, nil)
+      Glibc.signal(SIGTSTP, SIG_IGN)
+    }
+    queue.async { [self] in look() }
   }
 
   private func draw() {
@@ -175,9 +224,10 @@ final class TerminalPrompt: @unchecked Sendable {
     let rest = questions.deadline - .now()
     let view = PromptView(
       size: person.size, word: word, rest: max(0, Int(rest.components.seconds + 1)))
-    let (rows, pages) = view.rows(of: questions)
-    questions.layOut(pages: pages)
+    let (rows, pages, obstacle) = view.rows(of: questions)
+    questions.layOut(pages: pages, obstacle: obstacle)
     screen.draw(rows, size: view.size)
+    questions.drawn(at: .now())
   }
 
   // MARK: - Keys
@@ -185,7 +235,8 @@ final class TerminalPrompt: @unchecked Sendable {
   /// - Returns: Whether the keys were the gate's, and not the command's.
   private func typed(_ bytes: [UInt8]) -> Bool {
     guard screen != nil else { return MonotonicTime.now() < deafUntil && bytes != [0x03] }
-    switch questions.take(reader.read(bytes), at: .now()) {
+    let now = MonotonicTime.now()
+    switch questions.take(reader.read(bytes, at: now), at: now) {
     case .nothing: break
     case .changed: settle()
     case .answer(let bound): answer(bound)

@@ -107,7 +107,10 @@ class Screen:
 
     def _mode(self, mode, on):
         self.modes[mode] = on
+        # What is on the other screen stays there: 1049 alone makes it blank when it is entered, 1047 when it is left.
         if mode in (47, 1047, 1049) and on != self.alternate:
+            if not on and mode == 1047:
+                self.other = self._blank()
             if on and mode == 1049:
                 self.saved, self.other = (self.y, self.x, self.style), self._blank()
             self.alternate = on

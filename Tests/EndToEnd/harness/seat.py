@@ -3,7 +3,9 @@ import contextlib, fcntl, os, pty, re, struct, subprocess, termios, time
 
 from .screen import Watch
 
+DEAF = 2.2  # in seconds: longer than nothing counts after a key that means nothing, and between two letters
 QUIET = 0.7  # in seconds: longer than the gate wants no key to have come before one counts
+VEILED = "another question: press the space bar to read it"
 
 
 class Seat:
@@ -36,6 +38,16 @@ class Seat:
     def types(self, text):
         os.write(self.master, text.encode())
 
+    def chooses(self, key):
+        """Until the choice is on the screen, and Enter counts."""
+        self.types(key)
+        self.watch.until(lambda screen: re.search(rf"│ {key}: .*── press Enter", screen.text), why=f"{key} is not chosen")
+        time.sleep(0.4)
+
+    def answers(self, key):
+        self.chooses(key)
+        self.types("\r")
+
     def look(self, what):
         return self.watch.look(what)
 
@@ -59,6 +71,9 @@ class Seat:
     def asked(self, about, seconds=20):
         """Until the gate asks about this on a screen of its own, and a key counts."""
         word = self.word
+        if self.watch.until(lambda screen: about in screen.text or VEILED in screen.text, seconds, f"nobody asks about {about}") and VEILED in self.text:
+            time.sleep(QUIET)
+            self.types(" ")
         self.watch.until(lambda screen: screen.alternate and screen.lines[0].startswith(f"┌─ exitgate asks ── the word is {word}") and about in screen.text,
                          seconds, f"nobody asks about {about}")
         time.sleep(QUIET)
