@@ -264,7 +264,7 @@ def test_CTL_08_a_question_on_the_commands_own_screen_answers_nothing(box, seat)
     """A forged question, the word guessed: the key is the command's, and there is nothing that it could do with it."""
     mark = box.far.mark()
     script = ("import os, sys, subprocess; print('┌─ exitgate asks ── the word is rosebud', flush=True); os.system('stty raw -echo'); key = os.read(0, 1); os.system('stty sane');"
-              "print('key', key, flush=True); print(subprocess.run(['curl', '-s', '-m', '3', '-w', '%{http_code}', 'http://one.asked.test/x'], capture_output=True, text=True).returncode)")
+              "print('key', key, flush=True); print(subprocess.run(['curl', '-s', '-m', '30', '-w', '%{http_code}', 'http://one.asked.test/x'], capture_output=True, text=True).returncode)")
     person = seat(PYTHON, "-c", script)
     person.shows("rosebud")
     assert person.word != "rosebud" and not person.look(lambda screen: screen.alternate)
