@@ -103,8 +103,18 @@ struct ControlDirectory: ~Copyable {
       throw error
     }
     let opened = ControlDirectory(descriptor: descriptor, loose: loose)
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .inUse }
+    guard opened.lock() else { throw .inUse }
     return opened
+  }
+
+  /// Waits for another that puts its socket into the same directory, which takes no time; and for a process
+  /// that was forked meanwhile to become another, which until then holds what is open here.
+  private func lock() -> Bool {
+    for _ in 0..<200 {
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+      usleep(10_000)
+    }
+    return false
   }
 
   deinit { close(descriptor) }

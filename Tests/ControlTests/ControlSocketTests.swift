@@ -141,6 +141,16 @@ struct ControlPathTests {
     sticky.close()
   }
 
+  @Test("a gate waits for another that puts its socket into the same directory just now")
+  func neighbour() throws {
+    let directory = try ScratchDirectory()
+    let held = open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    #expect(flock(held, LOCK_EX) == 0)
+    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(300)) { close(held) }
+    let socket = try ControlSocket.bind(path: directory.path + "/control.sock")
+    socket.close()
+  }
+
   @Test("CTL-15: another user's directory is refused", .enabled(if: geteuid() == 0))
   func foreignDirectory() throws {
     let directory = try ScratchDirectory()
