@@ -269,7 +269,8 @@ def test_CTL_08_a_question_on_the_commands_own_screen_answers_nothing(box, seat)
     person.shows("rosebud")
     assert person.word != "rosebud" and not person.look(lambda screen: screen.alternate)
     person.types("o")
-    person.shows("key b'o'")
+    # The question may take the screen before it was looked at.
+    person.watch.until(lambda screen: "key b'o'" in screen.log)
     person.asked("http://one.asked.test:80")
     nothing(box, mark)
     person.answers("n")
@@ -531,6 +532,12 @@ def test_a_terminal_that_hangs_up_ends_the_asking_where_the_prompt_reads_it_itse
     nothing(box, mark)
 
 
+def leave(person):
+    """Ends the shell, once the command is over: what is typed before that is the command's."""
+    eventually(lambda: not subprocess.run(["pgrep", "-P", str(person.process.pid)], capture_output=True).stdout, 30, "the command goes on")
+    person.types("exit\r")
+
+
 def test_stopped_it_gives_the_terminal_back_and_asks_again_in_front(box, seat):
     mark = box.far.mark()
     person = seat(shell=["bash", "--norc", "--noprofile", "-i"], env={"PS1": "shell> "})
@@ -550,7 +557,7 @@ def test_stopped_it_gives_the_terminal_back_and_asks_again_in_front(box, seat):
     person.asked("http://one.asked.test:80")
     person.answers("n")
     person.watch.until(lambda screen: "got one.asked.test 403" in screen.log)
-    person.types("exit\r")
+    leave(person)
     person.ends()
     nothing(box, mark)
 
@@ -572,5 +579,5 @@ def test_in_the_background_nothing_is_read_until_it_is_in_front(box, seat):
     person.asked("http://one.asked.test:80")
     person.answers("o")
     person.shows("got one.asked.test 200")
-    person.types("exit\r")
+    leave(person)
     person.ends()
