@@ -40,13 +40,8 @@ public final class Waiter {
   /// Whether one of them has come.
   public private(set) var isStopping = false
 
-  /// Takes SIGTERM and SIGINT from now on.
-  public init() {
-    signals = linux_signal_descriptor([SIGTERM, SIGINT], 2)
-  }
-
-  /// Takes none of them where another part of the process does.
-  init(takingSignals: Bool) {
+  /// Takes SIGTERM and SIGINT from now on, or none where another part of the process does.
+  public init(takingSignals: Bool = true) {
     signals = takingSignals ? linux_signal_descriptor([SIGTERM, SIGINT], 2) : -1
   }
 

@@ -13,7 +13,6 @@ final class TerminalTurn: Sendable {
 
   // Macros (bits/fcntl-linux.h, asm-generic/ioctls.h).
   private static let set: Int32 = 37
-  private static let setOnceFree: Int32 = 38
   private static let terminalNumber: UInt = 0x8004_5432
 
   private let descriptor: Int32
@@ -49,21 +48,23 @@ final class TerminalTurn: Sendable {
     return lock(F_RDLCK, .screen)
   }
 
-  /// The same, once nobody's question is shown.
+  /// The same, once nobody's question is shown. A run that was stopped in the middle of one keeps nobody for longer
+  /// than a question may stand.
   func enterOnceFree() {
-    _ = lock(F_RDLCK, .entry, Self.setOnceFree)
-    _ = lock(F_RDLCK, .screen, Self.setOnceFree)
-    _ = lock(F_UNLCK, .entry)
+    for _ in 0..<600 {
+      guard !enter() else { return }
+      usleep(50_000)
+    }
   }
 
   /// Has written.
   func leave() { _ = lock(F_UNLCK, .screen) }
 
-  private func lock(_ kind: Int32, _ part: Part, _ command: Int32 = set) -> Bool {
+  private func lock(_ kind: Int32, _ part: Part) -> Bool {
     var lock = flock()
     (lock.l_type, lock.l_whence) = (Int16(kind), Int16(SEEK_SET))
     (lock.l_start, lock.l_len) = (part.rawValue, 1)
-    while fcntl(descriptor, command, &lock) != 0 {
+    while fcntl(descriptor, Self.set, &lock) != 0 {
       guard errno != EINTR else { continue }
       // A file system without locks keeps nobody from writing, and lets nobody ask.
       return kind == F_RDLCK && errno != EAGAIN && errno != EACCES
