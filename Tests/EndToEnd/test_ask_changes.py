@@ -7,8 +7,7 @@ from harness.client import connect, drain
 from harness.far import Accepted
 from harness.gate import BASE, BINARY, QUIET, eventually
 from harness.namespaces import GOOD
-from harness.reviewer import Reviewer
-from test_ask import Held
+from test_ask import Held, reviewer  # noqa: F401: a fixture
 
 ASKS = "version: 1\ndefaults: { hold: 20s }\n" + BASE.removeprefix("version: 1\n").replace("rebind.test, priv.test, ", "")
 NARROW = ASKS + "  - { id: low, action: ask, to: [priv.test, x.asked.test] }\n"
@@ -22,13 +21,6 @@ def stage(fresh):
     trial.far.answers("x.asked.test", GOOD)
     yield trial
     trial.passes()
-
-
-@pytest.fixture
-def reviewer(stage):
-    person = Reviewer(stage.gate)
-    yield person
-    person.close()
 
 
 def standing(stage):

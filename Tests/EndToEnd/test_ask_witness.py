@@ -6,7 +6,7 @@ import pytest
 from harness.far import Accepted
 from harness.gate import eventually
 from harness.namespaces import GATE, GOOD
-from harness.reviewer import Reviewer
+from test_ask import reviewer  # noqa: F401: a fixture
 
 POLICY = """version: 1
 defaults: { hold: 5s }
@@ -29,13 +29,6 @@ def stage(fresh):
     for name in ("x.asked.test", "y.asked.test"):
         trial.far.answers(name, GOOD)
     return trial
-
-
-@pytest.fixture
-def reviewer(stage):
-    person = Reviewer(stage.gate)
-    yield person
-    person.close()
 
 
 def client(stage, directory, host, *more, place=("gw", "127.0.0.1")):
