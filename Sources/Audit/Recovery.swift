@@ -16,8 +16,9 @@ struct Recovery {
   var cut: Int64 = 0
 
   private static let noStop = "the run before left no stop record"
-  /// How far back from its end a file is searched for its last good line, in
-  /// bytes: room for any one write.
+  /// How far back from its end a file is read at first, in bytes: room for its last two lines.
+  static let glance: Int64 = 256 << 10
+  /// How far back a file is searched for its last good line when the very last is not: room for any one write.
   static let window: Int64 = 4 << 20
 
   /// Opens the file of the log, cuts a torn line off, and finds the chain's end.
@@ -100,20 +101,27 @@ extension Recovery {
     var endsInStop = false
     /// Whether the first bytes are a record's, as far as there are any.
     var startsLikeALog = true
+    /// Whether more of the file would say nothing else.
+    var isSettled = true
   }
 
   static func tail(of file: SystemLogFile, path: String) throws(AuditError) -> Tail {
     do throws(Errno) {
       let size = try file.status().size
-      let start = max(0, size - window)
-      let bytes = try file.read(at: start, count: Int(size - start))
-      var tail = tail(bytes, reachesStart: start == 0, size: size)
+      var tail = try tail(of: file, size, window: glance)
+      if !tail.isSettled { tail = try self.tail(of: file, size, window: window) }
       let opening = try file.read(at: 0, count: SealedLine.opening.count)
       tail.startsLikeALog = SealedLine.opening.starts(with: opening)
       return tail
     } catch {
       throw AuditError(path: path, problem: .failed(operation: "read", error))
     }
+  }
+
+  private static func tail(of file: SystemLogFile, _ size: Int64, window: Int64) throws(Errno) -> Tail {
+    let start = max(0, size - window)
+    let bytes = try file.read(at: start, count: Int(size - start))
+    return tail(bytes, reachesStart: start == 0, size: size)
   }
 
   private static func tail(_ bytes: [UInt8], reachesStart: Bool, size: Int64) -> Tail {
@@ -125,6 +133,8 @@ extension Recovery {
     tail.endsInStop = lines.suffix(2).map(event) == ["stop", "checkpoint"]
     tail.lastLine = lines.last.map(Array.init)
     tail.lastIntact = lines.reversed().lazy.compactMap { SealedLine($0) }.first { $0.isIntact }?.head
+    tail.isSettled =
+      reachesStart || lines.count > 1 && tail.lastLine.map { SealedLine($0)?.isIntact == true } == true
     return tail
   }
 

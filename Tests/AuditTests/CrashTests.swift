@@ -85,6 +85,31 @@ struct CrashTests {
     #expect(try scratch.records().contains { $0.ownText("detail")?.contains("not intact") == true })
   }
 
+  @Test(
+    "AUD-07: what a crash spoilt is found however far back it begins: a torn end, lines that are not intact")
+  func longSpoiltEnd() throws {
+    let scratch = try Scratch()
+    try Self.unfinished(scratch, records: 1200)
+    let bytes = scratch.read(), newline = UInt8(ascii: "\n"), far = Int(Recovery.glance) + 5000
+    try #require(bytes.count > 2 * far)
+    let whole = Array(bytes.prefix(through: newline, within: bytes.count - far))
+    // Torn: one line without an end, longer than the first look.
+    scratch.write(whole + [UInt8](repeating: UInt8(ascii: "x"), count: far))
+    try FileManager.default.removeItem(atPath: scratch.path + "/audit.jsonl.head")
+    try AuditLog.open(scratch.options()).close()
+    #expect(scratch.read().starts(with: whole) && scratch.read().count < whole.count + 20_000)
+    #expect(try scratch.verify().findings == [])
+    // Not intact: whole lines, none of them a record's.
+    let spoilt = whole + Array(repeating: Array("not a record\n".utf8), count: far / 13).joined()
+    scratch.write(spoilt)
+    try FileManager.default.removeItem(atPath: scratch.path + "/audit.jsonl.head")
+    try AuditLog.open(scratch.options()).close()
+    let last = try #require(whole.split(separator: newline).last.flatMap { SealedLine($0) })
+    let next = try #require(scratch.read().split(separator: newline).first.flatMap { SealedLine($0) })
+    #expect(next.sequence == last.sequence + 1 && next.previous == last.stated)
+    #expect(scratch.read("audit.jsonl.000001") == spoilt)
+  }
+
   static let childVariable = "EXITGATE_AUDIT_CHILD"
 
   @Test(
@@ -130,6 +155,13 @@ struct CrashTests {
     let count = acknowledgements.fileHandleForReading.readDataToEndOfFile().count { $0 == 1 }
     child.waitUntilExit()
     return count
+  }
+}
+
+extension [UInt8] {
+  /// Up to and with the last `byte` of the first `length`.
+  fileprivate func prefix(through byte: UInt8, within length: Int) -> ArraySlice<UInt8> {
+    self[..<length].prefix(through: byte)
   }
 }
 

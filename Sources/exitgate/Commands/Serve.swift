@@ -134,8 +134,9 @@ struct Serve: Verb {
   /// Where the policy asks, starts what sees who asks, as long as there is one thread.
   private func begin(for configuration: inout GateConfiguration) -> Witness? {
     // A wrong policy is the gate's to tell.
-    guard let loaded = try? configuration.loadPolicy(generation: 1), loaded.policy.asks else { return nil }
+    guard let loaded = try? configuration.loadPolicy(generation: 1) else { return nil }
     configuration.firstPolicy = loaded
+    guard loaded.policy.asks else { return nil }
     let witness = Witness()
     if let witness { configuration.witness = { witness.find(client: $0, gate: $1, tell: $2) } }
     return witness
