@@ -78,14 +78,13 @@ public struct GateStatus: Hashable, Sendable {
     if fence?.audited != nil {
       return
         "NOT ENFORCING: the policy's mode is audit; what it would deny passes, in the kernel's table too, and is "
-        + "recorded. Only the floor denies"
+        + "recorded\(policy.untilWhen). Only the floor denies"
     }
     if let link = fence?.links.first(where: { !$0.isWhole }) {
       return
         "the interface \(link.interface) of agent \(link.agent) is \(link.state); nothing that comes by it is taken"
     }
-    return policy.mode == .enforce
-      ? nil : "NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded"
+    return policy.warning
   }
 }
 
@@ -99,6 +98,8 @@ public struct PolicyStatus: Hashable, Sendable {
   public var generation: UInt64
   /// When this one came into force.
   public var loadedAt: Timestamp
+  /// When audit mode ends by itself, or has ended where denials bite; nil where no end is set.
+  public var auditUntil: Timestamp?
   /// The number of rules.
   public var rules: Int
   /// Why the last reload was refused; nil when it was not.
@@ -106,15 +107,26 @@ public struct PolicyStatus: Hashable, Sendable {
 
   /// Makes a policy's status.
   public init(
-    path: String, mode: Mode, generation: UInt64, loadedAt: Timestamp, rules: Int, lastError: String? = nil
+    path: String, mode: Mode, generation: UInt64, loadedAt: Timestamp, auditUntil: Timestamp? = nil,
+    rules: Int, lastError: String? = nil
   ) {
     self.path = path
     self.mode = mode
     self.generation = generation
     self.loadedAt = loadedAt
+    self.auditUntil = auditUntil
     self.rules = rules
     self.lastError = lastError
   }
+
+  /// That denials pass, and until when.
+  public var warning: String? {
+    mode == .enforce
+      ? nil
+      : "NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded\(untilWhen)"
+  }
+
+  fileprivate var untilWhen: String { auditUntil.map { ", until \($0)" } ?? "" }
 }
 
 /// One address the gate listens on.

@@ -56,7 +56,8 @@ extension PolicyStatus {
     .object([
       .init("path", text(path)), .init("mode", .string(mode.rawValue)),
       .init("generation", count(generation)),
-      .init("loaded_at", .string(loadedAt.description)), .init("rules", .integer(Int64(rules))),
+      .init("loaded_at", .string(loadedAt.description)),
+      .init("audit_until", optional(auditUntil?.description)), .init("rules", .integer(Int64(rules))),
       .init("last_error", optional(lastError)),
     ])
   }
@@ -66,7 +67,8 @@ extension PolicyStatus {
     self.init(
       path: try fields.text("path"), mode: try fields.word("mode"),
       generation: try fields.count("generation"),
-      loadedAt: loadedAt, rules: try fields.number("rules"),
+      loadedAt: loadedAt, auditUntil: try fields.text(ifPresent: "audit_until").flatMap { Timestamp($0) },
+      rules: try fields.number("rules"),
       lastError: try fields.text(ifPresent: "last_error"))
   }
 }

@@ -73,8 +73,7 @@ public final class Gate: @unchecked Sendable {
       marks: marks)
     policyStatus = PolicyStatus(
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
-      loadedAt: .now(),
-      rules: policy.rules.count)
+      loadedAt: .now(), auditUntil: policy.auditUntil, rules: policy.rules.count)
     approvals = ApprovalDesk(
       generation: policy.generation, hold: parts.configuration.hold, policyHold: policy.hold,
       standing: parts.standing,
@@ -178,6 +177,7 @@ extension Gate {
     tellLosses()
     lookAtLinks()
     endOverdue()
+    endAudit()
     _ = log.commit()
     if snapshot.policy.rules.contains(where: { $0.expires != nil }) {
       for shard in shards { shard.loop.submit { shard.endExpired() } }

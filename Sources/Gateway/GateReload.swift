@@ -97,6 +97,10 @@ extension Gate {
     completion: @escaping @Sendable (ReloadOutcome) -> Void
   ) {
     dispatchPrecondition(condition: .onQueue(queue))
+    var loaded = loaded
+    // Audit mode may have ended while it was read: in force, which took a generation, or in this policy.
+    loaded.policy.generation = snapshot.generation + 1
+    if loaded.policy.endAudit(at: .now()) { enforceInTable() }
     take(over: fresh)
     let next = snapshot(of: loaded.policy, marks)
     openDoor(to: next.policy.reviewers)
@@ -105,11 +109,8 @@ extension Gate {
     shards[0].commons.labels.reset()
     policyStatus = PolicyStatus(
       path: configuration.policyPath, mode: loaded.policy.mode, generation: loaded.policy.generation,
-      loadedAt: .now(), rules: loaded.policy.rules.count)
-    let asked = approvals.adopt(next)
-    for grant in asked.ended { record(endOf: grant, under: next.generation) }
-    defer { wake(asked.waiters) }
-    publish(next) { [self] closed in
+      loadedAt: .now(), auditUntil: loaded.policy.auditUntil, rules: loaded.policy.rules.count)
+    putInForce(next) { [self, loaded] closed in
       // Not before: whoever comes by a new listener is judged by the policy that names it.
       for (address, listener) in fresh.proxies where listeners.bound[address] === listener {
         open(listener, at: address)
@@ -118,6 +119,14 @@ extension Gate {
       tell(of: loaded, closed)
       completion(.reloaded(loaded.report(closed: closed)))
     }
+  }
+
+  /// Has the loops go by it, and whoever waits for a person be asked under it, or no more.
+  func putInForce(_ next: PolicySnapshot, then completion: @escaping @Sendable (_ closed: Int) -> Void) {
+    let asked = approvals.adopt(next)
+    for grant in asked.ended { record(endOf: grant, under: next.generation) }
+    defer { wake(asked.waiters) }
+    publish(next, then: completion)
   }
 
   private func snapshot(of policy: Policy, _ marks: RuleMarks) -> PolicySnapshot {
@@ -131,9 +140,7 @@ extension Gate {
 
   private func tell(of loaded: LoadedPolicy, _ closed: Int) {
     for warning in loaded.warnings { words.warning("\(warning)") }
-    if loaded.policy.mode == .audit {
-      words.warning("NOT ENFORCING: the policy's mode is audit; what it would deny passes and is recorded")
-    }
+    if let warning = policyStatus.warning { words.warning("\(warning)") }
     for warning in configuration.gatewayWarnings(loaded.policy) { words.warning("\(warning)") }
     words.notice("policy generation \(loaded.policy.generation) in force; connections closed: \(closed)")
   }

@@ -113,7 +113,8 @@ extension GateConfiguration {
         try loader.load(path: policyPath)
       }
     (loaded.policy.generation, loaded.policy.stop) = (generation, stop)
-    if let mode { loaded.policy.mode = mode }
+    // Who says so at the start means as long as this gate runs.
+    if let mode { (loaded.policy.mode, loaded.policy.auditUntil) = (mode, nil) }
     return loaded
   }
 

@@ -3,6 +3,8 @@
 public struct Policy: Sendable {
   /// Whether denials are carried out.
   public var mode: Mode
+  /// When denials begin to be carried out although the mode was audit; nil: not before somebody says so.
+  public var auditUntil: Timestamp?
   /// What happens when no rule matches: deny or ask.
   public let defaultAction: Action
   /// How long a connection waits for a person.
@@ -36,6 +38,15 @@ public struct Policy: Sendable {
     self.rules = rules
     self.generation = generation
     index = RuleIndex(rules)
+  }
+
+  /// Carries denials out from now on, where the time of watching is over.
+  ///
+  /// - Returns: Whether it was, and just ended.
+  public mutating func endAudit(at now: Timestamp) -> Bool {
+    guard mode == .audit, let auditUntil, auditUntil <= now else { return false }
+    mode = .enforce
+    return true
   }
 
   /// The same policy under another order to stop.

@@ -77,6 +77,25 @@ struct CheckTests {
       "check", try scratch.write("policy.yaml", "version: 1\nmode: audit\nrules: []\n"))
     #expect(run.status == 0)
     #expect(run.out.contains("NOT ENFORCING"))
+    #expect(run.err.contains("Give it an end, such as 'audit-until"))
+  }
+
+  @Test("CTL-16: watching has an end where the policy says so, and one that is over is said to be")
+  func auditEnd() throws {
+    let scratch = try Scratch()
+    let text = "version: 1\nmode: audit\naudit-until: 2999-01-01T00:00:00Z\nrules: []\n"
+    let policy = try scratch.write("policy.yaml", text)
+    let limited = try Binary.run("check", policy)
+    #expect(limited.out.contains("until 2999-01-01T00:00:00") && !limited.err.contains("Give it an end"))
+    #expect(try object(Binary.run("check", "--json", policy).out)["audit_until"] as? String != nil)
+    try scratch.write("policy.yaml", text.replacing("2999", with: "2020"))
+    let over = try Binary.run("check", policy)
+    #expect(over.status == 0 && !over.out.contains("NOT ENFORCING"))
+    #expect(over.err.contains("policy.yaml:3:14: the time of watching ended at 2020-01-01"))
+    #expect(over.err.contains("so nothing gets out"))
+    #expect(try Binary.run("explain", "--policy", policy, "a.example:443").status == 1)
+    try scratch.write("policy.yaml", text.replacing("audit\n", with: "enforce\n"))
+    #expect(try Binary.run("check", policy).err.contains("'audit-until' has no effect"))
   }
 }
 

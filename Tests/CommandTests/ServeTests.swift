@@ -79,6 +79,29 @@ struct ServeTests {
     #expect(try gate.tell("reload").err.contains("NOT ENFORCING"))
   }
 
+  @Test("CTL-16: audit mode ends when the policy says so, without a reload, and is over for good")
+  func auditEnds() throws {
+    let end = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded() + 8)
+    let text = ISO8601DateFormatter().string(from: end)
+    let gate = try RunningServe("version: 1\nmode: audit\naudit-until: \(text)\nrules: []\n")
+    #expect(gate.words.contains("until \(text.dropLast())"), "\(gate.words)")
+    let request = "CONNECT evil.invalid:443 HTTP/1.1\r\n\r\n"
+    #expect(try !gate.send(request).hasPrefix("HTTP/1.1 403"), "the control: it is only watched")
+    #expect(try gate.tell("status").out.contains("mode audit until \(text.dropLast())"))
+    let deadline = Date(timeIntervalSinceNow: 60)
+    var isEnforcing = false
+    while !isEnforcing, Date() < deadline {
+      isEnforcing = try object(gate.tell("status", "--json").out)["enforcing"] as? Bool ?? false
+    }
+    #expect(isEnforcing && Date() >= end)
+    #expect(try gate.send(request).hasPrefix("HTTP/1.1 403"))
+    #expect(try gate.tell("status").out.contains("mode enforce, as audit ended at \(text.dropLast())"))
+    #expect(try gate.askLog("tail").out.contains("audit mode ended at \(text.dropLast())"))
+    #expect(try gate.tell("reload").err.contains("the time of watching ended"))
+    #expect(try object(gate.tell("status", "--json").out)["enforcing"] as? Bool == true)
+    #expect(try gate.send(request).hasPrefix("HTTP/1.1 403"))
+  }
+
   @Test("CTL-01: the control socket is its owner's alone")
   func socketMode() throws {
     let gate = try RunningServe()

@@ -142,6 +142,23 @@ def test_NFT_23_the_mode_changes_in_one_step_under_load(own_fence):
     assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443") and pings(fence) == 0
 
 
+def test_CTL_16_audit_mode_ends_by_itself_in_the_table_too(own_fence):
+    end = int(time.time()) + 20
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+    fence = own_fence(POLICY.replace("mode: audit\n", f"mode: audit\naudit-until: {until}\n"))
+    far = Counted(fence)
+    assert fence.python(UDP, EVIL, "443").split() == ["sent"], "the control: it is only watched"
+    eventually(lambda: far.passed == 1)
+    assert until[:-1] in fence.status()["warning"]
+    eventually(lambda: fence.status()["enforcing"], 60)
+    assert time.time() >= end
+    eventually(lambda: fence.status()["fence"]["would_deny_packets"] is None, 30)
+    before = far.settled()
+    assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443") and pings(fence) == 0
+    assert fence.python(UDP, GOOD, "123").split() == ["sent"], "the control: what a rule allows goes on"
+    assert far.passed == before
+
+
 def test_frames_beside_the_ip_stack_stay_stopped_in_audit_mode(watched):
     fence, far = watched
     before = fence.status()["fence"]["denied_frames"]

@@ -46,6 +46,8 @@ struct Document {
   var scope: Scope
   var origin: DocumentOrigin
   var mode: Mode?
+  /// When watching ends, and where that stands.
+  var auditUntil: (time: Timestamp, mark: Mark)?
   var includes: [Inclusion] = []
   var defaultAction: Action?
   var hold: Duration?

@@ -4,8 +4,8 @@ import Policy
 /// Reads one policy file's tree.
 struct DocumentReader {
   static let keys = [
-    "version", "mode", "include", "defaults", "agents", "reviewers", "rules", "files", "process", "about",
-    "expect",
+    "version", "mode", "audit-until", "include", "defaults", "agents", "reviewers", "rules", "files",
+    "process", "about", "expect",
   ]
 
   let scope: Scope
@@ -24,6 +24,9 @@ struct DocumentReader {
     checkPlace(fields)
     var document = Document(scope: scope, origin: origin)
     document.mode = fields["mode"].flatMap { scope.choice($0, "'mode'", from: Mode.allCases) }
+    document.auditUntil = fields["audit-until"].flatMap { node in
+      scope.timestamp(node, "'audit-until'").map { ($0, node.mark) }
+    }
     document.includes = includes(fields)
     (document.defaultAction, document.hold) = defaults(fields)
     document.agents = AgentsReader(scope: scope, enforcement: enforcement).read(fields["agents"])
@@ -53,7 +56,7 @@ struct DocumentReader {
   /// the main file, `expect` in a list, which is what has `about`.
   private func checkPlace(_ fields: Fields) {
     let isList = fields.has("about")
-    for key in ["mode", "defaults", "agents", "reviewers"] where fields.has(key) {
+    for key in ["mode", "audit-until", "defaults", "agents", "reviewers"] where fields.has(key) {
       if isList {
         scope.error(
           fields.mark(of: key), "'\(key)' cannot stand in a list, which is what 'about' makes of a file",

@@ -48,7 +48,7 @@ struct RuleReader {
     let note = fields.text("reason", example: "reason: why this is needed")
     let owner = fields.text("owner", example: "owner: infra@example.com")
     checkSource(fields)
-    let expires = fields["expires"].flatMap(timestamp)
+    let expires = fields["expires"].flatMap { scope.timestamp($0, "'expires'") }
     let allowPrivate = fields.flag("allow-private"), allowLoopback = fields.flag("allow-loopback")
     guard let id = draft.id?.name, let action else { return nil }
     guard !(origin.isBuiltin && enforcement.leavesOut(action, parts.traffic)) else { return nil }
@@ -82,16 +82,6 @@ struct RuleReader {
     fields["protocol"].flatMap { scope.choice($0, "'protocol'", from: TrafficProtocol.allCases) } ?? .https
   }
 
-  private func timestamp(_ node: Node) -> Timestamp? {
-    guard let text = scope.text(node, "'expires'", example: "a time such as 2027-01-31T00:00:00Z") else {
-      return nil
-    }
-    if let time = Timestamp(text) { return time }
-    let remedy = Timestamp(text + "T00:00:00Z").map { _ in "\(text)T00:00:00Z" } ?? "2027-01-31T00:00:00Z"
-    scope.error(node.mark, "\(quoted(text)) is no RFC 3339 time", "Write \(remedy)")
-    return nil
-  }
-
   private func checkSource(_ fields: Fields) {
     guard let node = fields["source"], let text = fields.text("source", example: "the document's address")
     else {
@@ -104,6 +94,15 @@ struct RuleReader {
 }
 
 extension Scope {
+  /// A time of RFC 3339, or nil after a report.
+  func timestamp(_ node: Node, _ name: String) -> Timestamp? {
+    guard let text = text(node, name, example: "a time such as 2027-01-31T00:00:00Z") else { return nil }
+    if let time = Timestamp(text) { return time }
+    let remedy = Timestamp(text + "T00:00:00Z").map { _ in "\(text)T00:00:00Z" } ?? "2027-01-31T00:00:00Z"
+    error(node.mark, "\(quoted(text)) is no RFC 3339 time", "Write \(remedy)")
+    return nil
+  }
+
   /// The name of an agent, or nil after a report.
   func agentName(_ node: Node) -> AgentName? {
     guard let text = text(node, "the agent's name", example: "a name such as ci") else { return nil }

@@ -10,19 +10,34 @@ extension LoadRun {
     Linter(now: loader.now, drafts: drafts).run()
     let main = documents.first
     let rules = drafts.compactMap(\.rule)
-    if rules.isEmpty, let main {
-      let effect =
-        main.mode == .audit ? "everything but the floor passes, as its mode is audit" : "nothing gets out"
-      main.scope.warn(.start, "the policy has no rules, so \(effect)", "Add rules, or include a list")
-    }
     var policy = Policy(
       mode: main?.mode ?? .enforce, defaultAction: main?.defaultAction ?? .deny,
       hold: main?.hold ?? Policy.defaultHold, agents: main?.agents ?? [], rules: rules)
     policy.reviewers = main?.reviewers ?? Reviewers()
+    limitAudit(of: &policy)
+    if rules.isEmpty, let main {
+      let effect =
+        policy.mode == .audit ? "everything but the floor passes, as its mode is audit" : "nothing gets out"
+      main.scope.warn(.start, "the policy has no rules, so \(effect)", "Add rules, or include a list")
+    }
     var sandbox = SandboxSettings()
     for document in documents { sandbox.merge(document.sandbox) }
     return LoadedPolicy(
       policy: policy, warnings: sink.warnings.sorted(), sources: sources, sandbox: sandbox)
+  }
+
+  /// Watching ends when the policy says so; from then on the policy is carried out, whenever it is read.
+  private func limitAudit(of policy: inout Policy) {
+    guard let main = documents.first, let (until, mark) = main.auditUntil else { return }
+    guard policy.mode == .audit else {
+      return main.scope.warn(
+        mark, "'audit-until' has no effect where 'mode' is enforce", "Remove it, or write 'mode: audit'")
+    }
+    policy.auditUntil = until
+    guard policy.endAudit(at: loader.now) else { return }
+    main.scope.warn(
+      mark, "the time of watching ended at \(until), so the policy is enforced",
+      "Write 'mode: enforce' without 'audit-until', or set a later time")
   }
 
   func checkIDs(_ drafts: [RuleDraft]) {

@@ -70,8 +70,14 @@ struct Check: Verb {
     if json { return console.result(verdict(file, loaded.warnings, policy: loaded, trial)) }
     for warning in loaded.warnings { console.say("\(Text(warning.description, .doubtful))") }
     let policy = loaded.policy
+    let end = policy.auditUntil.map { "until \($0)" } ?? "with no end"
     let note: Text =
-      policy.mode == .enforce ? "" : "; \(Text("NOT ENFORCING: mode is audit", .doubtful))"
+      policy.mode == .enforce ? "" : "; \(Text("NOT ENFORCING: mode is audit, \(end)", .doubtful))"
+    if policy.mode == .audit, policy.auditUntil == nil {
+      console.say(
+        "exitgate: \(file) enforces nothing until somebody changes it. Give it an end, such as 'audit-until: 2027-01-31T00:00:00Z'."
+      )
+    }
     console.result(
       "\(file): \(Text("ok", .good)), \(count(policy.rules.count, "rule")), \(count(policy.agents.count, "agent"))\(note)"
     )
@@ -99,6 +105,7 @@ struct Check: Verb {
     .object([
       .init("file", .string(file)), .init("ok", .bool(policy != nil)),
       .init("mode", policy.map { .string($0.policy.mode.rawValue) } ?? .null),
+      .init("audit_until", policy?.policy.auditUntil.map { .string("\($0)") } ?? .null),
       .init("rules", policy.map { .integer(Int64($0.policy.rules.count)) } ?? .null),
       .init("diagnostics", .array(diagnostics.map(\.json))),
       .init("expectations", trial.map { .integer(Int64($0.count)) } ?? .null),

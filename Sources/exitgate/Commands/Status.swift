@@ -77,7 +77,8 @@ struct StatusPage {
   }
 
   private static func policy(_ policy: PolicyStatus) -> [[Text]] {
-    let mode = Text(policy.mode.rawValue, policy.mode == .enforce ? .good : .bad)
+    let end = policy.auditUntil.map { policy.mode == .enforce ? ", as audit ended at \($0)" : " until \($0)" }
+    let mode = Text(policy.mode.rawValue + (end ?? ""), policy.mode == .enforce ? .good : .bad)
     let first: [Text] = [
       "policy",
       "\(policy.path), mode \(mode), \(count(policy.rules, "rule")), generation \(policy.generation) since \(policy.loadedAt)",

@@ -1,0 +1,68 @@
+import Audit
+import Control
+import Dispatch
+import Firewall
+import Keeper
+import Policy
+import Synchronization
+import Testing
+
+@testable import Gateway
+
+extension GateTests {
+  /// That watching ends by itself.
+  @Suite struct AuditEnd {
+    static func policy(_ mode: String) -> String {
+      """
+      version: 1
+      \(mode)
+      rules:
+        - { id: place, action: ask, to: [raw.test], protocol: tcp, ports: [$ORIGIN], allow-loopback: true }
+      """
+    }
+
+    @Test("CTL-16: audit mode ends while a reload waits for the table, and the reload brings it not back")
+    func duringReload() throws {
+      let end = Timestamp.now() + .seconds(6)
+      let watching = Self.policy("mode: audit\naudit-until: \(end)")
+      let table = SlowTable(), rig = try GateRig(watching, table: table)
+      defer { rig.stop() }
+      let client = try rig.tunnel(to: "raw.test")
+      #expect(table.rules?.isAudit == true)
+      table.hold()
+      let outcome = Mutex<ReloadOutcome?>(nil)
+      try rig.reloading(watching) { reply in outcome.withLock { $0 = reply } }
+      try eventually("the reload waits for the table") { table.waiting == 1 }
+      #expect(client.whateverComes().bytes.isEmpty, "what only watching let pass is cut")
+      #expect(Timestamp.now() >= end && outcome.withLock { $0 } == nil)
+      #expect(try rig.ask("CONNECT raw.test:\(rig.origin.port) HTTP/1.1\r\n\r\n").hasPrefix("HTTP/1.1 403"))
+      table.letThrough()
+      try eventually("the reload is over") { outcome.withLock { $0 } != nil }
+      guard case .reloaded = outcome.withLock({ $0 }) else { throw GaveUp(description: "not reloaded") }
+      try eventually("the table follows") {
+        table.letThrough()
+        return table.rules?.isAudit == false && rig.reckoned().isIdle
+      }
+      let now = rig.reckoned()
+      #expect(now.rules == table.rules && now.generation == 3 && table.faults.isEmpty, "\(table.faults)")
+      #expect(rig.gate.queue.sync { rig.gate.policyStatus.mode } == .enforce)
+      #expect(try rig.ask("CONNECT raw.test:\(rig.origin.port) HTTP/1.1\r\n\r\n").hasPrefix("HTTP/1.1 403"))
+      let records = try rig.records()
+      let ended = records.filter { $0.reason == "audit-ended" }
+      #expect(ended.count == 1 && records.count { $0.event == "policy" } == 3)
+    }
+
+    @Test("CTL-16: a reload may set a later end, and a policy whose end is past is enforced at once")
+    func reloads() throws {
+      let rig = try GateRig(Self.policy("mode: audit\naudit-until: 2999-01-01T00:00:00Z"))
+      defer { rig.stop() }
+      let client = try rig.tunnel(to: "raw.test")
+      try rig.reload(Self.policy("mode: audit\naudit-until: 2999-06-01T00:00:00Z"))
+      client.send("more")
+      #expect(rig.gate.queue.sync { rig.gate.snapshot.policy.mode } == .audit)
+      try rig.reload(Self.policy("mode: audit\naudit-until: 2020-06-01T00:00:00Z"))
+      #expect(rig.gate.queue.sync { rig.gate.snapshot.policy.mode } == .enforce)
+      try eventually("what passed is cut") { rig.flows == 0 }
+    }
+  }
+}
