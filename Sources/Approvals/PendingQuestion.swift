@@ -125,14 +125,17 @@ public struct PendingQuestion: Hashable, Sendable {
 public struct Program: Hashable, Sendable {
   /// What runs, as its process says; bytes from inside the sandbox.
   public var command: String
+  /// The file that runs, as the kernel names it; nil where that is not known of one process alone.
+  public var file: String?
   /// Where it runs.
   public var workingDirectory: String
   /// Its process as the kernel said when it asked; nil where that is not looked at.
   public var processID: Int32?
 
   /// Makes a program.
-  public init(command: String, workingDirectory: String, processID: Int32? = nil) {
+  public init(command: String, file: String? = nil, workingDirectory: String, processID: Int32? = nil) {
     self.command = command
+    self.file = file
     self.workingDirectory = workingDirectory
     self.processID = processID
   }

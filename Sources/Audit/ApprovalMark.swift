@@ -40,16 +40,50 @@ public struct ApprovalMark: Hashable, Sendable {
 public struct ProgramMark: Hashable, Sendable {
   /// Its command line.
   public var command: String
+  /// The file that runs, as the kernel names it; nil where that is not known of one process alone.
+  public var file: String?
   /// Where it ran.
   public var directory: String
   /// Its process.
   public var processID: Int32?
 
   /// Makes a mark.
-  public init(command: String, directory: String, processID: Int32? = nil) {
-    (self.command, self.directory, self.processID) = (command, directory, processID)
+  public init(command: String, file: String? = nil, directory: String, processID: Int32? = nil) {
+    (self.command, self.file, self.directory, self.processID) = (command, file, directory, processID)
   }
 
+  /// The last part of the file's path, by which reviews name it.
+  var name: String? {
+    file?.split(separator: "/").last.map(String.init)
+  }
+
+  /// As the one who acted.
+  ///
+  /// - Source: OCSF 1.8.0, objects actor, process and file; `type_id` 1 is a regular file.
+  func encodeAsActor(into json: inout JSONWriter) {
+    json.object("actor") { json in
+      json.object("process") { json in
+        if let name { json.field("name", name) }
+        if let processID {
+          json.key("pid")
+          json.integer(processID)
+        }
+        json.field("cmd_line", command)
+        if let file, let name { Self.encode(file, named: name, into: &json) }
+        json.field("working_directory", directory)
+      }
+    }
+  }
+
+  private static func encode(_ file: String, named name: String, into json: inout JSONWriter) {
+    json.object("file") { json in
+      json.field("name", name)
+      json.field("path", file)
+      json.verbatim(#""type_id":1"#)
+    }
+  }
+
+  /// As the one whom a person was asked about; the actor is that person then.
   func encode(into json: inout JSONWriter) {
     json.object("program") { json in
       json.field("command", command)

@@ -48,6 +48,7 @@ extension DecisionRecord {
     json.client(client)
     json.destination(destination, address: address)
     json.connection(destination, flow: flow, isPacket: layer == .kernel)
+    program?.encodeAsActor(into: &json)
     json.object("unmapped") { json in
       encodeOwnFields(into: &json)
     }
@@ -61,7 +62,6 @@ extension DecisionRecord {
     if !listener.isEmpty { json.field("listener", listener) }
     if let detail { json.field("detail", detail) }
     approval?.encode(into: &json)
-    program?.encode(into: &json)
     if let rawHost { encode(rawHost, into: &json) }
   }
 

@@ -136,6 +136,22 @@ struct HostileTextTests {
     #expect(throws: JSONError.self) { try JSONValue(parsing: #"{"__proto__":1,"__proto__":2}"#.utf8) }
   }
 
+  @Test("AUD-02: a program stands in its record as OCSF has it, whatever it calls itself")
+  func program() throws {
+    var record = decision(verdict: .deny, reason: .refused)
+    record.program = ProgramMark(
+      command: "/opt/a\u{1b}[2J/x (\u{202e}git)", file: "/opt/a\u{1b}[2J/x", directory: "/w\n", processID: 7)
+    let read = try #require(try written(.decision(record)).records.dropFirst(2).first)
+    let process = read.json["actor"]?["process"]
+    #expect(read.process == "x" && process?["pid"] == .integer(7))
+    #expect(process?["cmd_line"] == .string("/opt/a\u{1b}[2J/x (\u{202e}git)"))
+    #expect(process?["file"]?["path"] == .string("/opt/a\u{1b}[2J/x"))
+    #expect(process?["working_directory"] == .string("/w\n") && read.json["unmapped"]?["program"] == nil)
+    #expect(read.line.bytes.allSatisfy { $0 >= 0x20 && $0 < 0x7f })
+    record.program = ProgramMark(command: "one of 2", directory: "/w")
+    #expect(try written(.decision(record)).records.dropFirst(2).first?.process == nil)
+  }
+
   @Test("AUD-09: a record has these members and no other, so there is no place for a secret")
   func members() throws {
     let own: Set = [
@@ -145,13 +161,14 @@ struct HostileTextTests {
     ]
     let outer: Set = [
       "seq", "prev", "class_uid", "category_uid", "activity_id", "type_uid", "time", "severity_id",
-      "action_id",
+      "action_id", "actor",
       "disposition_id", "src_endpoint", "dst_endpoint", "connection_info", "duration", "traffic", "unmapped",
       "hash",
     ]
     var full = decision(
       verdict: .deny, reason: .malformed, wouldDeny: true, raw: [UInt8](repeating: 65, count: 300))
     (full.method, full.detail) = ("GET", "a word of ours")
+    full.program = ProgramMark(command: "x", file: "/x", directory: "/", processID: 1)
     for record in [Record.decision(full), .close(closing())] {
       let json = try #require(try written(record).records.dropFirst(2).first?.json)
       #expect(Set(json.members?.map(\.name) ?? []).subtracting(outer) == [])

@@ -19,9 +19,11 @@ struct WitnessTests {
     "what a program calls itself moves no border",
     arguments: ["sh -c true", "", "a\nb\u{1b}[2J", "0\n1", String(repeating: "x", count: 256)])
   func answers(_ name: String) throws {
-    let program = Program(command: name, workingDirectory: "/somewhere \n", processID: 42)
-    let read = try #require(WitnessMessage.answer(WitnessMessage.answer(3, program)))
-    #expect(read.number == 3 && read.program == program)
+    for file in ["/usr/bin/x \n", nil] {
+      let program = Program(command: name, file: file, workingDirectory: "/somewhere \n", processID: 42)
+      let read = try #require(WitnessMessage.answer(WitnessMessage.answer(3, program)))
+      #expect(read.number == 3 && read.program == program)
+    }
     let none = try #require(WitnessMessage.answer(WitnessMessage.answer(4, nil)))
     #expect(none.number == 4 && none.program == nil)
   }

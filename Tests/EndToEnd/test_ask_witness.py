@@ -1,10 +1,10 @@
 """Who asks, as the kernel says: shown to the person and kept in the log where the gate shares the client's namespaces, and never decided by."""
-import os, pathlib, signal, subprocess, sys, time
+import json, os, pathlib, signal, subprocess, sys, time
 
 import pytest
 
 from harness.far import Accepted
-from harness.gate import eventually
+from harness.gate import eventually, exitgate
 from harness.namespaces import GATE, GOOD
 from test_ask import reviewer  # noqa: F401: a fixture
 
@@ -50,10 +50,12 @@ def test_the_person_and_the_log_see_the_program_and_where_it_runs(stage, reviewe
     reviewer.approve(question)
     assert process.communicate(timeout=20)[0] == "HTTP/1.1 200 Connection established\n"
     stage.far.wait_for(mark, Accepted)
-    allowed = stage.gate.log.wait_for(written, verdict="allow", reason="approved")[0].fields["unmapped"]["program"]
-    assert allowed["pid"] == process.pid and allowed["cwd"].endswith("where it runs") and allowed["command"] == question["program"]
+    runs = os.path.realpath(sys.executable)
+    allowed = stage.gate.log.wait_for(written, verdict="allow", reason="approved")[0].fields["actor"]["process"]
+    assert allowed == {"name": os.path.basename(runs), "pid": process.pid, "cmd_line": question["program"],
+                       "file": {"name": os.path.basename(runs), "path": runs, "type_id": 1}, "working_directory": question["cwd"]}
     answer = next(entry for entry in stage.gate.log.entries(written) if entry.event == "control" and entry.fields["api"]["operation"] == "approve")
-    assert answer.fields["unmapped"]["program"] == allowed
+    assert answer.fields["unmapped"]["program"] == {"command": question["program"], "cwd": question["cwd"], "pid": process.pid}
     assert stage.gate.tell("log", "verify", "--audit-log", stage.gate.log.path).returncode in (0, 64)
     # Its addresses are known from here on, and shown without a word to anybody.
     mark = stage.far.mark()
@@ -71,8 +73,12 @@ def test_POL_32_a_program_is_named_by_what_runs_and_not_by_what_it_calls_itself(
     process = subprocess.Popen(stage.gate.bench.command("gw", *forged), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     question = eventually(lambda: next((one for one in reviewer.questions() if one["program"]), None), 10, "nobody was found")
     assert question["program"].startswith(os.path.realpath("/usr/bin/python3") + " (/usr/bin/git ask.py"), question
+    written = stage.gate.log.mark()
     reviewer.refuse(question)
     assert process.communicate(timeout=20)[0].startswith("HTTP/1.1 403")
+    stage.gate.log.wait_for(written, event="decision", verdict="deny")
+    blocked = exitgate("log", "blocked", "--json", "--audit-log", stage.gate.log.path)
+    assert json.loads(blocked.stdout)["processes"] == [os.path.basename(os.path.realpath("/usr/bin/python3"))], blocked
 
 
 SHARED = """
@@ -91,8 +97,11 @@ def test_POL_32_a_connection_in_several_hands_is_nobodys(stage, reviewer, tmp_pa
     process = subprocess.Popen(stage.gate.bench.command("gw", sys.executable, "-c", SHARED), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     question = eventually(lambda: next((one for one in reviewer.questions() if one["program"]), None), 10, "nobody was found")
     assert question["program"].startswith("one of 2 processes that share the connection: ") and question["pid"] is None, question
+    written = stage.gate.log.mark()
     reviewer.refuse(question)
     assert process.communicate(timeout=20)[0].startswith("HTTP/1.1 403")
+    denied, = stage.gate.log.wait_for(written, event="decision", verdict="deny")
+    assert set(denied.fields["actor"]["process"]) == {"cmd_line", "working_directory"}, "none of them is named as the one"
 
 
 def test_an_address_is_shown_as_itself_and_one_who_cannot_be_seen_is_not_guessed(stage, reviewer, tmp_path):

@@ -24,6 +24,18 @@ extension DecisionRecord {
   }
 }
 
+extension DecisionRecord {
+  /// A connection of a program that was held and refused.
+  ///
+  /// - Parameter file: nil: none of several processes is named as the one.
+  public static func sample(_ host: String, by file: String?, _ command: String = "python3 \"x\"") -> Self {
+    var record = sample(host, verdict: .deny, reason: .refused)
+    record.program = ProgramMark(
+      command: command, file: file, directory: "/home/agent", processID: file.map { _ in 42 })
+    return record
+  }
+}
+
 extension CloseRecord {
   /// The end of a connection to `host`.
   public static func sample(

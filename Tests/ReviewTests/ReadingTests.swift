@@ -17,7 +17,9 @@ struct ReadingTests {
       decision("h.example.test", 80, .http, layer: .http, method: "GET", address: "2001:db8::1"),
       denied("evil.example.test", layer: .sni), denied("\u{1b}[2J\r\n{\"verdict\":\"allow\"}"),
       denied("a\\b\"c"),
-      passed("c.example.test", 8443), question("q.test", "TXT"), question("q.test", "HTTPS", wouldDeny: true),
+      passed("c.example.test", 8443), .decision(.sample("p.test", by: "/usr/bin/python3.11")),
+      .decision(.sample("p.test", by: nil, "one of 2")), question("q.test", "TXT"),
+      question("q.test", "HTTPS", wouldDeny: true),
       closing("api.example.test", out: 1 << 40, in: 7), try rollUp("r.test", verdict: .deny, reason: .noRule),
       try rollUp("", verdict: .deny, reason: .noRule, isOverflow: true),
       .lifecycle(

@@ -34,9 +34,15 @@ import Testing
     required: ["direction_id": .one(of: [0, 1, 2, 3, 4, 99])],
     optional: ["protocol_name": .text, "uid": .text])
   static let rule = Schema(optional: ["uid": .text, "name": .text], atLeastOne: ["uid", "name"])
+  static let file = Schema(
+    required: ["name": .text, "type_id": .one(of: Set(0...7).union([99]))], optional: ["path": .text])
+  static let process = Schema(
+    optional: [
+      "pid": .integer, "name": .text, "cmd_line": .text, "working_directory": .text, "file": .object(file),
+    ], atLeastOne: ["pid", "name", "cmd_line"])
   static let actor = Schema(
     optional: [
-      "process": .object(Schema(optional: ["pid": .integer, "name": .text], atLeastOne: ["pid", "name"])),
+      "process": .object(process),
       "user": .object(Schema(optional: ["uid": .text, "name": .text], atLeastOne: ["uid", "name"])),
     ], atLeastOne: ["process", "user"])
   static let device = Schema(
@@ -61,7 +67,7 @@ import Testing
   }
 
   static let network: [String: Kind] = [
-    "src_endpoint": .object(endpoint), "dst_endpoint": .object(endpoint),
+    "src_endpoint": .object(endpoint), "dst_endpoint": .object(endpoint), "actor": .object(actor),
     "connection_info": .object(connection),
     "traffic": .object(Schema(optional: ["bytes_in": .integer, "bytes_out": .integer])),
   ]

@@ -73,6 +73,12 @@ final class SampleLog {
       decision(.connect, .deny, to: nil, client: "unix pid 12"), decision(.dns, .deny, to: nil, code: 77),
       decision(.kernel, .deny, to: nil), decision(.kernel, .deny, to: "192.0.2.9", .udp),
     ]
+    var held = odd
+    for file in ["/usr/bin/python3.11", nil] {
+      guard case .decision(var record) = decision(.connect, .deny, to: "asked.example") else { continue }
+      record.program = ProgramMark(command: "\u{1b}x", file: file, directory: "/home/agent", processID: 42)
+      held.append(.decision(record))
+    }
     let rollUps: [Record] = [true, false].map { overflow in
       .rollUp(
         RollUpRecord(
@@ -82,7 +88,7 @@ final class SampleLog {
           reason: .noRule, generation: 3, count: 900, first: now, last: now, isOverflow: overflow,
           method: overflow ? nil : "TXT", responseCode: overflow ? nil : 3))
     }
-    return plain + odd + rollUps
+    return plain + held + rollUps
       + hostile.map { decision(.connect, .deny, to: nil, client: $0, raw: $0, detail: $0) }
   }
 

@@ -181,7 +181,8 @@ extension ApproachDriver {
   private func witnessed(_ record: Record) -> Record {
     guard let program, case .decision(var decision) = record else { return record }
     decision.program = ProgramMark(
-      command: program.command, directory: program.workingDirectory, processID: program.processID)
+      command: program.command, file: program.file, directory: program.workingDirectory,
+      processID: program.processID)
     return .decision(decision)
   }
 

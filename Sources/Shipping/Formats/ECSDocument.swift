@@ -26,8 +26,16 @@ private struct ECSParts {
       ("message", .string(TailFormat(isColoured: false).line(for: record.record))),
       ("event", event), ("observer", observer), ("source", client), ("destination", destination),
       ("network", network), ("dns", names), ("http", request), ("rule", rule),
-      ("process", objectUnlessEmpty([("pid", json["actor"]?["process"]?["pid"])])),
+      ("process", process),
       ("user", objectUnlessEmpty([("id", json["actor"]?["user"]?["uid"])])), ("exitgate", own),
+    ])
+  }
+
+  private var process: JSONValue? {
+    let process = json["actor"]?["process"]
+    return objectUnlessEmpty([
+      ("pid", process?["pid"]), ("name", process?["name"]), ("executable", process?["file"]?["path"]),
+      ("command_line", process?["cmd_line"]), ("working_directory", process?["working_directory"]),
     ])
   }
 

@@ -5,7 +5,7 @@ extension ExportRecord {
   /// say each time is added, and what OCSF has no place for goes to `unmapped`.
   ///
   /// - Source: OCSF 1.8.0, classes network_activity, dns_activity, device_config_state_change, api_activity and
-  ///   application_lifecycle; profile security_control.
+  ///   application_lifecycle; profiles security_control and host.
   func ocsf(from source: ExportSource) -> JSONValue {
     let json = record.json
     var members = (json.members ?? []).filter { !Self.remade.contains($0.name) }
@@ -51,9 +51,14 @@ private struct OCSFParts {
   private var metadata: JSONValue {
     object([
       ("version", .string("1.8.0")), ("product", product), ("log_name", .string("audit")),
-      ("profiles", isJudged ? .array([.string("security_control")]) : nil),
+      ("profiles", isJudged ? .array(profiles.map { .string($0) }) : nil),
       ("sequence", .integer(Int64(clamping: record.sequence))), ("uid", .string(record.hash)),
     ])
+  }
+
+  /// Who acted is no part of network activity but by the profile of hosts.
+  private var profiles: [String] {
+    ["security_control"] + (isNetwork && json["actor"] != nil ? ["host"] : [])
   }
 
   private var product: JSONValue {

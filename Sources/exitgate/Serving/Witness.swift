@@ -96,8 +96,8 @@ enum WitnessMessage {
   /// - Parameter program: nil where nobody was found. No process has the number 0.
   static func answer(_ number: UInt64, _ program: Program?) -> [UInt8] {
     guard let program else { return Array("\(number)".utf8) }
-    let text = "\(number)\0\(program.processID ?? 0)\0\(program.command)\0\(program.workingDirectory)"
-    return Array(text.utf8)
+    let texts = [program.command, program.file ?? "", program.workingDirectory].joined(separator: "\0")
+    return Array("\(number)\0\(program.processID ?? 0)\0\(texts)".utf8)
   }
 
   static func answer(_ bytes: [UInt8]) -> (number: UInt64, program: Program?)? {
@@ -106,10 +106,12 @@ enum WitnessMessage {
     }
     guard let number = parts.first.flatMap({ UInt64($0) }) else { return nil }
     guard parts.count > 1 else { return (number, nil) }
-    guard parts.count == 4, let process = Int32(parts[1]) else { return nil }
+    guard parts.count == 5, let process = Int32(parts[1]) else { return nil }
     return (
       number,
-      Program(command: parts[2], workingDirectory: parts[3], processID: process == 0 ? nil : process)
+      Program(
+        command: parts[2], file: parts[3].isEmpty ? nil : parts[3], workingDirectory: parts[4],
+        processID: process == 0 ? nil : process)
     )
   }
 }

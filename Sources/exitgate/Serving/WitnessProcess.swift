@@ -98,9 +98,11 @@ struct SocketOwner {
     }
     let own = words.isEmpty ? text("/proc/\(process)/comm") : words.joined(separator: " ")
     // The file that runs is the kernel's word; the arguments are the program's own.
-    let command = link("/proc/\(process)/exe").map { "\($0) (\(own))" } ?? own
+    let file = link("/proc/\(process)/exe")
+    let command = file.map { "\($0) (\(own))" } ?? own
     return Program(
-      command: short(command), workingDirectory: short(link("/proc/\(process)/cwd") ?? "?"),
+      command: short(command), file: file.map(short),
+      workingDirectory: short(link("/proc/\(process)/cwd") ?? "?"),
       processID: process)
   }
 
