@@ -6,7 +6,7 @@ import pytest
 from harness.client import connect, get
 from harness.far import Accepted, Asked
 from harness.gate import BASE, BINARY, QUIET, eventually, exitgate
-from harness.hooks import SECRET, FarSide, Hook, answering, cut, endless, no_http, sign, slow
+from harness.hooks import SECRET, FarSide, Hook, answering, cut, endless, interims, no_http, sign, slow
 from harness.namespaces import GATE, GOOD
 from harness.receivers import Authority, free_port
 from test_ask import RULES, Held
@@ -179,7 +179,7 @@ def test_whoever_is_not_heard_is_nobody_who_can_be_asked(hooked):
     trial.passes()
 
 
-@pytest.mark.parametrize("how", [slow, endless], ids=["slow", "endless"])
+@pytest.mark.parametrize("how", [slow, endless, interims], ids=["slow", "endless", "interims"])
 def test_a_receiver_that_takes_its_time_holds_nobody_up(hooked, how):
     trial, hook, far = hooked()
     attached(trial, hook)

@@ -119,6 +119,15 @@ def endless(request):
         pass
 
 
+def interims(request):
+    """Answers that are none yet, without an end."""
+    try:
+        while True:
+            request.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 256)
+    except OSError:
+        pass
+
+
 def no_http(request):
     request.wfile.write(b"\x00" * 100)
 
