@@ -67,8 +67,7 @@ struct HTTPPost {
     while true {
       guard body.take(&input, limit: bodyLimit) else { throw .insecure("its answer is no HTTP: body") }
       if body.isFinished { break }
-      // One that never ends may always have more to say.
-      guard monotonicMilliseconds() < deadline else { throw .tooSlow(step: "answer") }
+      try checkTime(until: deadline)
       let bytes = try stream.receive(until: deadline)
       if bytes.isEmpty, stream.isEnded, head.framing == .untilClose { break }
       guard !bytes.isEmpty else {
@@ -85,7 +84,13 @@ struct HTTPPost {
       keepsAlive: !closes && head.version == .http11 && head.framing != .untilClose && input.isEmpty)
   }
 
+  /// One that never ends, be it of interim answers, may always have more to say.
+  private func checkTime(until deadline: UInt64) throws(ConnectionError) {
+    guard monotonicMilliseconds() < deadline else { throw .tooSlow(step: "answer") }
+  }
+
   private func more(from stream: Stream, until deadline: UInt64) throws(ConnectionError) -> [UInt8] {
+    try checkTime(until: deadline)
     let bytes = try stream.receive(until: deadline)
     guard !bytes.isEmpty else { throw stream.isEnded ? .ended(step: "answer") : .tooSlow(step: "answer") }
     return bytes

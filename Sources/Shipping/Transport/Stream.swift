@@ -63,7 +63,7 @@ final class Stream {
       case .ended: throw .ended(step: "agree on TLS")
       case .waits:
         guard let bytes = try socket.read(until: deadline) else { throw .ended(step: "agree on TLS") }
-        guard !bytes.isEmpty else { throw .tooSlow(step: "agree on TLS") }
+        guard !bytes.isEmpty, monotonicMilliseconds() < deadline else { throw .tooSlow(step: "agree on TLS") }
         guard bytes.withUnsafeBytes({ session.put($0) }) else {
           throw .insecure("there is no memory for TLS")
         }
@@ -90,7 +90,8 @@ final class Stream {
       guard !bytes.isEmpty else { break }
       guard let session else { return bytes }
       let said = try decrypt(bytes, session)
-      if !said.isEmpty { return said }
+      // Records without a word in them may come for ever.
+      if !said.isEmpty || monotonicMilliseconds() >= deadline { return said }
     }
     return []
   }
