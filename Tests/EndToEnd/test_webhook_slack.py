@@ -18,8 +18,11 @@ def fault(content):
     """Why Slack would refuse a message (reference of chat.postMessage and of Block Kit); nil for a good one."""
     def plain(text, limit):
         return set(text) <= {"type", "text", "emoji"} and text["type"] == "plain_text" and 1 <= len(text["text"]) <= limit
-    if not set(content) <= {"channel", "text", "blocks", "ts", "user"} or not content.get("text"):
+    if not set(content) <= {"channel", "text", "blocks", "ts", "user", "unfurl_links", "unfurl_media"} or not content.get("text"):
         return "invalid_arguments"
+    # Slack makes links of text and looks them up: a name of an agent's choice would be fetched before anybody has said yes.
+    if ".test" in content["text"] or not ("ts" in content or "user" in content) and [content.get("unfurl_links"), content.get("unfurl_media")] != [False, False]:
+        return "a_link_that_is_looked_up"
     if content["channel"] != CHANNEL:
         return "channel_not_found"
     for block in content.get("blocks", []):
@@ -107,7 +110,7 @@ class Click(FarSide):
     """What Slack sends when somebody presses a button."""
 
     def press(self, message, offer, user=ALICE, *, moment=None, secret=SIGNING, body=None):
-        button = next(element for element in message["blocks"][1]["elements"] if element["action_id"] == offer)
+        button = next(element for element in message["blocks"][-1]["elements"] if element["action_id"] == offer)
         payload = {"type": "block_actions", "user": {"id": user, "username": "alice", "name": "alice", "team_id": "T1"}, "channel": {"id": CHANNEL, "name": "gate"},
                    "actions": [{"type": "button", "action_id": offer, "block_id": "b", "value": button["value"], "action_ts": "1"}], "response_url": "https://hooks.slack.com/actions/x"}
         body = body or urllib.parse.urlencode({"payload": json.dumps(payload)}).encode()
@@ -190,3 +193,44 @@ def test_while_slack_is_down_nobody_can_be_asked(bridged):
     if held.reply is None:
         click.press(message, "refuse")
     held.end()
+
+
+QUESTION = {"id": "k3vt7m2qnd5wzx4a", "agent": "a1", "host": "long.asked.test", "port": 443, "protocol": "https", "method": None, "path": None, "rule": "ask-tls", "candidate_rule": None,
+            "domain": "asked.test", "since": "2026-11-29T21:14:05Z", "count": 1, "held_until": None, "program": None, "cwd": None, "generation": 1, "digest": "5d3f",
+            "offers": ["once", "refuse", "refuse-session", "session", "time"], "joined": []}
+
+
+def told(click, slack, question):
+    """What stands in the channel for a question that a gate tells of."""
+    body, now = json.dumps({"version": 1, "event": "asked", "question": question}).encode(), int(time.time())
+    assert click.post(body, headers={"Exitgate-Timestamp": str(now), "Exitgate-Signature": sign(f"{now}.".encode() + body)}, path="/exitgate")[0] == 200
+    message = list(slack.messages.values())[-1]
+    return "".join(block["text"]["text"] for block in message["blocks"][:-1]), [element["action_id"] for element in message["blocks"][-1]["elements"]]
+
+
+def test_CTL_08_a_program_that_calls_itself_something_else_forges_no_line(bridged):
+    trial, slack, click = bridged
+    text, buttons = told(click, slack, QUESTION | {"program": "/bin/sh (x\nhttps://github.com:443\u202e\u200b\r\x1b[2J)", "cwd": "/tmp/a\nthe exact rule: none"})
+    lines = text.split("\n")
+    assert lines[1] == "https://long.asked.test:443" and "https://github.com:443" not in lines and not any(line.startswith("the exact rule") for line in lines), lines
+    assert text.replace("\n", "").isprintable() and "x\\u{a}https://github.com:443\\u{202e}\\u{200b}\\u{d}\\u{1b}[2J" in text, text
+    assert buttons == ["once", "time", "session", "refuse", "refuse-session"]
+
+
+def test_CTL_10_nothing_is_allowed_that_was_not_shown(bridged):
+    trial, slack, click = bridged
+    place = {name: QUESTION[name] for name in ("port", "protocol", "method", "path")}
+    hosts = [f"n{number}." + "a" * 60 + "." + "b" * 60 + "." + "c" * 60 + ".asked.test" for number in range(19)]
+    text, buttons = told(click, slack, QUESTION | {"id": "a" * 16, "offers": ["time", "session", "refuse", "refuse-session"], "joined": [place | {"host": host} for host in hosts]})
+    assert all(f"https://{host}:443" in text for host in hosts) and buttons == ["time", "session", "refuse", "refuse-session"]
+    long = [place | {"host": host, "method": "GET", "path": "/" + "p" * 2000} for host in hosts]
+    text, buttons = told(click, slack, QUESTION | {"id": "b" * 16, "offers": ["time", "session", "refuse", "refuse-session"], "joined": long})
+    assert hosts[-1] in text and hosts[9] not in text and "exitgate pending" in text and buttons == ["refuse", "refuse-session"], "what is cut out could be allowed"
+
+
+def test_who_is_nobody_is_told_so_whatever_he_sends(bridged):
+    trial, slack, click = bridged
+    for moment in ("\xb2", "1" * 5000, "-1", ""):
+        for stamp, mark, path in (("X-Slack-Request-Timestamp", "X-Slack-Signature", "/slack"), ("Exitgate-Timestamp", "Exitgate-Signature", "/exitgate")):
+            assert click.post(b"{}", headers={stamp: moment, mark: "v1=\xe9"}, path=path)[0] == 401, (moment, path)
+            assert click.post(b"{}", headers={stamp: str(int(time.time())), mark: "v1=\xe9"}, path=path)[0] == 401, path
