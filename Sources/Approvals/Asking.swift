@@ -76,8 +76,11 @@ extension ApprovalBook {
 
   /// What was answered before, by whomever and for however long.
   private mutating func answered(_ request: ApprovalRequest, at now: Timestamp) -> AskReply? {
+    let written = written(request, at: now)
+    // What somebody refused for good is not opened by what another allowed for a while.
+    if case .denied? = written { return written }
     if let approval = takeGrant(for: request, at: now) { return .allowed(approval) }
-    if let written = written(request, at: now) { return written }
+    if let written { return written }
     return refusals.denial(of: request.key, at: now).map { .denied($0) }
   }
 

@@ -1,3 +1,4 @@
+import Addressing
 import Policy
 import Testing
 
@@ -32,6 +33,23 @@ struct StandingTests {
     var rig = BookRig()
     _ = try rig.answer(try rig.held("https://x.evil.test:443").question, .refuse(.once))
     #expect(rig.book.standingRefusals.isEmpty)
+  }
+
+  @Test("CTL-14: what was refused for good is refused, whatever was approved for a while")
+  func never() throws {
+    var rig = BookRig()
+    let place = "https://x.evil.test:443"
+    _ = try rig.answer(try rig.held(place).question, .allow(.session))
+    #expect(try rig.ask(place).reply.reason == nil)
+    let rule = Rule(
+      id: try #require(RuleID("never")), action: .deny, to: [.exact(try Hostname("x.evil.test"))],
+      ports: [PortRange(.https)])
+    rig.book.standing = Policy(rules: [rule])
+    #expect(try rig.ask(place).reply == .denied(.refused))
+    rig.book.standing = Policy()
+    // The control: the approval stands all the same.
+    #expect(try rig.ask(place).reply.reason == nil)
+    #expect(!rig.book.standingGrants.isEmpty)
   }
 
   @Test("Whoever is stopped is not asked about any more, and another agent is")
