@@ -45,7 +45,7 @@ extension Gate {
   }
 
   /// Says and records what was refused, as long as it is not too much of it.
-  private func refuse(_ operation: String, to peer: PeerCredentials?, _ refusal: String) {
+  func refuse(_ operation: String, to peer: PeerCredentials?, _ refusal: String) {
     let whose = peer.flatMap { door.role(of: $0) == nil ? nil : RefusalRate.Whose.reviewer($0.uid) }
     guard refusals.withLock({ $0.hear(whose ?? .strangers, at: .now()) }) else { return }
     words.warning("control socket: \(refusal)")

@@ -31,9 +31,19 @@ public final class ReviewerDoor: Sendable {
 
   /// What a peer lacks for a request; nil where it may.
   func refusal(of request: ControlRequest, to peer: PeerCredentials) -> String? {
-    let role = role(of: peer), needed = request.role
+    refusal(of: "'\(request.verb.rawValue)'", needing: request.role, to: peer)
+  }
+
+  /// What a peer lacks to take back a rule that was written down: one that denies, nobody but who may write it.
+  func refusal(ofTakingBack rule: Rule?, to peer: PeerCredentials) -> String? {
+    guard rule?.action == .deny else { return nil }
+    return refusal(of: "'revoke' of what was refused for good", needing: .edit, to: peer)
+  }
+
+  private func refusal(of what: String, needing needed: ReviewerRole, to peer: PeerCredentials) -> String? {
+    let role = role(of: peer)
     guard role?.covers(needed) != true else { return nil }
-    return "'\(request.verb.rawValue)' needs the role '\(needed.rawValue)', and user \(peer.uid) has "
+    return "\(what) needs the role '\(needed.rawValue)', and user \(peer.uid) has "
       + (role.map { "'\($0.rawValue)'" } ?? "none") + "; the policy's 'reviewers' says who has which"
   }
 }

@@ -92,6 +92,33 @@ def test_CTL_03_a_reader_cannot_answer_and_is_nobody_who_can_be_asked(reviewed):
         approver.kill(), approver.wait()
 
 
+def test_CTL_03_what_was_refused_for_good_is_taken_back_by_who_may_write_it(reviewed):
+    trial, tell = reviewed
+    trial.far.answers("ask.test", "11.11.0.10")
+    assert trial.gate.reload(POLICY.replace("to: [ask.test] }", "to: [ask.test], ports: [8001, 8002] }")).returncode == 0
+    follow = subprocess.Popen([BINARY, "pending", "--follow", "--control", trial.gate.control], stdout=subprocess.DEVNULL, env=QUIET)
+    rules = []
+    try:
+        for verb, port in (("refuse", 8001), ("approve", 8002)):
+            ask = f"GET http://ask.test:{port}/ HTTP/1.1\r\nHost: ask.test:{port}\r\nConnection: close\r\n\r\n".encode()
+            eventually(lambda: json.loads(trial.gate.tell("status", "--json").stdout)["asking"]["channels"])
+            with trial.agent.open(20) as sock:
+                sock.sendall(ask)
+                question, = eventually(lambda: json.loads(tell(EDITOR, "pending", "--json").stdout))
+                assert tell(EDITOR, verb, question["id"], "--always").returncode == 0
+                sock.recv(4096)
+            rules.append(f"approved-{question['id']}")
+        written = trial.gate.log.mark()
+        done = tell(APPROVER, "revoke", rules[0])
+        assert done.returncode == 1 and "needs the role 'edit'" in done.stderr and refusals(trial, written) == [(str(APPROVER), "revoke")], done
+        assert [one["id"] for one in json.loads(tell(EDITOR, "pending", "--all", "--json").stdout)] == rules
+        # The controls: what closes more is anybody's who answers, and the editor takes back both.
+        assert tell(APPROVER, "revoke", rules[1]).returncode == 0 and tell(EDITOR, "revoke", rules[0]).returncode == 0
+        assert json.loads(tell(EDITOR, "pending", "--all", "--json").stdout) == []
+    finally:
+        follow.kill(), follow.wait()
+
+
 def test_CTL_15_a_reader_with_many_connections_keeps_nobody_from_the_kill_switch(reviewed):
     trial, tell = reviewed
     follow = ["setpriv", f"--reuid={READER}", f"--regid={READER}", "--clear-groups", trial.gate.control.parent / "exitgate", "pending", "--follow", "--control", trial.gate.control]
