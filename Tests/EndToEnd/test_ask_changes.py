@@ -1,5 +1,5 @@
 """What was answered, when the policy changes, when agents are stopped, and when it is over by itself."""
-import json, os, subprocess, time
+import fcntl, json, os, subprocess, time
 
 import pytest
 
@@ -75,6 +75,33 @@ def test_stop_all_ends_the_questions_that_wait(stage, reviewer):
     held = Held(stage.agent, connect("x.asked.test:443"))
     reviewer.approve(reviewer.question("x.asked.test"))
     assert held.end().raw.startswith(b"HTTP/1.1 200")
+
+
+def test_CTL_15_an_answer_that_waits_for_its_file_holds_nobody_up(stage, reviewer):
+    overlay = stage.gate.log.path.parent / "approvals.yaml"
+    say = lambda *words: subprocess.Popen([BINARY, *words, "--control", stage.gate.control], env=QUIET, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    held = [Held(stage.agent, connect(f"{name}:443"), timeout=60) for name in ("priv.test", "x.asked.test")]
+    questions = [reviewer.question(name) for name in ("priv.test", "x.asked.test")]
+    # Another process is writing, for as long as it likes.
+    with open(f"{overlay}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answers = [say("approve", question["id"], "--always") for question in questions]
+        assert answers[0].wait(30) == 1 and answers[1].wait(30) == 1, "an end is put to waiting"
+        assert all("is being changed by another process" in answer.stdout.read() for answer in answers) and not overlay.exists()
+        answers = [say("approve", question["id"], "--always") for question in questions]
+        began = time.monotonic()
+        assert stage.gate.tell("stop-all", "--agent", "a2").returncode == 0 and stage.gate.tell("resume", "--agent", "a2").returncode == 0
+        took = time.monotonic() - began
+        assert took < 2 and answers[0].poll() is None and held[0].reply is None, took
+    # The control: what waited counts once the other is done.
+    assert [answer.wait(30) for answer in answers] == [0, 0] and overlay.read_text().count("action: allow") == 2
+    assert held[1].end().raw.startswith(b"HTTP/1.1 200") and held[0].end().json["reason"] == "private-address"
+    with stage.opened("x.asked.test:443") as sock, open(f"{overlay}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        taken = say("revoke", f"approved-{questions[1]['id']}")
+        assert drain(sock).ended in ("closed", "reset"), "it is cut, whatever the file says"
+        assert taken.wait(30) == 1 and "taken back until the file is read again" in taken.stdout.read()
+    assert stage.gate.tell("revoke", f"approved-{questions[1]['id']}").returncode == 0 and overlay.read_text().count("action: allow") == 1
 
 
 def test_a_question_that_is_over_by_itself_is_recorded_and_whoever_waits_for_it_answers_nothing(stage, reviewer):

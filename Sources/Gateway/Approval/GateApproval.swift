@@ -13,6 +13,8 @@ public enum ApprovalError: Error, Hashable, Sendable {
   case refused(AnswerRefusal)
   /// It could not be written down, for this reason; nothing was decided.
   case unwritten(String)
+  /// The same, since another process writes there now.
+  case busy(String)
   /// Nothing that stands approved is called so.
   case unknownGrant
   /// The gate is stopping.
@@ -28,10 +30,20 @@ extension Gate {
     _ bound: BoundAnswer, by person: Person,
     completion: @escaping @Sendable (Result<Decided, ApprovalError>) -> Void
   ) {
+    answer(bound, by: person, tries: Self.overlayTries, completion: completion)
+  }
+
+  private func answer(
+    _ bound: BoundAnswer, by person: Person, tries: Int,
+    completion: @escaping @Sendable (Result<Decided, ApprovalError>) -> Void
+  ) {
     queue.async { [self] in
       do throws(ApprovalError) {
         completion(.success(try carryOut(bound, by: person)))
       } catch {
+        if error.isBusy, tries > 1 {
+          return soon { [self] in answer(bound, by: person, tries: tries - 1, completion: completion) }
+        }
         record(bound.answer.isAllowing ? "approve" : "refuse", bound.id.text, by: person, refusal: "\(error)")
         completion(.failure(error))
       }
@@ -51,7 +63,7 @@ extension Gate {
   }
 
   /// Told by the record first: whoever is let through finds the person's answer in the log before him.
-  private func tell(_ decided: Decided, rule: String?) -> Decided {
+  func tell(_ decided: Decided, rule: String?) -> Decided {
     log.append(.control(decided.record(rule: rule)))
     _ = log.commit()
     wake(decided.waiters)
@@ -66,69 +78,7 @@ extension Gate {
     }
   }
 
-  /// Writes an answer down for good, then lets it count; an answer that does not is taken out again.
-  private func writeDown(_ question: PendingQuestion, _ bound: BoundAnswer, by person: Person)
-    throws(ApprovalError)
-    -> Decided
-  {
-    guard let rule = question.rule(for: bound.answer) else { throw .refused(.unoffered(question.offers)) }
-    let file = OverlayFile(configuration.overlay, reader: configuration.loader),
-      name = "approved-\(question.id)"
-    let standing: Policy
-    do throws(OverlayError) {
-      standing = try file.add(rule, named: name, says: bound.answer.comment(by: person))
-    } catch {
-      throw .unwritten(error.description)
-    }
-    do throws(AnswerRefusal) {
-      let decided = try approvals.answer(bound, by: person, standing: standing)
-      overlayEdits += 1
-      return tell(decided, rule: rule)
-    } catch {
-      _ = try? file.remove(name)
-      throw .refused(error)
-    }
-  }
-
-  /// Takes an approval back, or what was answered for good, and cuts what it let pass.
-  ///
-  /// - Parameters:
-  ///   - id: A question's id, or that of a rule of the overlay.
-  ///   - completion: Called on the gate's queue with the number of connections that were cut.
-  public func revoke(
-    _ id: String, by person: Person, completion: @escaping @Sendable (Result<Int, ApprovalError>) -> Void
-  ) {
-    queue.async { [self] in
-      let unwritten: ApprovalError?
-      do throws(ApprovalError) { unwritten = try takeBack(id) } catch {
-        record("revoke", id, by: person, refusal: "\(error)")
-        return completion(.failure(error))
-      }
-      record("revoke", id, by: person, refusal: unwritten.map { "\($0)" })
-      cut([id]) { closed in completion(unwritten.map { .failure($0) } ?? .success(closed)) }
-    }
-  }
-
-  /// Takes it back for this run first, whatever can be written.
-  ///
-  /// - Returns: Why the file still says it.
-  private func takeBack(_ id: String) throws(ApprovalError) -> ApprovalError? {
-    guard !isDraining else { throw .stopping }
-    if approvals.revoke(id) != nil || approvals.takeBackRefusal(id) { return nil }
-    let standing = approvals.standing, rest = standing.rules.filter { $0.id.text != id }
-    let isStanding = rest.count < standing.rules.count
-    approvals.replaceStanding(Policy(agents: standing.agents, rules: rest))
-    overlayEdits += 1
-    let file = OverlayFile(configuration.overlay, reader: configuration.loader)
-    do throws(OverlayError) { approvals.replaceStanding(try file.remove(id)) } catch {
-      // One that has run out stands in the file alone.
-      guard isStanding else { throw .unknownGrant }
-      return .unwritten("\(error.description); it is taken back until the file is read again")
-    }
-    return nil
-  }
-
-  private func record(_ operation: String, _ subject: String, by person: Person, refusal: String? = nil) {
+  func record(_ operation: String, _ subject: String, by person: Person, refusal: String? = nil) {
     log.append(
       .control(
         ControlRecord(
@@ -138,27 +88,13 @@ extension Gate {
   }
 
   /// Ends the flows that passed by these approvals.
-  private func cut(_ ids: Set<String>, completion: @escaping @Sendable (Int) -> Void) {
+  func cut(_ ids: Set<String>, completion: @escaping @Sendable (Int) -> Void) {
     let ended = Tally()
     onEveryShard { shard in
       ended.add(shard.endApproved(by: ids))
     } then: {
       completion(ended.value)
     }
-  }
-
-  /// Puts in force what is written down now; what was taken out or changed by hand is cut.
-  func replaceStanding(_ next: Policy) {
-    let gone = next.changed(from: approvals.standing)
-    approvals.replaceStanding(next)
-    if !gone.isEmpty { cut(Set(gone.map(\.text))) { _ in } }
-  }
-
-  /// What is written down and has not run out; the rest is told of.
-  func told(of standing: Policy) -> Policy {
-    let (kept, over) = standing.parted(at: approvals.now)
-    for rule in over { words.warning("\(configuration.overlay): \(rule.overlayNote)") }
-    return kept
   }
 
   /// An approval has ended with the rule that it was given under.
@@ -199,23 +135,6 @@ extension Gate {
   }
 }
 
-extension Policy {
-  /// The rules that have not run out at `now`, and those that have.
-  func parted(at now: Timestamp) -> (kept: Policy, over: [Rule]) {
-    let over = rules.filter { $0.hasExpired(at: now) }
-    return over.isEmpty
-      ? (self, []) : (Policy(agents: agents, rules: rules.filter { !$0.hasExpired(at: now) }), over)
-  }
-}
-
-extension Rule {
-  /// What is said of a written rule that has run out.
-  var overlayNote: String {
-    "the rule '\(id)' expired at \(expires.map { "\($0)" } ?? "some time") and counts as absent. Take it out with "
-      + "'exitgate revoke \(id)', or set 'expires' anew"
-  }
-}
-
 extension Decided {
   fileprivate func record(rule: String?) -> ControlRecord {
     var facts = AnswerFacts(
@@ -235,7 +154,7 @@ extension ApprovalError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .refused(let refusal): refusal.sentence
-    case .unwritten(let why): "it could not be written down: \(why)"
+    case .unwritten(let why), .busy(let why): "it could not be written down: \(why)"
     case .unknownGrant: "nothing that stands approved is called so"
     case .stopping: "the gate is stopping"
     }
@@ -282,13 +201,5 @@ extension Person {
   public var sentence: String {
     let who = name ?? userID.map { "user \($0)" } ?? "somebody"
     return "\(who) by \(channel.rawValue)"
-  }
-}
-
-extension ApprovalAnswer {
-  /// What stands above its rule in the overlay.
-  fileprivate func comment(by person: Person) -> String {
-    let note = person.note.map { ": \($0)" } ?? ""
-    return "\(isAllowing ? "allowed" : "refused") always, \(Timestamp.now()), \(person.sentence)\(note)"
   }
 }

@@ -6,11 +6,14 @@ import SystemPackage
 /// Why the overlay does not take a change. Nothing is changed then.
 struct OverlayError: Error, Hashable, Sendable, CustomStringConvertible {
   var description: String
+  /// Whether it may go soon: another process is changing the file.
+  var isBusy = false
 }
 
 /// The file of what people answered for good: a policy that exitgate writes and people may read and change.
 ///
-/// Each change reads the file, is read again as the whole that it makes, and takes the file's place at once.
+/// Each change reads the file, is read again as the whole that it makes, and takes the file's place at once. Nothing
+/// waits for another process: who changes the file at the same time is told that it is busy.
 struct OverlayFile {
   private let path: String
   private let reader: PolicyLoader
@@ -80,7 +83,7 @@ struct OverlayFile {
     let lock = open("\(path).lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard lock >= 0 else { throw failed("lock") }
     defer { close(lock) }
-    guard flock(lock, LOCK_EX) == 0 else { throw failed("lock") }
+    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw errno == EWOULDBLOCK ? busy : failed("lock") }
     let text = try edit(try read { () throws(PolicyFileError) in try reader.overlay(path: path)?.text })
     let rules = try read { () throws(PolicyFileError) in try reader.overlay(text: text, named: path) }
     guard isRight(rules) else { throw OverlayError(description: "\(path) does not say what it should") }
@@ -106,6 +109,21 @@ struct OverlayFile {
       _ = unlink(temporary)
       throw error
     }
+    keepName()
+  }
+
+  private var busy: OverlayError {
+    OverlayError(description: "\(path) is being changed by another process. Try again.", isBusy: true)
+  }
+
+  /// Has the directory say by which name the file goes, also after a loss of power: it is changed already, so a
+  /// directory that cannot be asked for that is no failure.
+  private func keepName() {
+    let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+    let directory = open(slash.map { "\(path[...$0])" } ?? ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else { return }
+    _ = fsync(directory)
+    close(directory)
   }
 
   private func failed(_ operation: String) -> OverlayError {

@@ -1,0 +1,147 @@
+import Approvals
+import Dispatch
+import Logging
+import Policy
+
+// What people answer for good: written down, taken out again, and read anew.
+
+extension Gate {
+  /// How often the overlay is tried while another process changes it, and how long is waited between.
+  static let overlayTries = 150
+  private static let overlayPause = DispatchTimeInterval.milliseconds(20)
+
+  /// Does it a little later: the gate's queue waits for no other process, and least of all does an order to stop.
+  func soon(_ work: @escaping @Sendable () -> Void) {
+    queue.asyncAfter(deadline: .now() + Self.overlayPause, execute: work)
+  }
+
+  private var overlay: OverlayFile { OverlayFile(configuration.overlay, reader: configuration.loader) }
+
+  /// Writes an answer down for good, then lets it count; an answer that does not is taken out again.
+  func writeDown(_ question: PendingQuestion, _ bound: BoundAnswer, by person: Person)
+    throws(ApprovalError)
+    -> Decided
+  {
+    guard let rule = question.rule(for: bound.answer) else { throw .refused(.unoffered(question.offers)) }
+    let file = overlay, name = "approved-\(question.id)"
+    let standing: Policy
+    do throws(OverlayError) {
+      standing = try file.add(rule, named: name, says: bound.answer.comment(by: person))
+    } catch {
+      throw error.isBusy ? .busy(error.description) : .unwritten(error.description)
+    }
+    do throws(AnswerRefusal) {
+      let decided = try approvals.answer(bound, by: person, standing: standing)
+      overlayEdits += 1
+      return tell(decided, rule: rule)
+    } catch {
+      _ = try? file.remove(name)
+      throw .refused(error)
+    }
+  }
+
+  /// Takes an approval back, or what was answered for good, and cuts what it let pass: at once, whatever can be written.
+  ///
+  /// - Parameters:
+  ///   - id: A question's id, or that of a rule of the overlay.
+  ///   - completion: Called on the gate's queue with the number of connections that were cut.
+  public func revoke(
+    _ id: String, by person: Person, completion: @escaping @Sendable (Result<Int, ApprovalError>) -> Void
+  ) {
+    queue.async { [self] in
+      let end = { @Sendable [self] (failure: ApprovalError?, closed: Int) in
+        record("revoke", id, by: person, refusal: failure.map { "\($0)" })
+        completion(failure.map { .failure($0) } ?? .success(closed))
+      }
+      guard !isDraining else { return end(.stopping, 0) }
+      if approvals.revoke(id) != nil || approvals.takeBackRefusal(id) {
+        return cut([id]) { end(nil, $0) }
+      }
+      let isStanding = forget(id)
+      cut([id]) { [self] closed in
+        strike(id, wasStanding: isStanding, tries: Self.overlayTries) { end($0, closed) }
+      }
+    }
+  }
+
+  /// Lets what was written down count no more.
+  ///
+  /// - Returns: Whether it did.
+  private func forget(_ id: String) -> Bool {
+    let standing = approvals.standing, rest = standing.rules.filter { $0.id.text != id }
+    approvals.replaceStanding(Policy(agents: standing.agents, rules: rest))
+    overlayEdits += 1
+    return rest.count < standing.rules.count
+  }
+
+  /// Takes a rule out of the file.
+  ///
+  /// - Parameter completion: Called on the gate's queue, with why the file still says it.
+  private func strike(
+    _ id: String, wasStanding: Bool, tries: Int, completion: @escaping @Sendable (ApprovalError?) -> Void
+  ) {
+    do throws(OverlayError) {
+      approvals.replaceStanding(try overlay.remove(id))
+      completion(nil)
+    } catch {
+      if error.isBusy, tries > 1 {
+        return soon { [self] in
+          strike(id, wasStanding: wasStanding, tries: tries - 1, completion: completion)
+        }
+      }
+      // One that has run out stands in the file alone.
+      guard wasStanding || error.isBusy else { return completion(.unknownGrant) }
+      completion(.unwritten("\(error.description) It is taken back until the file is read again"))
+    }
+  }
+}
+
+// MARK: - Read
+
+extension Gate {
+  /// Puts in force what is written down now; what was taken out or changed by hand is cut.
+  func replaceStanding(_ next: Policy) {
+    let gone = next.changed(from: approvals.standing)
+    approvals.replaceStanding(next)
+    if !gone.isEmpty { cut(Set(gone.map(\.text))) { _ in } }
+  }
+
+  /// What is written down and has not run out; the rest is told of.
+  func told(of standing: Policy) -> Policy {
+    let (kept, over) = standing.parted(at: approvals.now)
+    for rule in over { words.warning("\(configuration.overlay): \(rule.overlayNote)") }
+    return kept
+  }
+}
+
+extension Policy {
+  /// The rules that have not run out at `now`, and those that have.
+  func parted(at now: Timestamp) -> (kept: Policy, over: [Rule]) {
+    let over = rules.filter { $0.hasExpired(at: now) }
+    return over.isEmpty
+      ? (self, []) : (Policy(agents: agents, rules: rules.filter { !$0.hasExpired(at: now) }), over)
+  }
+}
+
+extension Rule {
+  /// What is said of a written rule that has run out.
+  var overlayNote: String {
+    "the rule '\(id)' expired at \(expires.map { "\($0)" } ?? "some time") and counts as absent. Take it out with "
+      + "'exitgate revoke \(id)', or set 'expires' anew"
+  }
+}
+
+extension ApprovalError {
+  /// Whether it may go soon.
+  var isBusy: Bool {
+    if case .busy = self { true } else { false }
+  }
+}
+
+extension ApprovalAnswer {
+  /// What stands above its rule in the overlay.
+  fileprivate func comment(by person: Person) -> String {
+    let note = person.note.map { ": \($0)" } ?? ""
+    return "\(isAllowing ? "allowed" : "refused") always, \(Timestamp.now()), \(person.sentence)\(note)"
+  }
+}
