@@ -30,7 +30,8 @@ extension Gate {
   }
 
   func takeBack(_ id: String, for peer: PeerCredentials, _ reply: ControlAnswer) {
-    if let refusal = door.refusal(ofTakingBack: approvals.standing.rules.first { $0.id.text == id }, to: peer) {
+    if let refusal = door.refusal(ofTakingBack: approvals.standing.rules.first { $0.id.text == id }, to: peer)
+    {
       refuse("revoke", to: peer, refusal)
       return reply(.refused(refusal))
     }
