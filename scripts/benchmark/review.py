@@ -22,7 +22,7 @@ DENY = ('"action_id":2,"disposition_id":2,"src_endpoint":{{"ip":"127.0.0.1","por
 def write(path, records):
     draw = random.Random(7)
     agents = ("default", "ci", "review", "builder")
-    hosts = [f"{word}{number}.{domain}" for domain in ("npmjs.org", "github.com", "example.com", "pythonhosted.org", "evil.test", "corp.example")
+    hosts = [f"{word}{number}.{domain}" for domain in ("npmjs.org", "github.com", "example.com", "crates.example", "evil.test", "corp.example")
              for word in ("api", "cdn", "www", "reg") for number in range(80)]
     now, previous = 1_795_600_000_000, "0" * 64
     with open(path, "w") as file:
