@@ -23,6 +23,8 @@ public struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConvertib
     "checkpoint_restore",
   ]
 
+  /// Give files to others.
+  public static let chown = Self(number: 0)
   /// Read and write files whoever owns them.
   public static let dacOverride = Self(number: 1)
   /// Read files and directories whoever owns them.

@@ -51,24 +51,21 @@ extension SeccompFilter {
     filter.allow([.wait4])
     filter.allow(gateDescriptors + gateFiles + gateSockets + gateWaiting + gateKnowledge)
     filter.allowSockets()
-    // isatty(3) and window sizes; how much a socket holds, and has not sent yet.
-    for request in [terminalAttributes, windowSize, unreadBytes, unsentBytes] {
-      filter.allow(.ioctl, when: .bits(1, 0xffff_ffff, are: request))
-    }
+    filter.allowTerminal()
     for request in drivesTerminal ? terminalSettings : [] {
       filter.allow(.ioctl, when: .bits(1, 0xffff_ffff, are: request))
     }
     return filter
   }
 
-  private static let gateDescriptors: [Syscall] = [
+  static let gateDescriptors: [Syscall] = [
     .read, .write, .readv, .writev, .pread64, .pwrite64, .close, .fcntl, .lseek, .splice, .tee, .pipe2,
     .eventfd2, .timerfdCreate, .timerfdSettime, .timerfdGettime, .signalfd4, .flock, .fsync, .fdatasync,
     .ftruncate, .fallocate, .fadvise64, .dup, .dup3,
   ]
 
   /// By name; which of them may be used where is for Landlock to say.
-  private static let gateFiles: [Syscall] = [
+  static let gateFiles: [Syscall] = [
     .open, .openat, .stat, .lstat, .fstat, .newfstatat, .statx, .access, .faccessat, .faccessat2, .readlink,
     .readlinkat, .getdents64, .getcwd, .mkdir, .mkdirat, .unlink, .unlinkat, .rename, .renameat, .renameat2,
     .chmod, .fchmod, .fchmodat, .umask, .statfs, .fstatfs,
@@ -79,16 +76,23 @@ extension SeccompFilter {
     .sendto, .recvfrom, .sendmsg, .recvmsg, .sendmmsg, .recvmmsg, .shutdown,
   ]
 
-  private static let gateWaiting: [Syscall] = [
+  static let gateWaiting: [Syscall] = [
     .poll, .ppoll, .select, .pselect6, .epollCreate1, .epollCtl, .epollWait, .epollPwait, .epollPwait2,
     .nanosleep, .clockNanosleep, .rtSigtimedwait, .rtSigsuspend,
   ]
 
-  private static let gateKnowledge: [Syscall] = [
+  static let gateKnowledge: [Syscall] = [
     .gettimeofday, .time, .getuid, .geteuid, .getgid, .getegid, .getppid, .getrusage, .sysinfo, .uname,
     .getrlimit, .getpriority, .setpriority, .schedGetaffinity, .schedGetparam, .schedGetscheduler,
     .schedGetPriorityMax, .schedGetPriorityMin, .getcpu,
   ]
+
+  /// isatty(3) and window sizes; how much a socket holds, and has not sent yet.
+  mutating func allowTerminal() {
+    for request in [terminalAttributes, windowSize, unreadBytes, unsentBytes] {
+      allow(.ioctl, when: .bits(1, 0xffff_ffff, are: request))
+    }
+  }
 
   /// Families and kinds: no raw, packet, vsock or kernel-crypto sockets, of
   /// netlink only what getifaddrs(3) asks for addresses, of IP only TCP and UDP.

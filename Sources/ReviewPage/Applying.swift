@@ -86,15 +86,9 @@ struct Applying: Sendable {
   /// Who, when and why; nothing that an agent chose stands in it.
   private func comment(on group: BlockedReport.Group) -> String {
     let times = group.count == 1 ? "once" : "\(group.count) times"
-    return "added \(hooks.now()) by \(userName()) with exitgate review: denied \(times), \(group.reason)"
+    return "added \(hooks.now()) by \(hooks.user) with exitgate review: denied \(times), \(group.reason)"
       .unicodeScalars.map { (0x20..<0x7f).contains($0.value) ? String($0) : "?" }.joined()
   }
-}
-
-/// Who runs this (getpwuid(3)); the number where it has no name.
-private func userName() -> String {
-  guard let entry = getpwuid(getuid()), let name = entry.pointee.pw_name else { return "user \(getuid())" }
-  return String(cString: name)
 }
 
 /// Whether two paths lead to one file; not where either leads to none.

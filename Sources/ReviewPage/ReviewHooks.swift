@@ -1,4 +1,5 @@
 import Control
+import Glibc
 import Policy
 import PolicyFile
 import Review
@@ -17,6 +18,8 @@ public struct ReviewHooks: Sendable {
   public var loader: @Sendable (_ directory: String) -> PolicyLoader
   /// The clock on the wall.
   public var now: @Sendable () -> Timestamp
+  /// Who runs the page, as a change of the overlay names it.
+  public var user = "user \(getuid())"
   /// Where something is said to whoever started the page.
   public var say: @Sendable (String) -> Void
 

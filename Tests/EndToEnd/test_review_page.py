@@ -1,5 +1,5 @@
 """The review page as other programs see it: who is let in, what is shown, what changes something."""
-import json, os, re, socket, subprocess
+import json, os, pathlib, re, socket, subprocess
 
 import pytest
 
@@ -152,6 +152,40 @@ def test_a_rule_is_applied_once_and_the_gate_lets_it_pass(both):
     answer = page.change(wanted)
     assert answer.status == 409 and page.overlay.read_text() == text, answer.text
     assert json.loads(trial.gate.tell("status", "--json").stdout)["policy"]["generation"] == 2
+
+
+def test_the_page_holds_no_more_than_it_needs(both):
+    trial, page = both
+    threads = list(pathlib.Path(f"/proc/{page.process.pid}/task").glob("*/status"))
+    assert len(threads) >= 2
+    for thread in threads:
+        fields = dict(line.split(":\t", 1) for line in thread.read_text().splitlines() if ":\t" in line)
+        assert fields["Seccomp"] == "2" and fields["NoNewPrivs"] == "1"
+        # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER (capabilities(7)): what concerns files, of root's.
+        assert {int(fields[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {0b1111}, fields
+
+
+def test_nothing_is_written_beside_the_directories_of_the_start(fresh, tmp_path):
+    """What proves Landlock: a directory that was put in place of the overlay's is another."""
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "overlay.yaml").write_text(OVERLAY)
+    trial = fresh(POLICY.replace("file:overlay.yaml", f'"file:{rules}/overlay.yaml"'))
+    page = Reviewing(trial.gate, "--overlay", rules / "overlay.yaml", "--control", trial.gate.control)
+    try:
+        page.enter()
+        for name in ("first.evil.test", "second.evil.test"):
+            trial.denied(connect(f"{name}:443"), reason="no-rule", itself=True)
+            page.shows(f"{name.partition('.')[0]}.<b>evil.test</b>")
+        assert page.change(page.suggestion("first.evil.test")).status == 200
+        rules.rename(tmp_path / "aside")
+        rules.mkdir()
+        (rules / "overlay.yaml").write_text(OVERLAY)
+        answer = page.change(page.suggestion("second.evil.test"))
+        assert answer.status != 200 and "cannot be written" in answer.text, answer.text
+        assert (rules / "overlay.yaml").read_text() == OVERLAY and [file.name for file in rules.iterdir()] == ["overlay.yaml"]
+    finally:
+        page.close()
 
 
 FORGED = {

@@ -6,6 +6,9 @@ public struct IndexPlace: Sendable {
   /// `PATH.index`, its directory without links; or a file of the reader's own.
   public let path: String
 
+  /// The directory that it is in.
+  public var directory: String { FileAccess.parent(of: path) }
+
   /// In bytes, what stays free beside an index: the log needs the room more.
   public static let reserve: Int64 = 16 << 20
 

@@ -79,6 +79,21 @@ public struct LogIndex: Sendable {
     var why: String
   }
 
+  /// Makes ready for a process that will open no library and make no directory any more.
+  ///
+  /// - Returns: The directory in which the index of the log is written as things are; nil where none can be kept.
+  public func prepare() -> String? {
+    guard Database.absence == nil, let extents = try? LogExtent.all(ofLogAt: path),
+      let place = try? Self.place(of: extents, path)
+    else { return nil }
+    return place.directory
+  }
+
+  /// Beside a log that is the reader's own; else the reader keeps one.
+  private static func place(of extents: [LogExtent], _ log: String) throws(AuditError) -> IndexPlace {
+    try extents.allSatisfy(\.isOwn) ? IndexPlace(besideLogAt: log) : IndexPlace(ofReaderOfLogAt: log)
+  }
+
   private func answer(_ extents: [LogExtent], _ filter: RecordFilter, _ progress: Progress?) throws(Refusal)
     -> Answer
   {
@@ -113,8 +128,7 @@ public struct LogIndex: Sendable {
     }
     let place: IndexPlace, head: [UInt8]
     do throws(AuditError) {
-      place =
-        try extents.allSatisfy(\.isOwn) ? IndexPlace(besideLogAt: path) : IndexPlace(ofReaderOfLogAt: path)
+      place = try Self.place(of: extents, path)
       head = try place.prepare(reading: IndexTables.ownerOffset + IndexTables.owner.count)
     } catch { throw Refusal(why: "\(error.path) \(error.cause)") }
     guard head.isEmpty || head.suffix(IndexTables.owner.count) == IndexTables.owner[...] else {

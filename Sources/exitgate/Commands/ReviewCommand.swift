@@ -64,7 +64,9 @@ struct ReviewCommand: Verb {
     do throws(ListenError) { listener = try Listener.bind(listen) } catch {
       throw Failure(.configuration, "\(error)")
     }
-    guard let server = ReviewServer(listener, settings, hooks(settings, in: here)) else {
+    let hooks = hooks(settings, in: here)
+    for warning in try PageConfinement(settings).apply() { here.console.say("exitgate: \(warning).") }
+    guard let server = ReviewServer(listener, settings, hooks) else {
       throw Failure(.configuration, "'\(listen)' is no loopback address. Write --listen 127.0.0.1:0.")
     }
     try serve(server, settings, on: here.console)
@@ -134,6 +136,7 @@ extension ReviewCommand {
       now: { wallClock() },
       say: { text in writeAll(Array("exitgate: \(printable(text))\n".utf8), to: STDERR_FILENO) })
     hooks.line = line(in: here)
+    if let name = userName() { hooks.user = name }
     return hooks
   }
 
