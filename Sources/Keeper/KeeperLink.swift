@@ -11,8 +11,6 @@ public final class KeeperLink: Fence, @unchecked Sendable {
   private let queue = DispatchQueue(label: "exitgate.fence")
   /// What a keeper gets to end in, in milliseconds. One that hangs is the supervisor's to end.
   private static let patience = 2000
-  /// What an answer may take; a keeper's own work takes milliseconds.
-  private static let answerTime = DispatchTimeInterval.seconds(2)
 
   private let keeper: KeeperProcess
   private var channel: MessageChannel { keeper.channel }
@@ -105,7 +103,9 @@ public final class KeeperLink: Fence, @unchecked Sendable {
     let number = questions.ask(request, at: .now(), completion)
     do { try channel.send(Numbered(number: number, content: request).bytes) } catch { return lose() }
     flushLater()
-    queue.asyncAfter(deadline: .now() + Self.answerTime) { [weak self] in self?.giveUp(number) }
+    queue.asyncAfter(deadline: .now() + .milliseconds(questions.answerTime)) { [weak self] in
+      self?.giveUp(number)
+    }
   }
 
   /// Whoever asked goes on without an answer. A keeper that stays silent is no better than none.

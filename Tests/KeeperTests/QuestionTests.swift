@@ -49,6 +49,24 @@ import Testing
     #expect(questions.giveUp(numbers[2]) != nil && questions.isFirstSilence)
   }
 
+  @Test("what fills a large table gets time for it, as does what is asked behind it; not for ever")
+  func work() throws {
+    var questions = KeeperQuestions(), large = try Self.rules([2])
+    let grant = try #require(large.grants.joined().first)
+    large.grants = [Array(repeating: grant, count: 1500), Array(repeating: grant, count: 1500)]
+    _ = questions.ask(.report, at: Self.after(0)) { _ in }
+    #expect(questions.answerTime == 2000)
+    let filling = questions.ask(.refill(large, revoked: []), at: Self.after(0)) { _ in }
+    #expect(questions.answerTime == 5000)
+    _ = questions.ask(.report, at: Self.after(0)) { _ in }
+    #expect(questions.answerTime == 5000)
+    _ = questions.answered(filling, .done)
+    #expect(questions.answerTime == 2000)
+    for _ in 0..<5 { _ = questions.ask(.refill(large, revoked: []), at: Self.after(0)) { _ in } }
+    #expect(
+      questions.answerTime == 8000 && UInt64(questions.answerTime) * 1_000_000 < KeeperQuestions.silenceLimit)
+  }
+
   @Test("OPS-06 rules that come into force though they were refused are taken back, and their flows ended")
   func corrections() throws {
     let old = try Self.rules([2]), new = try Self.rules([2, 9])

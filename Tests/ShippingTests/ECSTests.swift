@@ -38,7 +38,8 @@ import Testing
     ]),
     "network.transport": .one(of: ["tcp", "udp"]), "network.protocol": .one(of: ["tls", "http", "dns"]),
     "network.bytes": .long, "dns.question.name": .keyword, "dns.question.type": .keyword,
-    "dns.response_code": .keyword, "http.request.method": .keyword, "rule.id": .keyword, "process.pid": .long, "process.name": .keyword, "process.executable": .keyword,
+    "dns.response_code": .keyword, "http.request.method": .keyword, "rule.id": .keyword, "process.pid": .long,
+    "process.name": .keyword, "process.executable": .keyword,
     "process.command_line": .keyword, "process.working_directory": .keyword,
     "user.id": .keyword,
   ]
