@@ -13,6 +13,8 @@ public struct ApprovalRequest: Sendable {
   public var addresses: [IPAddress]
   /// Who asks, where it is known.
   public var program: Program?
+  /// Until when the connection waits; nil where that is not known.
+  public var heldUntil: Timestamp?
 
   /// Makes a request.
   public init(
@@ -170,6 +172,7 @@ extension ApprovalBook {
       isJoined: true, generation: generation, first: parts[0].question.first, last: now,
       count: parts.reduce(0) { $0 + $1.question.count }, waiting: 0, digest: "")
     question.more = parts.reduce(0) { $0 + $1.question.more }
+    question.heldUntil = parts.reduce(nil) { later($0, $1.question.heldUntil) }
     seal(&question)
     let waiters = parts.flatMap(\.waiters)
     question.waiting = waiters.count
@@ -220,6 +223,7 @@ extension ApprovalBook {
     if isHeld {
       entries[id]?.waiters.append(waiter)
       entries[id]?.question.waiting += 1
+      entries[id]?.question.heldUntil = later(question.heldUntil, request.heldUntil)
       waiting[waiter] = request.key
     }
     // Whoever follows hears of the second, the fourth and the eighth time: as much as there is to see.
@@ -228,6 +232,12 @@ extension ApprovalBook {
     }
     return isHeld ? .held(id, isFirst: isFirst) : .denied(.approvalQueueFull)
   }
+}
+
+/// The later of two times of which either may be unknown.
+private func later(_ one: Timestamp?, _ other: Timestamp?) -> Timestamp? {
+  guard let one, let other else { return one ?? other }
+  return max(one, other)
 }
 
 extension ApprovalBook.Entry {

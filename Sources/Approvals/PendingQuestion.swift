@@ -95,6 +95,8 @@ public struct PendingQuestion: Hashable, Sendable {
   public internal(set) var count: UInt64
   /// How many connections are held for it now.
   public internal(set) var waiting: Int
+  /// Until when the one of them waits that waits longest, or did; nil where that is not known.
+  public internal(set) var heldUntil: Timestamp?
   /// How many more were asked for under its domain and denied, since they did not fit.
   public internal(set) var more: UInt64 = 0
   /// The addresses, where somebody knew them; never looked up for the question.

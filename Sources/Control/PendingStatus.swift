@@ -53,7 +53,7 @@ public struct PendingStatus: Hashable, Sendable {
   public var count: UInt64
   /// How many connections are held for it.
   public var waiting: Int
-  /// Until when the connection that came last is held, RFC 3339; nil where none is.
+  /// Until when the connection is held that is held longest, RFC 3339; nil where none is.
   public var heldUntil: String?
   /// When the question is over if it is not asked again, RFC 3339.
   public var expires: String?
@@ -134,6 +134,8 @@ public struct AskingStatus: Hashable, Sendable {
   public var allowed: UInt64
   /// Answers that did not.
   public var refused: UInt64
+  /// Whether the programs that ask are seen; nil where nothing is asked.
+  public var witness: WitnessStatus?
 
   /// Makes a status.
   public init(pending: Int = 0, channels: Int = 0, allowed: UInt64 = 0, refused: UInt64 = 0) {
@@ -141,6 +143,19 @@ public struct AskingStatus: Hashable, Sendable {
     self.channels = channels
     self.allowed = allowed
     self.refused = refused
+  }
+}
+
+/// Whether it is seen which programs ask.
+public struct WitnessStatus: Hashable, Sendable {
+  /// Whether somebody looks.
+  public var isRunning: Bool
+  /// The same for people, with what to do where nobody does.
+  public var sentence: String
+
+  /// Makes a status.
+  public init(isRunning: Bool, sentence: String) {
+    (self.isRunning, self.sentence) = (isRunning, sentence)
   }
 }
 
@@ -164,6 +179,9 @@ public struct ClosedStatus: Hashable, Sendable {
 // MARK: - JSON
 
 extension PendingStatus {
+  /// Why there are no addresses.
+  public static let unknownAddresses = "not looked up before it is allowed"
+
   /// The JSON object that stands for it on the control socket and in `exitgate pending --json`: of what it is
   /// about, the first place stands in the object itself.
   public var json: JSONValue {
@@ -173,7 +191,9 @@ extension PendingStatus {
         .init("domain", optional(domain)), .init("since", .string(since)), .init("last", .string(last)),
         .init("count", Control.count(count)), .init("waiting", .integer(Int64(waiting))),
         .init("held_until", optional(heldUntil)), .init("expires", optional(expires)),
-        .init("addresses", .array(addresses.map { .string($0) })), .init("program", optional(program)),
+        .init("addresses", .array(addresses.map { .string($0) })),
+        .init("addresses_note", optional(addresses.isEmpty ? Self.unknownAddresses : nil)),
+        .init("program", optional(program)),
         .init("cwd", optional(workingDirectory)),
         .init("pid", processID.map { .integer(Int64($0)) } ?? .null),
         .init("generation", Control.count(generation)),
@@ -225,6 +245,11 @@ extension AskingStatus {
     .object([
       .init("pending", .integer(Int64(pending))), .init("channels", .integer(Int64(channels))),
       .init("allowed", Control.count(allowed)), .init("refused", Control.count(refused)),
+      .init(
+        "witness",
+        witness.map {
+          .object([.init("running", .bool($0.isRunning)), .init("sentence", text($0.sentence))])
+        } ?? .null),
     ])
   }
 
@@ -232,6 +257,9 @@ extension AskingStatus {
     self.init(
       pending: try fields.number("pending"), channels: try fields.number("channels"),
       allowed: try fields.count("allowed"), refused: try fields.count("refused"))
+    guard let seen = try fields.fields(ifPresent: "witness") else { return }
+    witness = WitnessStatus(
+      isRunning: try seen.flag("running"), sentence: try seen.text("sentence"))
   }
 }
 

@@ -75,7 +75,7 @@ public final class Gate: @unchecked Sendable {
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(), auditUntil: policy.auditUntil, rules: policy.rules.count)
     approvals = ApprovalDesk(
-      generation: policy.generation, hold: parts.configuration.hold, policyHold: policy.hold,
+      generation: policy.generation, hold: parts.configuration.hold,
       standing: parts.standing,
       program: parts.configuration.program)
     admission = Admittance(capacity: parts.descriptors.connections)

@@ -28,6 +28,10 @@ public struct GateConfiguration: Sendable {
   public var onDenial: (@Sendable (DecisionRecord) -> Void)?
   /// Finds who is behind a held connection, for people to see; nil where nobody can tell.
   public var witness: FindProgram?
+  /// Whether somebody can; asked on any thread.
+  public var witnessState: @Sendable () -> WitnessStatus = {
+    WitnessStatus(isRunning: false, sentence: "not seen: 'serve' alone looks for them")
+  }
   /// What the log is to say about the start, beside what it says anyway.
   public var startNotes: [String] = []
   /// The policy itself, where it is no file; `policyPath` is then what it is called.

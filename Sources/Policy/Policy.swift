@@ -25,6 +25,9 @@ public struct Policy: Sendable {
   /// How long a connection waits for a person unless the policy says otherwise.
   public static let defaultHold: Duration = .seconds(8)
 
+  /// Whether anything is asked about.
+  public var asks: Bool { defaultAction == .ask || rules.contains { $0.action == .ask } }
+
   /// Makes a policy and builds its index. `defaultAction` allow is taken as
   /// deny: an empty policy must never let anything through.
   public init(

@@ -269,6 +269,8 @@ def test_whoever_follows_hears_of_each_question_and_that_the_gate_ended(stage, r
     reviewer.refuse(question)
     assert held.end().status == 403
     eventually(lambda: [event["event"] for event in reviewer.events] == ["asked", "closed"])
+    assert reviewer.events[0]["question"]["held_until"] == question["held_until"] > question["since"], "until when, also to who follows"
+    assert question["addresses"] == [] and question["addresses_note"] == "not looked up before it is allowed"
     assert reviewer.events[0]["question"]["id"] == question["id"] and reviewer.events[1]["closed"]["outcome"] == "refused"
     stage.gate.stop()
     assert reviewer.process.wait(10) == 69 and "the gate has ended" in reviewer.process.stderr.read()

@@ -31,6 +31,10 @@ def stage(fresh):
     return trial
 
 
+def witness(stage):
+    return json.loads(stage.gate.tell("status", "--json").stdout)["asking"]["witness"]
+
+
 def client(stage, directory, host, *more, place=("gw", "127.0.0.1")):
     directory.mkdir(exist_ok=True)
     (directory / "ask.py").write_text(CLIENT)
@@ -124,6 +128,7 @@ def test_one_who_is_gone_or_hangs_the_seer_holds_nobody_up(stage, reviewer, tmp_
     seer = next(int(child) for child in children if pathlib.Path(f"/proc/{child}/comm").read_text().strip() == "exitgate-see")
     status = pathlib.Path(f"/proc/{seer}/status").read_text()
     assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
+    assert witness(stage) == {"running": True, "sentence": f"seen by process {seer}"} and f"are seen by process {seer}" in stage.gate.tell("status").stdout
     for number in (signal.SIGSTOP, signal.SIGKILL):
         os.kill(seer, number)
         process = client(stage, tmp_path / "one", "y.asked.test")
@@ -132,9 +137,19 @@ def test_one_who_is_gone_or_hangs_the_seer_holds_nobody_up(stage, reviewer, tmp_
         reviewer.approve(question)
         assert process.communicate(timeout=20)[0] == "HTTP/1.1 200 Connection established\n"
     assert stage.gate.is_alive
+    eventually(lambda: not witness(stage)["running"])
+    assert "has ended" in witness(stage)["sentence"]
 
 
 def test_a_gate_that_asks_nobody_has_no_process_that_looks(fresh):
     trial = fresh("version: 1\nrules:\n  - { id: web, action: allow, to: [x.asked.test] }\n", listen=())
     pid = trial.gate.process.pid
     assert not pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert witness(trial) is None
+    # A reload cannot start one: a gate has threads by then. It is said, with what to do.
+    assert trial.gate.reload(POLICY).returncode == 0
+    assert witness(trial) == {"running": False, "sentence": "not seen: nothing was asked when the gate started. Start the gate anew to see them"}
+    assert "programs that ask are not seen: nothing was asked when the gate started" in trial.gate.tell("status").stdout
+    trial.gate.stop()
+    trial.gate.start()
+    assert witness(trial)["running"]

@@ -1,14 +1,15 @@
 """The webhook: questions go out signed, answers come back signed and once, and whoever is not heard is nobody to be asked."""
-import json, os, subprocess, time
+import datetime, json, os, subprocess, threading, time
 
 import pytest
 
-from harness.client import connect, get
+from harness.client import connect, get, read_head
 from harness.far import Accepted, Asked
 from harness.gate import BASE, BINARY, QUIET, eventually, exitgate
 from harness.hooks import SECRET, FarSide, Hook, answering, cut, endless, interims, no_http, sign, slow
 from harness.namespaces import GATE, GOOD
 from harness.receivers import Authority, free_port
+from harness.reviewer import Reviewer
 from test_ask import RULES, Held
 from test_ask_captured import PLAIN, InThread
 
@@ -97,6 +98,40 @@ def test_a_question_goes_out_signed_and_its_answer_comes_back(hooked):
     eventually(lambda: metric(trial, "webhook_deliveries_total")['{result="taken"}'] >= 7, 20)
     assert metric(trial, "webhook_callbacks_total")['{result="counted"}'] == 3
     assert not hook.faults
+    trial.passes()
+
+
+def test_a_connection_is_held_to_its_deadline_and_no_longer(hooked):
+    """Two who could answer, and neither does: 20 s, measured at the client, whatever it speaks."""
+    trial, hook, far = hooked()
+    person = Reviewer(trial.gate)
+    eventually(lambda: channels(trial) == 2, 30)
+    seen, ends = trial.far.mark(), {}
+
+    def ask(name, request):
+        began = time.monotonic()
+        with trial.agent.open(60) as sock:
+            sock.sendall(request)
+            ends[name] = (read_head(sock).raw, time.monotonic() - began)
+
+    asked = {"connect": connect("x.asked.test:443"), "http": get("http://y.asked.test/", "y.asked.test")}
+    threads = [threading.Thread(target=ask, args=item) for item in asked.items()]
+    for thread in threads:
+        thread.start()
+    question = person.question("x.asked.test")
+    for thread in threads:
+        thread.join(60)
+    for name, (raw, took) in ends.items():
+        assert raw.startswith(b"HTTP/1.1 403") and 19.9 < took < 24, (name, raw, took)
+    assert len(ends) == 2 and not trial.far.since(seen)
+    moment = lambda name: datetime.datetime.fromisoformat(question[name].replace("Z", "+00:00"))
+    assert abs((moment("held_until") - moment("since")).total_seconds() - 20) < 0.5, "what is said of it is so"
+    # The control: the retry is held too, and passes once somebody answers.
+    held = hold(trial, connect("x.asked.test:443"))
+    eventually(lambda: person.question("x.asked.test")["waiting"] == 1)
+    person.approve(question)
+    assert held.end().raw.startswith(b"HTTP/1.1 200")
+    person.close()
     trial.passes()
 
 

@@ -30,6 +30,8 @@ class ApproachDriver: LiveFlow, ChannelDelegate {
   private var program: Program?
   /// The end of the time to wait for a person.
   private var holdTimer: TimerID?
+  /// How long that is, and until when: as was said at the first question.
+  private var patience: (time: Duration, end: Timestamp)?
   /// Whether time has passed since the request was read: the client may have
   /// gone on sending.
   private(set) var hasWaited = false
@@ -152,6 +154,7 @@ extension ApproachDriver {
     if case .name(let name) = key.destination.host { domain = registeredDomain(of: name) }
     var request = ApprovalRequest(key, domain: domain, rule: rule, program: program)
     request.addresses = knownAddresses(of: key.destination.host)
+    request.heldUntil = takePatience().end
     let reply = shard.commons.approvals.ask(request, as: waiter)
     if case .held = reply { lookForProgram() }
     approach(.asked(reply))
@@ -198,9 +201,14 @@ extension ApproachDriver {
   private func hold() {
     guard holdTimer == nil else { return }
     shard.hold(self, as: waiter)
-    holdTimer = shard.loop.schedule(after: shard.commons.approvals.hold(under: shard.snapshot.policy)) {
-      self.holdEnded()
-    }
+    holdTimer = shard.loop.schedule(after: takePatience().time) { self.holdEnded() }
+  }
+
+  private func takePatience() -> (time: Duration, end: Timestamp) {
+    if let patience { return patience }
+    let desk = shard.commons.approvals, time = desk.hold(under: shard.snapshot.policy)
+    patience = (time, desk.now + time)
+    return (time, desk.now + time)
   }
 
   /// An answer that has come in the same moment counts.

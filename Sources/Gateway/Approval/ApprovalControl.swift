@@ -15,9 +15,11 @@ extension Gate {
 
   var askingStatus: AskingStatus {
     let answers = approvals.answers
-    return AskingStatus(
+    var status = AskingStatus(
       pending: approvals.questions.count, channels: approvals.channels, allowed: answers.allowed,
       refused: answers.refused)
+    if snapshot.policy.asks { status.witness = configuration.witnessState() }
+    return status
   }
 
   func carryOut(_ order: AnswerOrder, allowing: Bool, for peer: PeerCredentials, _ reply: ControlAnswer) {
@@ -45,11 +47,9 @@ extension Gate {
 }
 
 extension ApprovalDesk {
-  /// A question as it is shown to a peer: until when somebody waits, and what that peer may answer.
+  /// A question as it is shown to a peer: with what that peer may answer.
   func status(of question: PendingQuestion, to role: ReviewerRole?) -> PendingStatus {
-    var status = PendingStatus(question).offered(to: role)
-    if question.waiting > 0 { status.heldUntil = "\(question.last + hold)" }
-    return status
+    PendingStatus(question).offered(to: role)
   }
 }
 
@@ -155,6 +155,7 @@ extension PendingStatus {
       count: question.count, waiting: question.waiting, generation: question.generation,
       digest: question.digest, offers: question.offers.map(\.rawValue).sorted())
     expires = "\(question.last + Bounds().expiry)"
+    if question.waiting > 0 { heldUntil = question.heldUntil?.description }
     addresses = question.addresses.map(\.description)
     more = question.more
     program = question.program?.command

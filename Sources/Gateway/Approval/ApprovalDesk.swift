@@ -15,7 +15,6 @@ import Synchronization
 public final class ApprovalDesk: Sendable {
   private struct State {
     var book: ApprovalBook
-    var policyHold: Duration
     var followers: [UInt64: @Sendable (BookEvent) -> Void] = [:]
     var lastFollower: UInt64 = 0
     var answers: [Bool: UInt64] = [:]
@@ -34,7 +33,7 @@ public final class ApprovalDesk: Sendable {
   private let program: Program?
 
   init(
-    generation: UInt64, hold: Duration? = nil, policyHold: Duration = Policy.defaultHold,
+    generation: UInt64, hold: Duration? = nil,
     standing: Policy = Policy(),
     program: (command: String, directory: String)? = nil
   ) {
@@ -49,7 +48,7 @@ public final class ApprovalDesk: Sendable {
         return PendingID.random(using: &generator)
       }, digest: Self.digest)
     book.standing = standing
-    state = Mutex(State(book: book, policyHold: policyHold))
+    state = Mutex(State(book: book))
   }
 
   /// SHA-256, the first 128 bits in hexadecimal digits: as much as an answer has to name.
@@ -73,9 +72,6 @@ public final class ApprovalDesk: Sendable {
     if let fixedHold { return fixedHold }
     return hold(policy.hold)
   }
-
-  /// The same under the policy in force.
-  var hold: Duration { fixedHold ?? hold(state.withLock { $0.policyHold }) }
 
   private func hold(_ own: Duration) -> Duration {
     guard own == Policy.defaultHold else { return own }
@@ -235,7 +231,6 @@ extension ApprovalDesk {
   /// - Returns: The connections that have a verdict now, and the approvals that ended.
   func adopt(_ snapshot: PolicySnapshot) -> (waiters: [UInt64], ended: [Grant]) {
     let now = snapshot.clock.now().rules
-    state.withLock { $0.policyHold = snapshot.policy.hold }
     return change { book in
       let judge = { snapshot.judge($0, at: now) }
       return (book.adopt(generation: snapshot.generation, judge: judge), book.endChanged(judge: judge))

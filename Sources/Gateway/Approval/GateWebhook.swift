@@ -49,7 +49,7 @@ extension Gate {
     _ = approvals.follow { [door] event in hear(ControlReply(event, to: door.webhookRole)) }
   }
 
-  /// Until when the connection that came last for a question is held, RFC 3339; nil where none is.
+  /// Until when a connection is held for a question, RFC 3339; nil where none is.
   public func heldUntil(_ id: String) -> String? {
     guard let id = PendingID(id), let question = approvals.question(id) else { return nil }
     return approvals.status(of: question, to: nil).heldUntil

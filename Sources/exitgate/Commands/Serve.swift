@@ -136,9 +136,16 @@ struct Serve: Verb {
     // A wrong policy is the gate's to tell.
     guard let loaded = try? configuration.loadPolicy(generation: 1) else { return nil }
     configuration.firstPolicy = loaded
-    guard loaded.policy.asks else { return nil }
-    let witness = Witness()
-    if let witness { configuration.witness = { witness.find(client: $0, gate: $1, tell: $2) } }
+    guard loaded.policy.asks else {
+      configuration.witnessState = { .absent("nothing was asked when the gate started") }
+      return nil
+    }
+    guard let witness = Witness() else {
+      configuration.witnessState = { .absent("the process that looks could not be started") }
+      return nil
+    }
+    configuration.witness = { witness.find(client: $0, gate: $1, tell: $2) }
+    configuration.witnessState = { witness.status }
     return witness
   }
 }

@@ -156,7 +156,11 @@ struct StatusPage {
     let by =
       asking.channels == 0
       ? Text("nobody can be asked now") : Text("asked by \(count(asking.channels, "channel"))")
+    let seen = asking.witness.map {
+      ["", Text("programs that ask are \($0.sentence)", $0.isRunning ? .plain : .doubtful)]
+    }
     return [["people", "\(waits), \(by); \(asking.allowed) allowed, \(asking.refused) refused"]]
+      + [seen].compactMap(\.self)
   }
 
   private static func audit(_ audit: AuditStatus) -> [[Text]] {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Glibc
-import Policy
 
 /// When questions are asked on the terminal that `run` was started on.
 enum PromptChoice: String, CaseIterable, ExpressibleByArgument {
@@ -33,15 +32,20 @@ struct PromptSettings {
         "--prompt always: no terminal belongs to this session. Start it on one, or answer by 'exitgate pending'."
       )
     }
-    guard let terminal, !terminal.claim() else { return terminal }
-    lines.say(
-      "exitgate: another exitgate run asks on this terminal; for what this one asks see 'exitgate pending --follow'"
-    )
+    guard let terminal, let refusal = terminal.claim() else { return terminal }
+    lines.say("exitgate: \(refusal); for what this one asks see 'exitgate pending --follow'")
     return nil
   }
 }
 
-extension Policy {
-  /// Whether anything is asked about.
-  var asks: Bool { defaultAction == .ask || rules.contains { $0.action == .ask } }
+extension TerminalTurn.Refusal: CustomStringConvertible {
+  /// Why, for people, with what helps where something does; without a full stop.
+  var description: String {
+    switch self {
+    case .taken: "another exitgate run asks on this terminal"
+    case .noFile(let path, let error):
+      "nobody is asked on this terminal: '\(path)', which tells whose turn it is, cannot be used: \(error). Make its "
+        + "directory writable for you, or name another with XDG_STATE_HOME"
+    }
+  }
 }

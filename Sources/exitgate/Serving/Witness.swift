@@ -2,6 +2,7 @@ import Addressing
 import Approvals
 import CLinux
 import Confinement
+import Control
 import Dispatch
 import Glibc
 
@@ -56,6 +57,16 @@ final class Witness: @unchecked Sendable {
     }
   }
 
+  /// Whether it looks. Whoever asks begins to hear it, so that its end is known from then on.
+  var status: WitnessStatus {
+    queue.sync {
+      if !hasBegun { begin() }
+      return source != nil
+        ? WitnessStatus(isRunning: true, sentence: "seen by process \(process.pid)")
+        : .absent("the process that looks has ended")
+    }
+  }
+
   private func hear() {
     while true {
       switch try? process.channel.receive() {
@@ -73,6 +84,13 @@ final class Witness: @unchecked Sendable {
     source?.cancel()
     source = nil
     asked.removeAll()
+  }
+}
+
+extension WitnessStatus {
+  /// Nobody looks, and why.
+  static func absent(_ why: String) -> WitnessStatus {
+    WitnessStatus(isRunning: false, sentence: "not seen: \(why). Start the gate anew to see them")
   }
 }
 

@@ -49,7 +49,9 @@ struct PendingView {
 
   private var facts: [Text] {
     let times = question.count == 1 ? "once" : "\(question.count) times"
-    let held = question.waiting == 0 ? "nobody waits now" : "\(count(question.waiting, "connection")) held"
+    let until = question.heldUntil.map { " until \($0)" } ?? ""
+    let held =
+      question.waiting == 0 ? "nobody waits now" : "\(count(question.waiting, "connection")) held\(until)"
     var lines: [Text] = ["  asked \(times) since \(question.since), last \(question.last); \(held)"]
     if question.more > 0 {
       lines.append("  \(Text("\(question.more) more did not fit and were denied", .doubtful))")
@@ -59,7 +61,7 @@ struct PendingView {
     if let domain = question.domain { lines.append("  registered domain \(Text(ascii: domain, .strong))") }
     lines.append(
       question.addresses.isEmpty
-        ? "  addresses not looked up before it is allowed"
+        ? "  addresses \(PendingStatus.unknownAddresses)"
         : "  addresses \(question.addresses.joined(separator: ", "))")
     return lines + program
   }
