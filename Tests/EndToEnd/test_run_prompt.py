@@ -355,6 +355,19 @@ def test_a_command_that_ends_meanwhile_takes_its_question_along(box, seat):
     nothing(box, mark)
 
 
+def test_a_state_directory_that_cannot_be_used_is_not_called_another_run(box, seat, tmp_path):
+    tmp_path.chmod(0o755)
+    for place in (tmp_path.parent, tmp_path.parent.parent):
+        place.chmod(0o755)
+    locked = tmp_path / "state"
+    locked.mkdir(0o755)  # root's, and the person is not
+    person = seat(*fetch("one.asked.test"), env={"XDG_STATE_HOME": str(locked)})
+    person.watch.until(lambda screen: "nobody is asked on this terminal" in screen.log, 40)
+    text = "".join(person.log.split())
+    assert "Permissiondenied" in text and "XDG_STATE_HOME" in text and "anotherexitgaterun" not in text, text
+    assert person.ends() == 0
+
+
 def test_a_terminal_that_hangs_up_ends_the_asking(box, seat):
     mark = box.far.mark()
     person = seat("sh", "-c", "trap '' HUP; curl -s -m 60 http://one.asked.test/x; curl -s -o got -w '%{http_code}' -m 30 http://two.asked.test/x >code; sleep 60")

@@ -87,8 +87,8 @@ struct CommandService {
       try take(handed, into: &configuration)
     } catch { throw Failure(.host, "no sandbox: \(error)") }
     // Not before: nothing of the sandbox has it.
-    turn = plan.terminal.first.flatMap { TerminalTurn($0, state: asking.state) }
-    if isatty(STDERR_FILENO) == 1 { lines.take(TerminalTurn(STDERR_FILENO, state: asking.state)) }
+    turn = plan.terminal.first.flatMap { try? TerminalTurn($0, state: asking.state) }
+    if isatty(STDERR_FILENO) == 1 { lines.take(try? TerminalTurn(STDERR_FILENO, state: asking.state)) }
     person = try asking.open(plan.terminal, lines)
     configuration.confine = confinement(
       configuration, drivesTerminal: !plan.terminal.isEmpty || person != nil)

@@ -1,4 +1,5 @@
 import Glibc
+import SystemPackage
 
 /// Whose turn it is on a terminal that several runs of one user are on.
 ///
@@ -11,29 +12,45 @@ import Glibc
 final class TerminalTurn: Sendable {
   private enum Part: Int { case asking, entry, screen }
 
+  /// Why nobody is asked on the terminal.
+  enum Refusal: Error, Hashable, Sendable {
+    /// Another run asks there.
+    case taken
+    /// The file that tells whose turn it is cannot be used; its path, and why.
+    case noFile(String, Errno)
+  }
+
   // Macros (bits/fcntl-linux.h, asm-generic/ioctls.h).
   private static let set: Int32 = 37
   private static let terminalNumber: UInt = 0x8004_5432
 
   private let descriptor: Int32
+  private let path: String
 
   /// - Parameters:
   ///   - terminal: An open descriptor of it.
   ///   - state: The directory of what commands of this user have to remember.
-  /// - Returns: nil where there is no such file to be had.
-  init?(_ terminal: Int32, state: String) {
+  /// - Throws: Where there is no such file to be had.
+  init(_ terminal: Int32, state: String) throws(Refusal) {
     var number: UInt32 = 0
-    guard ioctl(terminal, Self.terminalNumber, &number) == 0 else { return nil }
-    let path = "\(state)/terminals/\(number)"
-    guard makeDirectories(above: path) else { return nil }
+    guard ioctl(terminal, Self.terminalNumber, &number) == 0 else { throw Self.failed("\(state)/terminals") }
+    path = "\(state)/terminals/\(number)"
+    guard makeDirectories(above: path) else { throw Self.failed(path) }
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { return nil }
+    guard descriptor >= 0 else { throw Self.failed(path) }
   }
+
+  private static func failed(_ path: String) -> Refusal { .noFile(path, Errno(rawValue: errno)) }
 
   deinit { close(descriptor) }
 
   /// Has questions be asked by this run alone, until it ends.
-  func claimQuestions() -> Bool { lock(F_WRLCK, .asking) }
+  ///
+  /// - Returns: Why not.
+  func claimQuestions() -> Refusal? {
+    guard !lock(F_WRLCK, .asking) else { return nil }
+    return errno == EAGAIN || errno == EACCES ? .taken : Self.failed(path)
+  }
 
   /// Has the terminal to itself. Who is refused has nobody begin anew, and tries again.
   func takeScreen() -> Bool { lock(F_WRLCK, .entry) && lock(F_WRLCK, .screen) }

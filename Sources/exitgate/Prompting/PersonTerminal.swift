@@ -14,6 +14,8 @@ final class PersonTerminal: @unchecked Sendable {
   private var before: termios?
   private var source: (any DispatchSourceRead)?
   private var turn: TerminalTurn?
+  /// Why it can have no turn.
+  private var refusal = TerminalTurn.Refusal.taken
 
   /// - Parameter state: The directory of what commands have to remember.
   /// - Returns: nil where there is none: no terminal belongs to this session.
@@ -21,11 +23,15 @@ final class PersonTerminal: @unchecked Sendable {
     descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
     guard descriptor >= 0 else { return nil }
     isColoured = (environment["NO_COLOR"] ?? "").isEmpty
-    turn = TerminalTurn(descriptor, state: state)
+    do throws(TerminalTurn.Refusal) { turn = try TerminalTurn(descriptor, state: state) } catch {
+      refusal = error
+    }
   }
 
-  /// Whether this run alone asks on it, from now on.
-  func claim() -> Bool { turn?.claimQuestions() ?? false }
+  /// Has this run alone ask on it, from now on; else answers why it does not.
+  func claim() -> TerminalTurn.Refusal? {
+    turn.map { $0.claimQuestions() } ?? refusal
+  }
 
   /// Has it to itself, so that no other run writes to it; where that is refused one tries again.
   func takeScreen() -> Bool { turn?.takeScreen() ?? false }
