@@ -63,6 +63,18 @@ import Testing
     }
   }
 
+  @Test("every link into it leads to a heading of its own")
+  func links() throws {
+    let readme = try House.text("README.md")
+    // As the hosts of repositories make them: lower case, hyphens for spaces, without punctuation.
+    let anchors = Set(
+      readme.matches(of: /(?m)^#+ (.+)$/).map {
+        $0.1.lowercased().replacing(" ", with: "-").filter { $0.isLetter || $0.isNumber || $0 == "-" }
+      })
+    let links = readme.matches(of: /\]\(#([^)]+)\)/).map { String($0.1) }
+    #expect(links.count > 20 && anchors.isSuperset(of: links), "\(Set(links).subtracting(anchors))")
+  }
+
   @Test("every picture it shows exists, says what it shows, and is small")
   func pictures() throws {
     for match in try House.text("README.md").matches(of: /!\[([^\]]*)\]\(([^)]+)\)/) {
