@@ -37,6 +37,11 @@ public enum EnvironmentFilter {
     names.contains(name) || name.utf8.starts(with: "LC_".utf8)
   }
 
+  /// Variables that are the sandbox's own, whatever they are outside.
+  public static let ownNames = [
+    "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PWD", "http_proxy", "https_proxy", "no_proxy",
+  ]
+
   /// The environment of a command.
   ///
   /// - Parameters:

@@ -129,15 +129,12 @@ struct FileSystem {
     let devices = Self.new + "/dev"
     try make(directory: devices)
     try mount("tmpfs", devices, "tmpfs", LINUX_MOUNT_NO_SUID | LINUX_MOUNT_NO_EXEC, "mode=755", "mount /dev")
-    for name in ["null", "zero", "full", "random", "urandom", "tty"] {
+    for name in FileView.devices {
       try make(file: "\(devices)/\(name)")
       try mount(
         "\(Self.old)/dev/\(name)", "\(devices)/\(name)", nil, LINUX_MOUNT_BIND_ALL, nil, "show /dev/\(name)")
     }
-    for (name, target) in [
-      ("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"),
-      ("ptmx", "pts/ptmx"),
-    ] {
+    for (name, target) in FileView.deviceLinks {
       try attempt(.files, "make the link /dev/\(name)") { symlink(target, "\(devices)/\(name)") }
     }
     try make(directory: "\(devices)/pts")

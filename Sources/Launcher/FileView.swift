@@ -15,13 +15,36 @@ public struct FileView: Hashable, Sendable {
     case own
   }
 
+  /// Who says what is at a path.
+  public enum Origin: Hashable, Sendable {
+    /// Every sandbox has the programs and settings of the system to read.
+    case system
+    /// No sandbox has these of them.
+    case systemSecrets
+    /// Every sandbox has these directories for itself.
+    case scratch
+    /// Every sandbox has a home for itself.
+    case home
+    /// What programs keep of a person's secrets is seen only where it is named itself.
+    case credentials
+    /// Where the command starts.
+    case workingDirectory
+    /// A policy in reach stays as it is.
+    case policyItself
+    /// The policy says so: under which key of `files`, as `file:line`.
+    case policy(key: String, place: String)
+    /// The command line says so, by this option.
+    case option(String)
+  }
+
   /// One path.
   public struct Entry: Hashable, Sendable {
     public var path: String
     public var access: Access
+    public var origin: Origin
   }
 
-  private var accesses: [String: Access] = [:]
+  private var words: [String: Entry] = [:]
   /// Paths that nothing is moved away from.
   private var pinned: Set<String> = []
   /// Links that the host has at the root, as `/bin` to `usr/bin`.
@@ -35,28 +58,36 @@ public struct FileView: Hashable, Sendable {
   /// Says what is at a path; the last word counts, and deeper paths count over those above.
   ///
   /// - Parameter path: Absolute, without links, `.` and `..`.
-  public mutating func set(_ access: Access, at path: String) { accesses[path] = access }
+  public mutating func set(_ access: Access, at path: String, by origin: Origin = .system) {
+    words[path] = Entry(path: path, access: access, origin: origin)
+  }
 
   /// Makes a path readable and no more, wherever it is, and keeps it and the
   /// directories above it where they are: what can be moved can be replaced.
-  public mutating func pin(_ path: String) {
-    accesses[path] = .read
+  public mutating func pin(_ path: String, by origin: Origin = .system) {
+    set(.read, at: path, by: origin)
     var rest = path[...]
     while let slash = rest.lastIndex(of: "/"), slash != rest.startIndex {
       rest = rest[..<slash]
-      guard access(to: String(rest)) == .write, accesses[String(rest)] == nil else { return }
-      accesses[String(rest)] = .write
+      guard let above = nearest(above: String(rest), orAt: true), above.access == .write,
+        above.path != rest
+      else { return }
+      set(.write, at: String(rest), by: above.origin)
       pinned.insert(String(rest))
     }
   }
 
   /// Says what is at a path, as a person means it: what is to be read within what may be changed stays where it is.
-  public mutating func give(_ access: Access, at path: String) {
-    if access == .read, self.access(to: path) == .write { pin(path) } else { set(access, at: path) }
+  public mutating func give(_ access: Access, at path: String, by origin: Origin = .system) {
+    if access == .read, self.access(to: path) == .write {
+      pin(path, by: origin)
+    } else {
+      set(access, at: path, by: origin)
+    }
   }
 
   /// What somebody said about this path itself.
-  public subscript(path: String) -> Access? { accesses[path] }
+  public subscript(path: String) -> Access? { words[path]?.access }
 
   /// What a command finds at a path: what the nearest path above it, or itself, was given.
   public func access(to path: String) -> Access {
@@ -65,7 +96,7 @@ public struct FileView: Hashable, Sendable {
 
   /// The entries that mean something, those above before those below.
   public var entries: [Entry] {
-    accesses.map { Entry(path: $0.key, access: $0.value) }
+    words.values
       .filter { entry in
         // Nothing need be hidden where nothing is seen, and nothing be shown that is.
         let above = nearest(above: entry.path, orAt: false)?.access ?? .hidden
@@ -74,12 +105,22 @@ public struct FileView: Hashable, Sendable {
       .sorted { (Self.depth($0.path), $0.path) < (Self.depth($1.path), $1.path) }
   }
 
+  /// What was said of a path and of those above it, the highest first; the last counts.
+  public func lineage(of path: String) -> [Entry] {
+    var found: [Entry] = [], next = nearest(above: path, orAt: true)
+    while let entry = next {
+      found.append(entry)
+      next = nearest(above: entry.path, orAt: false)
+    }
+    return found.reversed()
+  }
+
   private func nearest(above path: String, orAt: Bool) -> Entry? {
-    if orAt, let access = accesses[path] { return Entry(path: path, access: access) }
+    if orAt, let entry = words[path] { return entry }
     var rest = path[...]
     while let slash = rest.lastIndex(of: "/"), rest != "/" {
       rest = slash == rest.startIndex ? "/" : rest[..<slash]
-      if let access = accesses[String(rest)] { return Entry(path: String(rest), access: access) }
+      if let entry = words[String(rest)] { return entry }
     }
     return nil
   }
@@ -109,5 +150,25 @@ extension FileView {
     rules.allow([.readFile, .writeFile, .readDirectory, .truncate, .deviceControl], beneath: "/dev")
     rules.allow(.everything, beneath: "/dev/shm")
     return rules
+  }
+}
+
+extension FileView {
+  /// The devices that there are.
+  static let devices = ["null", "zero", "full", "random", "urandom", "tty"]
+  /// Links to devices and descriptors.
+  static let deviceLinks = [
+    ("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx"),
+  ]
+
+  /// What there is beneath `/proc`, `/sys` and `/dev`, which every sandbox has of its own; nil elsewhere.
+  public static func accessToKernels(_ path: String) -> Access? {
+    if contains("/proc", path) || contains("/sys", path) { return .own }
+    guard contains("/dev", path) else { return nil }
+    let directories = ["pts", "shm"], names = devices + deviceLinks.map(\.0) + directories
+    let isOne =
+      path == "/dev" || names.contains { path == "/dev/\($0)" }
+      || directories.contains { contains("/dev/\($0)", path) }
+    return isOne ? .own : .hidden
   }
 }

@@ -34,6 +34,18 @@ public struct ProcessLimits: Hashable, Sendable {
   }
 }
 
+/// What holds a command to a limit.
+public enum LimitMeans: String, Hashable, Sendable {
+  /// setrlimit(2), process by process.
+  case rlimit
+  /// Whoever waits for the command looks at the clock.
+  case clock
+
+  /// What there is for the number of processes; the kernel counts none of root's (getrlimit(2), RLIMIT_NPROC), in
+  /// whatever namespace.
+  public static func ofProcesses(user: UInt32) -> [LimitMeans] { user == 0 ? [] : [.rlimit] }
+}
+
 /// What was opened in a sandbox's network for the gate outside.
 public struct SandboxOpening {
   /// Sockets, which are passed out in this order.

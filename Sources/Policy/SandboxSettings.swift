@@ -1,19 +1,30 @@
+/// What a document of a policy says, and where.
+public struct Stated<Value: Hashable & Sendable>: Hashable, Sendable {
+  /// What is said.
+  public var value: Value
+  /// `file:line`.
+  public var place: String
+
+  /// Makes a statement.
+  public init(_ value: Value, at place: String) { (self.value, self.place) = (value, place) }
+}
+
 /// What a policy says about the sandbox of a command beside where it may connect to.
 public struct SandboxSettings: Hashable, Sendable {
   /// Paths as they are written: absolute, `~/…`, or relative to the working directory.
-  public var read: [String] = []
+  public var read: [Stated<String>] = []
   /// Those that may be changed as well.
-  public var write: [String] = []
+  public var write: [Stated<String>] = []
   /// Those that are not there, whatever is above them.
-  public var hide: [String] = []
+  public var hide: [Stated<String>] = []
   /// Variables of the environment that are let in.
-  public var environment: [String] = []
+  public var environment: [Stated<String>] = []
   /// How many processes and threads there may be at a time.
-  public var maxProcesses: Int?
+  public var maxProcesses: Stated<Int>?
   /// How much memory of its own each process may have, in bytes.
-  public var memory: UInt64?
+  public var memory: Stated<UInt64>?
   /// How long the command may run.
-  public var time: Duration?
+  public var time: Stated<Duration>?
 
   /// Makes settings that say nothing.
   public init() {}
@@ -23,17 +34,24 @@ public struct SandboxSettings: Hashable, Sendable {
 
   /// Takes in what another document says: of paths and variables both, of limits the narrower.
   public mutating func merge(_ other: SandboxSettings) {
-    read += other.read.filter { !read.contains($0) }
-    write += other.write.filter { !write.contains($0) }
-    hide += other.hide.filter { !hide.contains($0) }
-    environment += other.environment.filter { !environment.contains($0) }
+    Self.add(other.read, to: &read)
+    Self.add(other.write, to: &write)
+    Self.add(other.hide, to: &hide)
+    Self.add(other.environment, to: &environment)
     maxProcesses = Self.narrower(maxProcesses, other.maxProcesses)
     memory = Self.narrower(memory, other.memory)
     time = Self.narrower(time, other.time)
   }
 
-  private static func narrower<Limit: Comparable>(_ one: Limit?, _ other: Limit?) -> Limit? {
+  /// What two say was said by the first.
+  private static func add(_ others: [Stated<String>], to all: inout [Stated<String>]) {
+    for other in others where !all.contains(where: { $0.value == other.value }) { all.append(other) }
+  }
+
+  private static func narrower<Limit: Comparable>(_ one: Stated<Limit>?, _ other: Stated<Limit>?)
+    -> Stated<Limit>?
+  {
     guard let one, let other else { return one ?? other }
-    return min(one, other)
+    return other.value < one.value ? other : one
   }
 }

@@ -11,6 +11,24 @@ struct CheckTests {
     #expect(run.out.contains("ok, 4 rules"))
   }
 
+  @Test("what a policy says of a sandbox is counted, and with --json told with its places")
+  func sandbox() throws {
+    let scratch = try Scratch()
+    let text =
+      samplePolicy
+      + "files:\n  read: [~/.gitconfig]\n  hide: [~/.gitconfig]\nprocess: { env: [TOKEN], memory: 1GiB, time: 2h }\n"
+    let policy = try scratch.write("policy.yaml", text)
+    let run = try Binary.run("check", policy)
+    #expect(run.status == 0 && run.out.contains(", sandbox: 2 paths, 1 variable, 2 limits"), "\(run)")
+    #expect(run.err.contains("'~/.gitconfig' is both shown and hidden, and is hidden"), "\(run.err)")
+    let json = try object(Substring(try Binary.run("check", "--json", policy).out))
+    let said = try #require(json["sandbox"] as? [String: Any])
+    let memory = try #require(said["memory"] as? [String: Any])
+    #expect(memory["value"] as? Int == 1 << 30)
+    #expect((memory["source"] as? String)?.hasPrefix("\(policy):") == true)
+    #expect(said["max-processes"] is NSNull)
+  }
+
   @Test("every problem is shown at once with its place, and the other files still looked at")
   func wrong() throws {
     let scratch = try Scratch()

@@ -48,6 +48,31 @@ import Testing
       ])
   }
 
+  @Test("who said what is kept, from the top down, and what is kept in place stays whose it was")
+  func lineage() {
+    var view = FileView()
+    view.set(.own, at: "/home/a", by: .home)
+    view.set(.write, at: "/home/a/project", by: .workingDirectory)
+    view.give(.read, at: "/home/a/project/conf/policy.yaml", by: .policy(key: "read", place: "p.yaml:3"))
+    let found = view.lineage(of: "/home/a/project/conf/policy.yaml")
+    #expect(found.map(\.access) == [.own, .write, .write, .read])
+    #expect(
+      found.map(\.origin) == [
+        .home, .workingDirectory, .workingDirectory, .policy(key: "read", place: "p.yaml:3"),
+      ])
+    #expect(view.lineage(of: "/srv").isEmpty)
+  }
+
+  static let ownPlaces: [(String, FileView.Access?)] = [
+    ("/proc", .own), ("/proc/1/mem", .own), ("/sys/x", .own), ("/dev", .own), ("/dev/null", .own),
+    ("/dev/shm/x", .own), ("/dev/kmsg", .hidden), ("/dev/nullx", .hidden), ("/process", nil), ("/", nil),
+  ]
+
+  @Test("what the kernel shows is the sandbox's own, and other devices are not there", arguments: ownPlaces)
+  func kernels(_ path: String, _ access: FileView.Access?) {
+    #expect(FileView.accessToKernels(path) == access)
+  }
+
   static let containments: [(String, String, Bool)] = [
     ("/", "/a", true), ("/a", "/a", true), ("/a", "/a/b", true), ("/a", "/ab", false), ("/a/b", "/a", false),
   ]

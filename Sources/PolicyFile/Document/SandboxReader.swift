@@ -25,12 +25,18 @@ struct SandboxReader {
     settings.read = paths(fields, "read")
     settings.write = paths(fields, "write")
     settings.hide = paths(fields, "hide")
+    let shown = Set((settings.read + settings.write).map(\.value))
+    for path in settings.hide.map(\.value) where shown.contains(path) {
+      scope.warn(
+        fields.mark(of: "hide"), "\(quoted(path)) is both shown and hidden, and is hidden",
+        "Remove one of the two")
+    }
   }
 
-  private func paths(_ fields: Fields, _ key: String) -> [String] {
+  private func paths(_ fields: Fields, _ key: String) -> [Stated<String>] {
     guard let node = fields[key] else { return [] }
     let items = scope.items(node, "'\(key)'", example: "[~/.gitconfig, /opt/tools]") ?? []
-    return items.compactMap { path($0, key) }
+    return items.compactMap { stated(path($0, key), $0) }
   }
 
   private func path(_ node: Node, _ key: String) -> String? {
@@ -62,13 +68,17 @@ struct SandboxReader {
     else { return }
     if let node = fields["env"] {
       let items = scope.items(node, "'env'", example: "[GH_TOKEN]") ?? []
-      settings.environment = items.compactMap(variable)
+      settings.environment = items.compactMap { stated(variable($0), $0) }
     }
     settings.maxProcesses = fields["max-processes"].flatMap {
-      scope.integer($0, "'max-processes'", in: Self.processes)
+      stated(scope.integer($0, "'max-processes'", in: Self.processes), $0)
     }
-    settings.memory = fields["memory"].flatMap(memory)
-    settings.time = fields["time"].flatMap { scope.duration($0, "'time'") }
+    settings.memory = fields["memory"].flatMap { stated(memory($0), $0) }
+    settings.time = fields["time"].flatMap { stated(scope.duration($0, "'time'"), $0) }
+  }
+
+  private func stated<Value>(_ value: Value?, _ node: Node) -> Stated<Value>? {
+    value.map { Stated($0, at: "\(scope.file):\(node.mark.line)") }
   }
 
   /// - Source: POSIX.1-2017, XBD §8.1: names of portable variables.

@@ -78,8 +78,9 @@ struct Check: Verb {
         "exitgate: \(file) enforces nothing until somebody changes it. Give it an end, such as 'audit-until: 2027-01-31T00:00:00Z'."
       )
     }
+    let sandbox = loaded.sandbox.summary.map { ", \($0)" } ?? ""
     console.result(
-      "\(file): \(Text("ok", .good)), \(count(policy.rules.count, "rule")), \(count(policy.agents.count, "agent"))\(note)"
+      "\(file): \(Text("ok", .good)), \(count(policy.rules.count, "rule")), \(count(policy.agents.count, "agent"))\(sandbox)\(note)"
     )
     for failure in trial.failures { console.result(failure.line) }
     guard trial.count > 0 else { return }
@@ -107,6 +108,7 @@ struct Check: Verb {
       .init("mode", policy.map { .string($0.policy.mode.rawValue) } ?? .null),
       .init("audit_until", policy?.policy.auditUntil.map { .string("\($0)") } ?? .null),
       .init("rules", policy.map { .integer(Int64($0.policy.rules.count)) } ?? .null),
+      .init("sandbox", policy?.sandbox.json ?? .null),
       .init("diagnostics", .array(diagnostics.map(\.json))),
       .init("expectations", trial.map { .integer(Int64($0.count)) } ?? .null),
       .init("failures", .array(trial?.failures.map(\.json) ?? [])),
@@ -123,5 +125,40 @@ extension Diagnostic {
       .init("severity", .string(isWarning ? "warning" : "error")), .init("cause", .string(cause)),
       .init("remedy", .string(remedy)),
     ])
+  }
+}
+
+extension SandboxSettings {
+  /// How much it says, in words; nil for nothing.
+  fileprivate var summary: String? {
+    let limits = [maxProcesses != nil, memory != nil, time != nil].count { $0 }
+    let parts = [
+      (read.count + write.count + hide.count, "path"), (environment.count, "variable"), (limits, "limit"),
+    ]
+    let words = parts.filter { $0.0 > 0 }.map { count($0.0, $0.1) }
+    return words.isEmpty ? nil : "sandbox: " + words.joined(separator: ", ")
+  }
+
+  /// As the policy has it, with places.
+  fileprivate var json: JSONValue {
+    let numbers: [(String, Stated<Int64>?)] = [
+      ("max-processes", maxProcesses.map { Stated(Int64($0.value), at: $0.place) }),
+      ("memory", memory.map { Stated(Int64(clamping: $0.value), at: $0.place) }),
+      ("time", time.map { Stated($0.value.components.seconds, at: $0.place) }),
+    ]
+    let lists: [(String, [Stated<String>])] = [
+      ("read", read), ("write", write), ("hide", hide), ("env", environment),
+    ]
+    return .object(
+      lists.map { list in
+        .init(list.0, .array(list.1.map { Self.object(.string($0.value), $0.place) }))
+      }
+        + numbers.map { number in
+          .init(number.0, number.1.map { Self.object(.integer($0.value), $0.place) } ?? .null)
+        })
+  }
+
+  private static func object(_ value: JSONValue, _ place: String) -> JSONValue {
+    .object([.init("value", value), .init("source", .string(place))])
   }
 }

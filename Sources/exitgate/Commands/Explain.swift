@@ -10,7 +10,7 @@ import PolicyFile
 struct Explain: Verb {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Say whether a destination would be allowed, and why.",
+    abstract: "Say whether a destination would be allowed, or what a sandbox would find, and why.",
     discussion: """
       Prints the destination as the gate sees it, what the floor says, every rule with the field that did not \
       match, and the answer. The gate decides by the same code. Nothing is resolved and nothing is sent: for a \
@@ -26,7 +26,16 @@ struct Explain: Verb {
       so. With --type the question is what the DNS listener would answer about a name, which needs no port; \
       for names, 'dns' says so in any case, as long as answers are real. 'HOST:PORT' can be a destination copied from the log, or a URL.
 
-      Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked.
+      What 'exitgate run' gives a command started here is asked with --file and --process. It is read, write, own (the sandbox's, \
+      without what the host has there) or hidden, with the line of the policy or the built-in rule that says so; what the file's \
+      own permissions forbid stays forbidden. The policy is the one that 'run' would take.
+
+        exitgate explain --policy policy.yaml --file ~/.ssh/id_ed25519
+        exitgate explain --profile codex --file ~/.codex/config.toml
+        exitgate explain --policy policy.yaml --process
+
+      Exit status: 0 allowed (or passed by audit mode), 1 denied, 2 a person would be asked. With --file: 0 to be read or written, 1 \
+      not there. With --process: 0, or 1 where 'run' would refuse to start.
       """)
 
   @OptionGroup var policy: PolicyOption
@@ -57,34 +66,57 @@ struct Explain: Verb {
 
   @OptionGroup var upstream: UpstreamOption
 
+  @Option(
+    help: ArgumentHelp(
+      "What a command in a sandbox finds at this path, instead of a destination.", valueName: "path"),
+    completion: .file())
+  var file: String?
+
+  @Flag(help: "Which variables and limits a command in a sandbox has, instead of a destination.")
+  var process = false
+
+  @Option(
+    help: ArgumentHelp("A ready policy for a sandbox, instead of a file, as for run.", valueName: "name"))
+  var profile: String?
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
   @Argument(help: ArgumentHelp("The destination, or a URL.", valueName: "host:port"))
-  var destination: String
+  var destination: String?
+
+  func validate() throws {
+    try RunPolicy.validate(policy: policy.policy, profile: profile)
+    let asked = [destination != nil, file != nil, process].count { $0 }
+    if asked == 0 {
+      throw ValidationError("Name a destination such as example.com:443, --file or --process.")
+    }
+    if asked > 1 { throw ValidationError("A destination, --file and --process are questions of their own.") }
+  }
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
-    let answer = try answer(in: here)
+    let answer = try file != nil || process ? sandboxAnswer(in: here) : answer(in: here)
     if json { here.console.result(answer.json) } else { answer.lines.forEach(here.console.result) }
     return answer.status
   }
 
   /// What is answered, for people and for programs, and what the process ends with.
   func answer(in here: Surroundings) throws(Failure) -> (lines: [Text], json: JSONValue, status: Int32) {
+    guard let destination else { throw Failure(.usage, "no destination. Name one such as example.com:443.") }
     let target: Target
     do { target = try Target(destination, isQuestion: type != nil || traffic == .dns) } catch {
-      return try answer(to: error)
+      return try answer(to: error, destination)
     }
     let loaded = try load(in: here)
     try checkAgent(in: loaded.policy)
-    try checkType(target)
+    try checkType(target, destination)
     let question = question(target, under: loaded.policy)
     let answer = Answer(question, under: loaded.policy, floor: floor(of: loaded.policy), at: wallClock())
-    return (answer.page(policyPath: try policy.path(in: here)), answer.json, answer.exitStatus)
+    return (answer.page(policyPath: try path(in: here)), answer.json, answer.exitStatus)
   }
 
   /// What a client that asks for something malformed gets needs no policy.
-  private func answer(to problem: Target.Problem) throws(Failure) -> (
+  private func answer(to problem: Target.Problem, _ destination: String) throws(Failure) -> (
     lines: [Text], json: JSONValue, status: Int32
   ) {
     switch problem {
@@ -103,10 +135,19 @@ struct Explain: Verb {
   }
 
   private func load(in here: Surroundings) throws(Failure) -> LoadedPolicy {
-    try Reading.policy(at: policy.path(in: here), in: here)
+    guard profile == nil else { return try sandboxPolicy(in: here).load(in: here) }
+    return try Reading.policy(at: policy.path(in: here), in: here)
   }
 
-  private func checkType(_ target: Target) throws(Failure) {
+  private func path(in here: Surroundings) throws(Failure) -> String {
+    profile == nil ? try policy.path(in: here) : sandboxPolicy(in: here).path
+  }
+
+  private func sandboxPolicy(in here: Surroundings) -> RunPolicy {
+    RunPolicy(policy: policy.policy, profile: profile, in: here)
+  }
+
+  private func checkType(_ target: Target, _ destination: String) throws(Failure) {
     guard type != nil else { return }
     guard method == nil, path == nil, target.traffic == .dns, traffic == nil || traffic == .dns else {
       throw Failure(
@@ -145,5 +186,22 @@ struct Explain: Verb {
     }
     let listeners = ofProxy + policy.agents.compactMap(\.dns)
     return Floor(localAddresses: localAddresses(), listeners: listeners, resolvers: upstream.endpoints)
+  }
+}
+
+extension Explain {
+  /// What `run` would give a command that is started here.
+  private func sandboxAnswer(in here: Surroundings) throws(Failure) -> (
+    lines: [Text], json: JSONValue, status: Int32
+  ) {
+    let chosen = sandboxPolicy(in: here), loaded = try chosen.load(in: here)
+    guard let file else {
+      let answer = ProcessAnswer(loaded.sandbox, environment: here.environment)
+      return (answer.page(policyPath: chosen.path), answer.json, answer.exitStatus)
+    }
+    let view = try CommandFiles().view(of: loaded, in: here)
+    let path = HostPath(inHome(file, here.environment["HOME"]), from: here.workingDirectory)
+    let answer = FileAnswer(file: file, FileExplanation(of: path, in: view))
+    return (answer.page(policyPath: chosen.path), answer.json, answer.exitStatus)
   }
 }

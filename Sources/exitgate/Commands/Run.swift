@@ -73,19 +73,7 @@ struct Run: Verb {
   var command: [String] = []
 
   func validate() throws {
-    if let profile {
-      if policy != nil {
-        throw ValidationError(
-          "--profile and --policy exclude each other. In a policy write 'include: [builtin:profile-\(profile)]'."
-        )
-      }
-      if BuiltinAllowlists.text(named: "profile-\(profile)") == nil {
-        let names = BuiltinAllowlists.names.filter { $0.utf8.starts(with: "profile-".utf8) }
-        throw ValidationError(
-          "There is no profile '\(profile)'. Name \(names.map { String($0.dropFirst(8)) }.joined(separator: ", "))."
-        )
-      }
-    }
+    try RunPolicy.validate(policy: policy, profile: profile)
     if command.isEmpty { throw ValidationError("Name a command behind '--': exitgate run -- CMD.") }
   }
 
@@ -97,7 +85,7 @@ struct Run: Verb {
     for part in sandbox.allowWeaker {
       here.console.say("exitgate: WEAKER: as you agreed, the sandbox may be without \(part.rawValue)")
     }
-    let view = try sandbox.view(of: configuration, loaded, in: here)
+    let view = try sandbox.view(of: loaded, in: here)
     try sandbox.protect(configuration, in: view)
     var plan = sandbox.plan(view, loaded.sandbox, command: command, in: here)
     plan.terminal = Set([STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO].filter { isatty($0) == 1 })
@@ -121,27 +109,21 @@ struct Run: Verb {
   }
 
   private func gate(_ names: RunNames, in here: Surroundings) throws(Failure) -> GateConfiguration {
-    let (path, text) = chosenPolicy(in: here)
+    let chosen = RunPolicy(policy: policy, profile: profile, in: here)
     var configuration = GateConfiguration(
-      policyPath: path, proxyListeners: [], upstreams: upstream.standard, forwards: upstream.dnsForward,
+      policyPath: chosen.path, proxyListeners: [], upstreams: upstream.standard,
+      forwards: upstream.dnsForward,
       upstreamAuthorities: upstream.dnsUpstreamCa, auditLogPath: names.auditLog, controlPath: names.control,
       loops: 1, environment: here.environment, workingDirectory: here.workingDirectory,
       version: exitgateVersion)
     try asking.apply(to: &configuration)
-    configuration.policyText = text
+    configuration.policyText = chosen.text
     configuration.mode = mode
     configuration.runMode = .run
     configuration.program = (command.joined(separator: " "), here.workingDirectory)
     configuration.dnsAnswers = .synthetic
     configuration.exemption = ("outside the command's network", false)
     return configuration
-  }
-
-  private func chosenPolicy(in here: Surroundings) -> (path: String, text: String?) {
-    if let policy { return (policy, nil) }
-    if profile == nil, access(here.paths.policy, F_OK) == 0 { return (here.paths.policy, nil) }
-    let list = "builtin:profile-\(profile ?? "generic")"
-    return (list, "version: 1\ninclude: [\(list)]\n")
   }
 }
 

@@ -42,56 +42,16 @@ struct SandboxOption: ParsableArguments {
 
   /// The files of the command.
   ///
-  /// - Throws: For a path that is not there, and a working directory that would open too much.
-  func view(
-    of gate: GateConfiguration, _ policy: LoadedPolicy, in here: Surroundings
-  ) throws(Failure) -> FileView {
-    let home = here.environment["HOME"].flatMap(realPath)
-    guard let directory = realPath(here.workingDirectory) else {
-      throw Failure(.usage, "the working directory is gone. Change to another one.")
-    }
-    var view = SystemFiles.view(home: home)
-    guard !SystemFiles.opensTooMuch(directory, home: home) else {
-      throw Failure(
-        .usage,
-        "the working directory \(directory) would open too much to the command. Change to a directory of the project."
-      )
-    }
-    view.set(.write, at: directory)
-    show(policy.sandbox, home: home, in: &view)
-    for (paths, access) in [(read, FileView.Access.read), (write, .write)] {
-      for path in paths {
-        guard let real = realPath(path) else {
-          throw Failure(.usage, "there is no '\(path)' to show to the command.")
-        }
-        view.give(access, at: real)
-      }
-    }
-    // What decides may be read where it lies in reach, and not be changed.
-    for source in policy.sources where source.name.utf8.starts(with: "file:".utf8) {
-      guard let file = realPath(String(source.name.dropFirst(5))), view.access(to: file) == .write else {
-        continue
-      }
-      view.pin(file)
-    }
-    return view
+  /// - Throws: As `CommandFiles.view`.
+  func view(of policy: LoadedPolicy, in here: Surroundings) throws(Failure) -> FileView {
+    try CommandFiles(read: read, write: write).view(of: policy, in: here)
   }
 
-  /// What the policy shows and hides. It may speak of what another machine has, so nothing need be there.
-  private func show(_ settings: SandboxSettings, home: String?, in view: inout FileView) {
-    for (paths, access) in [
-      (settings.read, FileView.Access.read), (settings.write, .write), (settings.hide, .hidden),
-    ] {
-      for path in paths {
-        let full = path.utf8.first == UInt8(ascii: "~") ? "\(home ?? "")\(path.dropFirst())" : path
-        if let real = realPath(full) { view.give(access, at: real) }
-      }
-    }
-  }
-
-  /// The kernel counts no processes of root (getrlimit(2), RLIMIT_NPROC), in whatever namespace.
+  /// - Throws: Where nothing holds the command to a limit of the policy.
   func checkLimits(_ settings: SandboxSettings) throws(Failure) {
-    guard settings.maxProcesses != nil, geteuid() == 0, !allowWeaker.contains(.limits) else { return }
+    guard settings.maxProcesses != nil, LimitMeans.ofProcesses(user: geteuid()).isEmpty,
+      !allowWeaker.contains(.limits)
+    else { return }
     throw Failure(
       .host,
       "'max-processes' does not bind root's processes. Run the command as an ordinary user, or say --allow-weaker limits."
@@ -119,13 +79,13 @@ struct SandboxOption: ParsableArguments {
     var plan = CommandPlan(
       arguments: command,
       environment: EnvironmentFilter.environment(
-        from: here.environment, naming: Set(env + settings.environment),
+        from: here.environment, naming: Set(env + settings.environment.map(\.value)),
         proxy: "http://127.0.0.1:\(CommandNetwork.proxyPort)"),
       directory: realPath(here.workingDirectory) ?? "/")
     plan.environment["PWD"] = plan.directory
     var whole = SandboxPlan(view: view, command: plan, weaker: Set(allowWeaker))
     whole.limits = ProcessLimits(
-      processes: settings.maxProcesses, memory: settings.memory, time: settings.time)
+      processes: settings.maxProcesses?.value, memory: settings.memory?.value, time: settings.time?.value)
     return whole
   }
 
@@ -133,8 +93,8 @@ struct SandboxOption: ParsableArguments {
   func notes(_ settings: SandboxSettings, command: [String]) -> [String] {
     var notes = ["run: \(command.first ?? "")"]
     for (words, values) in [
-      ("readable", read + settings.read), ("writable", write + settings.write),
-      ("variables", env + settings.environment),
+      ("readable", read + settings.read.map(\.value)), ("writable", write + settings.write.map(\.value)),
+      ("variables", env + settings.environment.map(\.value)),
       ("WEAKER without", allowWeaker.map(\.rawValue)),
     ] where !values.isEmpty { notes.append("run: \(words): \(values.joined(separator: ", "))") }
     return notes

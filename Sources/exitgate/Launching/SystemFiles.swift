@@ -37,16 +37,18 @@ enum SystemFiles {
       if let target = linkTarget(path) {
         view.links[path] = target
       } else if access(path, F_OK) == 0 {
-        view.set(.read, at: path)
+        view.set(.read, at: path, by: .system)
       }
     }
-    for path in secrets + hostKeys() where access(path, F_OK) == 0 { view.set(.hidden, at: path) }
-    for path in ["/tmp", "/var/tmp", "/run"] { view.set(.own, at: path) }
+    for path in secrets + hostKeys() where access(path, F_OK) == 0 {
+      view.set(.hidden, at: path, by: .systemSecrets)
+    }
+    for path in ["/tmp", "/var/tmp", "/run"] { view.set(.own, at: path, by: .scratch) }
     view.links["/var/run"] = "/run"
     view.links["/var/lock"] = "/run/lock"
     if let home, home != "/" {
-      view.set(.own, at: home)
-      for path in credentials { view.set(.hidden, at: "\(home)/\(path)") }
+      view.set(.own, at: home, by: .home)
+      for path in credentials { view.set(.hidden, at: "\(home)/\(path)", by: .credentials) }
     }
     // Whoever is asked, it is the gate that answers.
     view.resolverFile = "nameserver 127.0.0.1\n"
@@ -61,12 +63,6 @@ enum SystemFiles {
     return whole.contains(directory) || readable.contains(directory)
       || ["/proc", "/sys", "/dev"].contains { FileView.contains($0, directory) }
       || home.map { FileView.contains(directory, $0) } ?? false
-  }
-
-  private static func linkTarget(_ path: String) -> String? {
-    var bytes = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = readlink(path, &bytes, bytes.count)
-    return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
   }
 
   private static func hostKeys() -> [String] {
