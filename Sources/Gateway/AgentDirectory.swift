@@ -9,13 +9,17 @@ public struct AgentDirectory: Sendable {
   private var byName: [AgentName: Agent] = [:]
   /// Where clients may come by; nil when that is not known.
   private let open: Set<ListenAddress>?
+  /// Who everybody is, whatever the policy says of listeners and tokens; nil where that tells.
+  private let sole: AgentName?
 
   /// Builds the directory of a policy's agents.
   ///
   /// - Parameter listeners: What is bound. A connection that a listener left
   ///   behind is then nobody's, and not the default agent's.
-  public init(_ agents: [Agent], listeners: [ListenAddress]? = nil) {
+  /// - Parameter sole: Who whoever comes is, where none but one can come.
+  public init(_ agents: [Agent], listeners: [ListenAddress]? = nil, sole: AgentName? = nil) {
     open = listeners.map(Set.init)
+    self.sole = sole
     for agent in agents {
       byName[agent.name] = agent
       if let listen = agent.listen { byListener[listen] = agent }
@@ -35,6 +39,7 @@ public struct AgentDirectory: Sendable {
   /// - Returns: nil when the token is missing or wrong, or the listener gone (407).
   func agent(on listener: ListenAddress, token: [UInt8]?) -> AgentName? {
     if let open, !open.contains(listener) { return nil }
+    if let sole { return sole }
     if let owner = byListener[listen: listener] {
       guard let expected = owner.tokenSHA256 else { return owner.name }
       return token.map(digest) == expected ? owner.name : nil
@@ -46,7 +51,7 @@ public struct AgentDirectory: Sendable {
 
   /// The agent that `listener` belongs to, whether or not its client has shown its token.
   func owner(of listener: ListenAddress) -> AgentName? {
-    byListener[listen: listener]?.name
+    sole ?? byListener[listen: listener]?.name
   }
 
   /// The agents of `old` that are gone or have another token now: whoever was
@@ -60,7 +65,8 @@ public struct AgentDirectory: Sendable {
 
   /// Whether clients of `listener` must show a token.
   func needsToken(on listener: ListenAddress) -> Bool {
-    byListener[listen: listener].map { $0.tokenSHA256 != nil } ?? !byToken.isEmpty
+    guard sole == nil else { return false }
+    return byListener[listen: listener].map { $0.tokenSHA256 != nil } ?? !byToken.isEmpty
   }
 }
 

@@ -69,8 +69,8 @@ public final class Gate: @unchecked Sendable {
     self.log = log
     let policy = parts.loaded.policy
     snapshot = PolicySnapshot(
-      policy: policy, floor: parts.floor(bound.endpoints), directory: listeners.directory(of: policy.agents),
-      marks: marks)
+      policy: policy, floor: parts.floor(bound.endpoints),
+      directory: listeners.directory(of: policy.agents, sole: parts.configuration.soleAgent), marks: marks)
     policyStatus = PolicyStatus(
       path: parts.configuration.policyPath, mode: policy.mode, generation: policy.generation,
       loadedAt: .now(), auditUntil: policy.auditUntil, rules: policy.rules.count)

@@ -97,6 +97,8 @@ public struct GateConfiguration: Sendable {
   public var hold: Duration?
   /// The file of what people answered for good; nil: `approvals.yaml` beside the audit log.
   public var overlayPath: String?
+  /// Who whoever comes is, where none but one agent can come; nil: the policy tells them apart.
+  public var soleAgent: AgentName?
   /// The one program whose connections these are, and where it runs; nil where there are others.
   public var program: (command: String, directory: String)?
   /// The audit log's file.

@@ -56,6 +56,11 @@ extension Gate {
     } catch {
       throw ReloadError(problems: error.diagnostics.map(\.description))
     }
+    if let sole = configuration.soleAgent, sole != .default, !loaded.policy.agents.contains(where: { $0.name == sole }) {
+      throw ReloadError(problems: [
+        "the policy has no agent '\(sole)' any more, which this command is. Declare it under 'agents'."
+      ])
+    }
     let (marks, revoked) = try nextMarks(under: loaded.policy, after: before.marks)
     return PolicyReading(
       loaded: loaded, standing: standing, marks: marks, revoked: revoked,
@@ -135,7 +140,7 @@ extension Gate {
     floor.listeners += [metrics?.endpoint, callbacks?.endpoint].compactMap(\.self)
     return PolicySnapshot(
       policy: policy.under(snapshot.policy.stop), floor: floor,
-      directory: listeners.directory(of: policy.agents), marks: marks)
+      directory: listeners.directory(of: policy.agents, sole: configuration.soleAgent), marks: marks)
   }
 
   private func tell(of loaded: LoadedPolicy, _ closed: Int) {

@@ -62,8 +62,8 @@ struct ListenerSet {
   }
 
   /// Who is who among the clients of these listeners.
-  func directory(of agents: [Agent]) -> AgentDirectory {
-    AgentDirectory(agents, listeners: Array(bound.keys))
+  func directory(of agents: [Agent], sole: AgentName?) -> AgentDirectory {
+    AgentDirectory(agents, listeners: Array(bound.keys), sole: sole)
   }
 
   /// The endpoints no destination may be.

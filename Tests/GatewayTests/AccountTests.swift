@@ -53,6 +53,17 @@ struct AccountTests {
     #expect(!directory.needsToken(on: try Self.listen("127.0.0.1:9")))
   }
 
+  @Test("Where but one can come, neither listener nor token makes it another, and what is closed is nobody's")
+  func sole() throws {
+    let open = try Self.listen("127.0.0.1:1")
+    let directory = AgentDirectory(
+      [Agent(name: Self.a, listen: open), Agent(name: Self.c, tokenSHA256: Self.digest("tc"))],
+      listeners: [open], sole: Self.b)
+    for token in [nil, Array("tc".utf8)] { #expect(directory.agent(on: open, token: token) == Self.b) }
+    #expect(directory.owner(of: open) == Self.b && !directory.needsToken(on: open))
+    #expect(directory.agent(on: try Self.listen("127.0.0.1:9"), token: nil) == nil)
+  }
+
   // MARK: - Places
 
   @Test("DOS-01: places are capped in all, for each agent, and for the newcomers of a listener")

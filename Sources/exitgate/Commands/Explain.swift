@@ -161,12 +161,7 @@ struct Explain: Verb {
   /// A verdict for an agent that nobody can be would mislead: a slip in the name
   /// looks like a missing rule.
   private func checkAgent(in policy: Policy) throws(Failure) {
-    let names = policy.agents.map(\.name.text).sorted() + [AgentName.default.text]
-    guard !names.contains(agent.text) else { return }
-    let remedy =
-      nearest(to: agent.text, among: names).map { "Did you mean '\($0)'?" }
-      ?? "Write \(names.dropLast().joined(separator: ", "))\(names.count > 1 ? " or " : "")default."
-    throw Failure(.usage, "'\(agent)' is no agent of this policy. \(remedy)")
+    if let problem = policy.problem(ofAgent: agent) { throw Failure(.usage, problem) }
   }
 
   private func question(_ target: Target, under policy: Policy) -> Question {

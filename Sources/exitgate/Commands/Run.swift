@@ -18,6 +18,7 @@ struct Run: Verb {
 
         exitgate run -- npm test
         exitgate run --policy policy.yaml --read ~/.gitconfig --env GH_TOKEN -- my-agent
+        exitgate run --agent ci -- make              by the rules of the policy's agent 'ci'
         exitgate run --mode audit -- make            let pass what would be denied, and record it
 
       Where the policy says 'ask' and this is started on a terminal, the question is asked there, on a screen of its own, while the \
@@ -47,6 +48,12 @@ struct Run: Verb {
       "A ready policy for a sandbox, instead of a file: generic, claude-code, codex, gemini-cli or aider.",
       valueName: "name"))
   var profile: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Who the command is to the policy: one of its agents, whose rules then count.", valueName: "name"),
+    transform: Reading.agent)
+  var agent: AgentName = .default
 
   @Option(help: ArgumentHelp("In force instead of the policy's own: enforce or audit.", valueName: "mode"))
   var mode: Mode?
@@ -81,6 +88,7 @@ struct Run: Verb {
     let names = RunNames(auditLog: auditLog.auditLog, control: control.control, in: here)
     var configuration = try gate(names, in: here)
     let loaded = try policy(of: &configuration)
+    if let problem = loaded.policy.problem(ofAgent: agent) { throw Failure(.usage, problem) }
     try sandbox.checkLimits(loaded.sandbox)
     for part in sandbox.allowWeaker {
       here.console.say("exitgate: WEAKER: as you agreed, the sandbox may be without \(part.rawValue)")
@@ -91,7 +99,8 @@ struct Run: Verb {
     plan.terminal = Set([STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO].filter { isatty($0) == 1 })
     let lines = TerminalLines(isRaw: plan.terminal.isSuperset(of: [STDIN_FILENO, STDERR_FILENO]))
     if !quiet { configuration.onDenial = DenialLines(lines).tell }
-    configuration.startNotes = sandbox.notes(loaded.sandbox, command: command)
+    configuration.startNotes =
+      sandbox.notes(loaded.sandbox, command: command) + (agent == .default ? [] : ["run: agent: \(agent)"])
     let asking = PromptSettings(
       choice: prompt, tells: !quiet, state: here.paths.state, environment: here.environment)
     try CommandService(configuration, plan, lines, asking, begun: names.endTurn).run()
@@ -121,6 +130,7 @@ struct Run: Verb {
     configuration.mode = mode
     configuration.runMode = .run
     configuration.program = (command.joined(separator: " "), here.workingDirectory)
+    (configuration.soleAgent, configuration.fencedAgents) = (agent, [agent])
     configuration.dnsAnswers = .synthetic
     configuration.exemption = ("outside the command's network", false)
     return configuration

@@ -19,8 +19,9 @@ enum CommandNetwork {
       Port(number).map { port in addresses.map { Endpoint($0, port) } } ?? []
     }
     configuration.proxyListeners = endpoints[0].map { ListenAddress.tcp($0) }
-    configuration.captures = endpoints[1].map { CaptureSettings($0, .redirect) }
-    configuration.nameCaptures = endpoints[2].map { CaptureSettings($0, .redirect) }
+    let agent = configuration.soleAgent ?? .default
+    configuration.captures = endpoints[1].map { CaptureSettings($0, .redirect, agent: agent) }
+    configuration.nameCaptures = endpoints[2].map { CaptureSettings($0, .redirect, agent: agent) }
   }
 
   /// Where the kernel lets no table be owned, there is nobody else who may change it either.

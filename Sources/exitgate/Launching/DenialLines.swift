@@ -26,6 +26,7 @@ final class DenialLines: Sendable {
       asked: asked.filter { $0 != "A" && $0 != "AAAA" })
     let what = decision.wouldDeny ? "would block" : "blocked"
     let remedy = rule.map { ". To allow it: - \($0.yaml)" } ?? ""
-    lines.say("exitgate: \(what) \(place) (\(decision.reason.rawValue))\(remedy)")
+    let agent = decision.agent == .default ? "" : " for \(decision.agent)"
+    lines.say("exitgate: \(what) \(place)\(agent) (\(decision.reason.rawValue))\(remedy)")
   }
 }

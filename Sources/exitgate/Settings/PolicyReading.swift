@@ -1,3 +1,4 @@
+import Policy
 import PolicyFile
 
 extension Reading {
@@ -17,6 +18,19 @@ extension Reading {
     PolicyLoader(
       runMode: .serve, environment: here.environment, workingDirectory: directory ?? here.workingDirectory,
       now: wallClock(), hasDNSListener: nil)
+  }
+}
+
+extension Policy {
+  /// What is wrong with asking or running as this agent; nil for one that there is. A slip in the name would look
+  /// like a missing rule.
+  func problem(ofAgent agent: AgentName) -> String? {
+    let names = agents.map(\.name.text).sorted() + [AgentName.default.text]
+    guard !names.contains(agent.text) else { return nil }
+    let remedy =
+      nearest(to: agent.text, among: names).map { "Did you mean '\($0)'?" }
+      ?? "Write \(names.dropLast().joined(separator: ", "))\(names.count > 1 ? " or " : "")default."
+    return "'\(agent)' is no agent of this policy. \(remedy)"
   }
 }
 
