@@ -9,6 +9,11 @@ extension ConfinementProfile {
   }
 }
 
+extension LandlockRuleset {
+  /// What a kernel with this ABI cannot hold a command to, as clauses.
+  public static func commandGaps(abi: Int?) -> [String] { LandlockRuleset().gaps(abi: abi) }
+}
+
 extension SeccompFilter {
   /// A command's system calls: those that are named here and not refused below. What a
   /// kernel has beyond them fails as on an older kernel, and foreign ABIs are killed.

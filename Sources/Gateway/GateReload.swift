@@ -56,7 +56,9 @@ extension Gate {
     } catch {
       throw ReloadError(problems: error.diagnostics.map(\.description))
     }
-    if let sole = configuration.soleAgent, sole != .default, !loaded.policy.agents.contains(where: { $0.name == sole }) {
+    if let sole = configuration.soleAgent, sole != .default,
+      !loaded.policy.agents.contains(where: { $0.name == sole })
+    {
       throw ReloadError(problems: [
         "the policy has no agent '\(sole)' any more, which this command is. Declare it under 'agents'."
       ])

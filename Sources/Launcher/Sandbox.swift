@@ -62,7 +62,7 @@ public final class Sandbox: @unchecked Sendable {
   }
 
   private func write(_ text: String, to path: String) throws(SandboxError) {
-    let descriptor = try attempt(.userNamespace, "open \(path)") { open(path, O_WRONLY | O_CLOEXEC) }
+    let descriptor = try attempt(.idMaps, "open \(path)") { open(path, O_WRONLY | O_CLOEXEC) }
     defer { close(descriptor) }
     let bytes = Array(text.utf8)
     try attempt(.userNamespace, "write \(path)") { Glibc.write(descriptor, bytes, bytes.count) }

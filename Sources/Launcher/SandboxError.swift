@@ -5,6 +5,8 @@ import SystemPackage
 public enum SandboxPart: String, Hashable, Sendable, CaseIterable {
   /// A user namespace, without which an ordinary user gets none of the others.
   case userNamespace = "user-namespace"
+  /// The user and group in it, which are written to `/proc`.
+  case idMaps = "id-maps"
   /// Network, mounts, processes, IPC and host names of its own.
   case namespaces
   /// Loopback and the routes that lead everything to it.
@@ -31,6 +33,9 @@ public enum SandboxPart: String, Hashable, Sendable, CaseIterable {
     case .userNamespace:
       "Allow user namespaces: sysctl user.max_user_namespaces=10000, kernel.unprivileged_userns_clone=1 (Debian), "
         + "or in a container a seccomp profile that lets unshare(2) pass"
+    case .idMaps:
+      "Make /proc writable: mount -o remount,rw /proc, or in a container leave the system's paths writable (docker: "
+        + "--security-opt systempaths=unconfined)"
     case .namespaces:
       "Where AppArmor restricts user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a "
         + "profile for exitgate with 'userns,'"
@@ -38,7 +43,7 @@ public enum SandboxPart: String, Hashable, Sendable, CaseIterable {
     case .files: "Name other paths with --read and --write"
     case .proc:
       "Start it where /proc is whole (in docker: --security-opt systempaths=unconfined), or say --allow-weaker proc"
-    case .landlock: "Start the kernel with lsm=landlock,…, or say --allow-weaker landlock"
+    case .landlock: "Use Linux 6.12 or later, started with lsm=landlock,…, or say --allow-weaker landlock"
     case .seccomp: "Use a kernel with CONFIG_SECCOMP_FILTER"
     case .limits:
       "Run the command as an ordinary user, or say --allow-weaker limits"

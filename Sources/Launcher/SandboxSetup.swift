@@ -18,8 +18,8 @@ struct SandboxSetup {
   /// - Returns: The exit status, which nobody looks at.
   func run(_ open: (Bool) throws -> SandboxOpening) -> Int32 {
     do throws(SandboxError) {
-      guard Landlock.abi != nil || plan.weaker.contains(.landlock) else {
-        throw SandboxError(.landlock, "the kernel has no Landlock, or it is switched off")
+      if let gap = LandlockRuleset.commandGaps(abi: Landlock.abi).first, !plan.weaker.contains(.landlock) {
+        throw SandboxError(.landlock, gap)
       }
       try makeNamespaces()
       let hasIPv6 = try LoopbackNetwork.configure()

@@ -123,7 +123,7 @@ struct ExaminationTests {
       verdicts: [.weaker, .cannot, .weaker, .weaker], finding: "landlock", remedy: "CONFIG_SECURITY_LANDLOCK"),
     Case(
       testDescription: "an old Landlock", change: { $0.landlock = 3 },
-      verdicts: [.weaker, .weaker, .weaker, .weaker], finding: "landlock", remedy: "Linux 6.12"),
+      verdicts: [.weaker, .cannot, .weaker, .weaker], finding: "landlock", remedy: "Linux 6.12"),
     Case(
       testDescription: "no seccomp", change: { $0.hasSeccomp = false },
       verdicts: [.weaker, .cannot, .cannot, .cannot], finding: "seccomp", remedy: "CONFIG_SECCOMP_FILTER"),

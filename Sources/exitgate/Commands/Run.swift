@@ -93,6 +93,7 @@ struct Run: Verb {
     for part in sandbox.allowWeaker {
       here.console.say("exitgate: WEAKER: as you agreed, the sandbox may be without \(part.rawValue)")
     }
+    for gap in sandbox.landlockGaps { here.console.say("exitgate: WEAKER: \(gap)") }
     let view = try sandbox.view(of: loaded, in: here)
     try sandbox.protect(configuration, in: view)
     var plan = sandbox.plan(view, loaded.sandbox, command: command, in: here)

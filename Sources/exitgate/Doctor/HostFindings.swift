@@ -78,6 +78,7 @@ extension HostFacts {
 
   private var landlockFinding: Finding {
     let gaps = LandlockRuleset.gate.gaps(abi: landlock)
+    let ofCommands = LandlockRuleset.commandGaps(abi: landlock)
     return Finding(
       id: "landlock", title: "Landlock",
       state: landlock == nil ? .absent : gaps.isEmpty ? .present : .limited,
@@ -85,8 +86,10 @@ extension HostFacts {
       needs: [
         Need(
           modes: [.run], severity: .required,
-          loss: "the files of the command's user cannot be put out of reach",
-          remedy: Self.landlockRemedy, isMet: landlock != nil),
+          loss: landlock == nil
+            ? "the files of the command's user cannot be put out of reach"
+            : ofCommands.joined(separator: "; "),
+          remedy: Self.landlockRemedy + " Or say 'run --allow-weaker landlock'.", isMet: ofCommands.isEmpty),
         Need(
           modes: RunMode.allCases, severity: .weakens,
           loss: landlock == nil ? "the file access of the gate is not limited" : gaps.joined(separator: "; "),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Confinement
 import Gateway
 import Glibc
 import Launcher
@@ -97,7 +98,12 @@ struct SandboxOption: ParsableArguments {
       ("variables", env + settings.environment.map(\.value)),
       ("WEAKER without", allowWeaker.map(\.rawValue)),
     ] where !values.isEmpty { notes.append("run: \(words): \(values.joined(separator: ", "))") }
-    return notes
+    return notes + landlockGaps.map { "run: WEAKER: \($0)" }
+  }
+
+  /// What this kernel's Landlock does not hold the command to, as somebody agreed.
+  var landlockGaps: [String] {
+    allowWeaker.contains(.landlock) ? LandlockRuleset.commandGaps(abi: Landlock.abi) : []
   }
 }
 
