@@ -9,7 +9,8 @@ public struct RuleUse: Sendable {
     public var rule: Rule
     /// When it last stood behind a decision; nil: never in this log.
     public var last: Timestamp?
-    /// For how long nothing has needed it, as far as the log goes back.
+    /// For how long nothing has needed it: since it last was, or since what was read begins. No record says when
+    /// a rule came, so one that is newer than that has been idle for less.
     public var idle: Duration
   }
 

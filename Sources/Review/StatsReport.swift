@@ -23,6 +23,9 @@ public struct StatsReport: Sendable {
 
     /// Nothing.
     public init() {}
+
+    /// All decisions.
+    public var decisions: UInt64 { allowed &+ held &+ denied }
   }
 
   /// How a rule was used.
@@ -84,6 +87,19 @@ public struct StatsReport: Sendable {
     use.count &+= tally.count
     use.last = max(use.last, tally.last)
     rules[rule] = use
+  }
+
+  /// The hours that a chart shows: the last of them is the last that is not in the future and has any decisions.
+  ///
+  /// A record from the future, which a clock that jumped leaves behind, moves no chart away from all the others;
+  /// where there is nothing else, it is shown.
+  ///
+  /// - Returns: The hours, and how many decisions bear a time in hours that have not begun; nil without any.
+  public func chart(of count: Int64, at now: Timestamp) -> (hours: ClosedRange<Int64>, later: UInt64)? {
+    let present = now.milliseconds / Tally.hourLength
+    guard let last = hours.keys.filter({ $0 <= present }).max() ?? hours.keys.max() else { return nil }
+    let later = hours.reduce(0) { $1.key > present ? $0 &+ $1.value.decisions : $0 }
+    return ((last - count + 1)...last, later)
   }
 
   /// The destinations with the most bytes both ways.

@@ -111,7 +111,7 @@ struct Router: Sendable {
     let options = FilterForm.names.dropLast().map { "\($0)" }
     let given = options.compactMap { name in fields[name].map { (name, $0) } }
     let filter = try hooks.filter(Dictionary(uniqueKeysWithValues: given))
-    let page = OverviewPage(fields, try summary(filter), inbox: try inbox(token))
+    let page = OverviewPage(fields, try summary(filter), inbox: try inbox(token), at: hooks.now())
     return document(.overview, "Blocked", token, page.content)
   }
 

@@ -28,6 +28,23 @@ struct StatsTests {
     #expect(report.hours.mapValues(\.allowed) == [499_999: 1, 500_000: 2])
   }
 
+  @Test("AUD-08: a record from the future moves no chart, and is counted; before all others there is none")
+  func future() throws {
+    let hour = Tally.hourLength, begin = hour * 500_000
+    let report = StatsReport(
+      try WrittenLog([
+        decision(at: begin), denied("x.test", at: begin + 2 * hour), decision(at: begin + 3 * hour - 1),
+        decision(at: begin + 90_000 * hour), passed("y.test", at: begin + 90_001 * hour),
+      ]).summary())
+    let chart = try #require(report.chart(of: 24, at: Timestamp(milliseconds: begin + 10 * hour)))
+    #expect(chart.hours == 499_979...500_002 && chart.later == 2)
+    let after = try #require(report.chart(of: 24, at: Timestamp(milliseconds: begin + 100_000 * hour)))
+    #expect(after.hours.upperBound == 590_001 && after.later == 0)
+    let before = try #require(report.chart(of: 24, at: Timestamp(milliseconds: 0)))
+    #expect(before.hours.upperBound == 590_001 && before.later == 5, "where there is nothing else it is shown")
+    #expect(StatsReport(try WrittenLog([]).summary()).chart(of: 24, at: testNow) == nil)
+  }
+
   @Test("rules that nothing needed, that nothing needed for long, and that run out")
   func rules() throws {
     let day: Int64 = 86_400_000

@@ -11,12 +11,14 @@ struct OverviewPage {
   let fields: FormFields
   let summary: LogSummary
   let inbox: InboxSection
+  private let now: Timestamp
   private let groups: [BlockedReport.Group]
   private let report: BlockedReport
 
-  init(_ fields: FormFields, _ summary: LogSummary, inbox: InboxSection) {
+  init(_ fields: FormFields, _ summary: LogSummary, inbox: InboxSection, at now: Timestamp) {
     self.fields = fields
     self.inbox = inbox
+    self.now = now
     self.summary = summary
     report = BlockedReport(summary)
     let order = fields["sort"].flatMap(BlockedOrder.init) ?? .count
@@ -27,7 +29,7 @@ struct OverviewPage {
     [
       HTML("h1", ["Waiting and blocked"]), inbox.html, HTML("h2", ["What was blocked"]),
       FilterForm(fields: fields, report: StatsReport(summary)).html,
-      section("hours-section", "By hour", [Timeline(StatsReport(summary)).html]),
+      section("hours-section", "By hour", [Timeline(StatsReport(summary), at: now).html]),
       section("blocked", "Destinations", [totals, list, pages]),
     ]
   }

@@ -18,13 +18,16 @@ struct Timeline {
   private static let width = 720, height = 132, gap = 4
 
   let bars: [Bar]
+  /// Decisions from the future.
+  let later: UInt64
 
-  init(_ report: StatsReport) {
-    guard let last = report.hours.keys.max() else {
-      bars = []
+  init(_ report: StatsReport, at now: Timestamp) {
+    guard let (shown, later) = report.chart(of: Self.hours, at: now) else {
+      (self.bars, self.later) = ([], 0)
       return
     }
-    bars = ((last - Self.hours + 1)...last).map { hour in
+    self.later = later
+    bars = shown.map { hour in
       let totals = report.hours[hour] ?? StatsReport.Totals()
       let start = Timestamp(milliseconds: hour * Tally.hourLength).description
       return Bar(
@@ -39,6 +42,9 @@ struct Timeline {
     guard !bars.isEmpty else { return HTML("p", ["No records."]) }
     return HTML([
       HTML("figure", [drawing, scale, legend]),
+      later == 0
+        ? .nothing
+        : HTML("p", [.id("future")], [HTML("\(count(later, "decision")) from the future: a clock was wrong.")]),
       HTML("details", [.id("hours")], [HTML("summary", ["The same as a table"]), table]),
     ])
   }

@@ -42,7 +42,7 @@ extension Log {
       } else {
         use = nil
       }
-      let view = StatsView(report: report, use: use)
+      let view = StatsView(report: report, use: use, now: wallClock())
       if json { here.console.result(view.json) } else { view.page.forEach(here.console.result) }
       records.warn(of: summary.unreadable, on: here.console)
       return 0

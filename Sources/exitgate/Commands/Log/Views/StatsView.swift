@@ -7,6 +7,8 @@ import Review
 struct StatsView {
   let report: StatsReport
   let use: RuleUse?
+  /// When it is looked at.
+  let now: Timestamp
 
   /// How many destinations are shown in each list.
   private static let shown = 10
@@ -21,6 +23,9 @@ struct StatsView {
     lines += table([row("all", report.totals)], indent: "  ")
     if report.lostEvents > 0 {
       lines.append("  \(count(report.lostEvents, "denied packet")) more that the kernel only counted")
+    }
+    if let later = report.chart(of: Self.hours, at: now)?.later, later > 0 {
+      lines.append("  \(Text("\(count(later, "decision")) from the future: a clock was wrong", .doubtful))")
     }
     if report.folded > 0 {
       lines.append(
@@ -54,9 +59,11 @@ struct StatsView {
 
   /// A bar for each hour: what was let through, then what was denied or would have been.
   private var chart: [[Text]] {
-    guard let last = report.hours.keys.max(), let first = report.hours.keys.min() else { return [] }
-    let shown = max(first, last - Self.hours + 1)...last
-    let most = shown.map { report.hours[$0]?.decisions ?? 0 }.max() ?? 0
+    guard let hours = report.chart(of: Self.hours, at: now)?.hours,
+      let first = report.hours.keys.filter(hours.contains).min()
+    else { return [] }
+    let shown = first...hours.upperBound
+    let most = shown.map { report.hours[$0]?.shown ?? 0 }.max() ?? 0
     guard most > 0 else { return [] }
     return shown.map { hour in
       let totals = report.hours[hour] ?? StatsReport.Totals()
@@ -79,9 +86,9 @@ struct StatsView {
 
   private func rules(_ use: RuleUse) -> [Text] {
     section(
-      "rules that nothing has needed",
+      "rules that nothing has needed since \(report.first.map { "\($0)" } ?? "ever"), where the records begin, or since they came",
       use.unused.map {
-        [Text(ascii: $0.rule.id.text), "never, for \(span($0.idle))", Text(ascii: $0.rule.source)]
+        [Text(ascii: $0.rule.id.text), "not for \(span($0.idle)) at most", Text(ascii: $0.rule.source)]
       })
       + section(
         "rules that nothing has needed for long",
@@ -100,7 +107,7 @@ struct StatsView {
 }
 
 extension StatsReport.Totals {
-  fileprivate var decisions: UInt64 { good &+ bad }
+  fileprivate var shown: UInt64 { good &+ bad }
   /// What passed by a rule.
   fileprivate var good: UInt64 { allowed &- min(allowed, wouldDeny) }
   /// What did not, or would not have.
@@ -122,6 +129,8 @@ extension StatsView {
         .init("last", report.last.map { .string($0.description) } ?? .null),
         .init("totals", .object(report.totals.members)),
         .init("events_lost", .integer(Int64(clamping: report.lostEvents))),
+        .init(
+          "future", .integer(Int64(clamping: report.chart(of: Self.hours, at: now)?.later ?? 0))),
         .init("folded", .integer(Int64(clamping: report.folded))), .init("reasons", reasons),
         .init("agents", list("agent", report.agents.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
         .init(
@@ -161,6 +170,7 @@ extension StatsView {
       .init("rule", .string(entry.rule.id.text)), .init("source", .string(entry.rule.source)),
       .init("last", entry.last.map { .string($0.description) } ?? .null),
       .init("idle_seconds", .integer(entry.idle.components.seconds)),
+      .init("idle_since", .string(entry.last == nil ? "records begin" : "last use")),
       .init("expires", entry.rule.expires.map { .string($0.description) } ?? .null),
     ])
   }
