@@ -29,7 +29,7 @@ struct Applying: Sendable {
   func apply(_ group: BlockedReport.Group, seen: String) -> Outcome {
     do throws(ReviewProblem) {
       guard let overlay else {
-        throw ReviewProblem("there is no file to add it to. Start exitgate review with --overlay FILE.")
+        throw ReviewProblem("there is no file to add it to. Start exitgate review with --rules FILE.")
       }
       guard let rule = group.suggestedRule else {
         throw ReviewProblem("no rule can help here.")
@@ -37,8 +37,12 @@ struct Applying: Sendable {
       guard rule == seen else {
         throw ReviewProblem("the suggestion has changed since: look again.")
       }
-      guard let change = try change(for: group) else { throw ReviewProblem("no rule can help here.") }
-      return try put(change, into: overlay)
+      let change = try overlay.alone { () throws(ReviewProblem) in
+        let change = try overlay.adding(rule, comment: comment(on: group))
+        try overlay.write(change.new)
+        return change
+      }
+      return try tell(of: change, in: overlay)
     } catch {
       return Outcome(isApplied: false, text: error.text)
     }
@@ -48,25 +52,39 @@ struct Applying: Sendable {
     settings.overlay.map { Overlay(path: $0, policy: settings.policy, hooks: hooks) }
   }
 
-  /// Writes, and takes back what the gate does not take.
-  private func put(_ change: Overlay.Change, into overlay: Overlay) throws(ReviewProblem) -> Outcome {
-    try overlay.write(change.new)
-    do throws(ReviewProblem) {
-      return Outcome(isApplied: true, text: "written to \(overlay.path). \(try tellGate())")
-    } catch {
-      if change.old.isEmpty { overlay.remove() } else { try overlay.write(change.old) }
-      throw ReviewProblem("taken back: \(error.text)")
+  /// Takes back what the gate refuses. Where it does not answer, or not in time, it may have taken the rule, or
+  /// take it yet: then the rule stays, and the person is told.
+  private func tell(of change: Overlay.Change, in overlay: Overlay) throws(ReviewProblem) -> Outcome {
+    let refusal: String
+    switch tellGate() {
+    case .taken(let words): return Outcome(isApplied: true, text: "written to \(overlay.path). \(words)")
+    case .refused(let why): refusal = why
     }
+    do throws(ReviewProblem) { try overlay.takeBack(change) } catch {
+      throw ReviewProblem("\(refusal) It could not be taken back: \(error.text)")
+    }
+    throw ReviewProblem("taken back: \(refusal)")
   }
 
-  private func tellGate() throws(ReviewProblem) -> String {
-    guard let ask = hooks.ask else { return "No gate was told; run 'exitgate reload'." }
-    switch try ask(.reload) {
+  private enum Word {
+    case taken(String)
+    case refused(String)
+  }
+
+  private func tellGate() -> Word {
+    guard let ask = hooks.ask else { return .taken("No gate was told; run 'exitgate reload'.") }
+    let reply: ControlReply
+    do throws(ReviewProblem) { reply = try ask(.reload) } catch {
+      return .taken(
+        "Whether a gate took it is not known: \(error.text) 'exitgate status' says what is in force, "
+          + "'exitgate reload' tells the gate again.")
+    }
+    return switch reply {
     case .reloaded(let report):
-      return "The gate took it: generation \(report.generation).\(doubt(try? ask(.status)))"
-    case .reloadRefused(let problems): throw ReviewProblem(problems.joined(separator: " "))
-    case .refused(let why): throw ReviewProblem("the gate refuses: \(why).")
-    default: throw ReviewProblem("the gate answered something else.")
+      .taken("The gate took it: generation \(report.generation).\(doubt(try? ask(.status)))")
+    case .reloadRefused(let problems): .refused(problems.joined(separator: " "))
+    case .refused(let why): .refused("the gate refuses: \(why).")
+    default: .taken("Whether the gate took it is not known: it answered something else.")
     }
   }
 

@@ -18,6 +18,31 @@ struct Overlay: Sendable {
     var new: String
   }
 
+  /// Does `work` while nobody else changes the file.
+  ///
+  /// - Throws: What `work` throws, or why the file cannot be kept from others.
+  func alone<Value>(_ work: () throws(ReviewProblem) -> Value) throws(ReviewProblem) -> Value {
+    let lock: OverlayLock
+    do throws(OverlayLockError) { lock = try OverlayLock(of: target) } catch {
+      throw problem("be locked", error.code)
+    }
+    defer { extendLifetime(lock) }
+    return try work()
+  }
+
+  /// Takes back what was written, if that is still what the file says.
+  ///
+  /// - Throws: Why the rule is still in it.
+  func takeBack(_ change: Change) throws(ReviewProblem) {
+    try alone { () throws(ReviewProblem) in
+      let text = try? PolicyText(path: path, with: hooks.loader(directory(of: path))).text
+      guard text == change.new else {
+        throw ReviewProblem("'\(path)' was changed meanwhile, so the rule stands in it. Take it out by hand.")
+      }
+      if change.old.isEmpty { remove() } else { try write(change.old) }
+    }
+  }
+
   /// Adds a rule in thought.
   ///
   /// - Parameters:
@@ -110,9 +135,9 @@ struct Overlay: Sendable {
     close(descriptor)
   }
 
-  private func problem(_ what: String) -> ReviewProblem {
+  private func problem(_ what: String, _ code: Int32 = errno) -> ReviewProblem {
     ReviewProblem(
-      "'\(path)' cannot \(what): \(String(cString: strerror(errno))). Give this user the right to, or name another file with --overlay."
+      "'\(path)' cannot \(what): \(String(cString: strerror(code))). Give this user the right to, or name another file with --rules."
     )
   }
 }

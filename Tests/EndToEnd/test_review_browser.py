@@ -23,7 +23,7 @@ def reviewed(fresh, tmp_path):
         trial.gate.start()
         if log:
             log(trial)
-        page = Reviewing(trial.gate, "--overlay", trial.gate.directory / "overlay.yaml", "--control", trial.gate.control)
+        page = Reviewing(trial.gate, "--rules", trial.gate.directory / "overlay.yaml", "--control", trial.gate.control)
         browser = Browser(trial.bench, tmp_path / "profile")
         made.extend((page, browser))
         return trial, page, browser

@@ -22,7 +22,7 @@ def made(fresh, tmp_path):
         file = trial.gate.directory / "overlay.yaml"
         file.write_text(overlay)
         trial.gate.start()
-        page = Reviewing(trial.gate, "--overlay", file, "--control", trial.gate.control, **options)
+        page = Reviewing(trial.gate, "--rules", file, "--control", trial.gate.control, **options)
         page.overlay = file
         pages.append(page)
         return trial, page
@@ -385,9 +385,9 @@ def test_without_an_overlay_or_a_log_it_says_so(fresh):
         trial.agent.send(connect("evil.test:443"))
         page.shows("<b>evil.test</b>:443")
         text = page.ask("group?agent=a1&host=evil.test&port=443&protocol=https").text
-        assert "--overlay FILE" in text and 'id="apply"' not in text
+        assert "--rules FILE" in text and 'id="apply"' not in text
         answer = page.change({"agent": "a1", "host": "evil.test", "port": "443", "protocol": "https", "rule": "x"})
-        assert answer.status == 409 and "--overlay" in answer.text
+        assert answer.status == 409 and "--rules" in answer.text
     finally:
         page.close()
     told = exitgate("review", "--audit-log", "/nowhere/audit.jsonl")

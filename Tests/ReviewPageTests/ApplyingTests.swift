@@ -18,6 +18,8 @@ struct ApplyingTests {
     let folder: URL
     let asked = Mutex<[ControlRequest]>([])
     let reply: ControlReply
+    /// What happens while the gate is asked; a problem stands for an answer that never comes.
+    let meanwhile = Mutex<(@Sendable () throws(ReviewProblem) -> Void)?>(nil)
 
     init(
       _ reply: ControlReply = .reloaded(
@@ -46,8 +48,11 @@ struct ApplyingTests {
       let settings = ReviewSettings(
         log: "/", policy: policy ? path + "/policy.yaml" : nil,
         overlay: overlay ? path + "/overlay.yaml" : nil)
-      let ask: (@Sendable (ControlRequest) throws(ReviewProblem) -> ControlReply)? = { request in
+      let ask: (@Sendable (ControlRequest) throws(ReviewProblem) -> ControlReply)? = {
+        request throws(ReviewProblem) in
         self.asked.withLock { $0.append(request) }
+        let act = self.meanwhile.withLock { $0 }
+        try act?()
         return self.reply
       }
       let hooks = ReviewHooks(
@@ -90,8 +95,9 @@ struct ApplyingTests {
     #expect(added[0].contains("# added 2026-11-18T") && added[0].contains("denied 3 times, no-rule"))
     #expect(added[1] == "  - \(rule)")
     #expect(
-      try FileManager.default.contentsOfDirectory(atPath: bench.folder.path()).count == 2,
-      "nothing is left over")
+      try Set(FileManager.default.contentsOfDirectory(atPath: bench.folder.path()))
+        == ["policy.yaml", "overlay.yaml", "overlay.yaml.lock"],
+      "nothing but the lock is left over")
   }
 
   @Test("a file that is missing is begun, where no policy has to include it")
@@ -145,6 +151,62 @@ struct ApplyingTests {
     #expect(refusing.text("overlay.yaml") == old)
   }
 
+  @Test("CTL-11: an answer that comes too late, or never, takes no rule back that was written")
+  func late() throws {
+    let group = try group(), rule = try #require(group.suggestedRule), bench = try Bench()
+    try bench.write("overlay.yaml", "version: 1\nrules: []\n")
+    bench.meanwhile.withLock {
+      $0 = { () throws(ReviewProblem) in throw ReviewProblem("it takes too long.") }
+    }
+    let outcome = bench.applying().apply(group, seen: rule)
+    #expect(outcome.isApplied && outcome.text.contains("not known: it takes too long."), "\(outcome.text)")
+    #expect(bench.text("overlay.yaml")?.contains(rule) == true)
+  }
+
+  @Test("CTL-11: what somebody else wrote while the gate was asked is not taken back with a rule")
+  func changedMeanwhile() throws {
+    let group = try group(), rule = try #require(group.suggestedRule)
+    let bench = try Bench(.reloadRefused(problems: ["no."]))
+    try bench.write("overlay.yaml", "version: 1\nrules: []\n")
+    bench.meanwhile.withLock {
+      $0 = { () throws(ReviewProblem) in try? bench.write("overlay.yaml", "version: 1\nrules: []\n# mine\n") }
+    }
+    let outcome = bench.applying().apply(group, seen: rule)
+    #expect(!outcome.isApplied && outcome.text.contains("no. It could not be taken back"), "\(outcome.text)")
+    #expect(bench.text("overlay.yaml")?.hasSuffix("# mine\n") == true)
+  }
+
+  @Test("CTL-11: whoever else writes the file is waited for, and what he wrote stays")
+  func locked() throws {
+    let group = try group(), rule = try #require(group.suggestedRule), bench = try Bench()
+    try bench.write("overlay.yaml", "version: 1\nrules: []\n")
+    let lock = open(bench.folder.path() + "/overlay.yaml.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    try #require(lock >= 0 && flock(lock, LOCK_EX) == 0)
+    let ended = Mutex<Applying.Outcome?>(nil), isOver = DispatchSemaphore(value: 0)
+    Thread.detachNewThread {
+      let outcome = bench.applying().apply(group, seen: rule)
+      ended.withLock { $0 = outcome }
+      isOver.signal()
+    }
+    let deadline = Date(timeIntervalSinceNow: 30)
+    while try !Self.isWaiting(for: lock), Date() < deadline { usleep(2000) }
+    #expect(ended.withLock { $0 } == nil && bench.asked.withLock { $0 }.isEmpty)
+    try bench.write("overlay.yaml", "version: 1\nrules:\n  - { id: c, action: allow, to: [c.test] }\n")
+    close(lock)
+    isOver.wait()
+    #expect(ended.withLock { $0 }?.isApplied == true)
+    let text = try #require(bench.text("overlay.yaml"))
+    #expect(text.contains("id: c,") && text.contains(rule))
+  }
+
+  /// Whether somebody waits for the lock, as proc_locks(5) shows it.
+  private static func isWaiting(for lock: Int32) throws -> Bool {
+    var status = stat()
+    try #require(fstat(lock, &status) == 0)
+    let locks = try String(contentsOfFile: "/proc/locks", encoding: .utf8)
+    return locks.split(separator: "\n").contains { $0.contains("->") && $0.contains(":\(status.st_ino) ") }
+  }
+
   @Test("with which the policy would not load is not written, not even for a moment")
   func policyRefuses() throws {
     let group = try group(), rule = try #require(group.suggestedRule), old = "version: 1\nrules: []\n"
@@ -194,10 +256,10 @@ struct ApplyingTests {
     #expect(stat(real, &status) == 0 && status.st_mode & 0o777 == 0o640)
   }
 
-  @Test("without --overlay nothing is changed")
+  @Test("without --rules nothing is changed")
   func none() throws {
     let bench = try Bench(), group = try group()
     let outcome = bench.applying(overlay: false).apply(group, seen: try #require(group.suggestedRule))
-    #expect(!outcome.isApplied && outcome.text.contains("--overlay"))
+    #expect(!outcome.isApplied && outcome.text.contains("--rules"))
   }
 }

@@ -88,7 +88,8 @@ struct MarkupTests {
     let group = try #require(BlockedReport(summary).groups.first)
     #expect((group.suggestedRule != nil) == hasRule)
     let views = [
-      OverviewPage(fields, summary, inbox: Self.inbox(value, summary), at: Timestamp(milliseconds: 1_795_600_000_000)
+      OverviewPage(
+        fields, summary, inbox: Self.inbox(value, summary), at: Timestamp(milliseconds: 1_795_600_000_000)
       ).content,
       StandingPage(
         grants: .success([

@@ -80,10 +80,11 @@ struct OverlayFile {
   private func change(
     _ edit: (String?) throws(OverlayError) -> String, expecting isRight: (Policy) -> Bool
   ) throws(OverlayError) -> Policy {
-    let lock = open("\(path).lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard lock >= 0 else { throw failed("lock") }
-    defer { close(lock) }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw errno == EWOULDBLOCK ? busy : failed("lock") }
+    let lock: OverlayLock
+    do throws(OverlayLockError) { lock = try OverlayLock(of: path, isPatient: false) } catch {
+      throw error.code == EWOULDBLOCK ? busy : failed("lock", Errno(rawValue: error.code))
+    }
+    defer { extendLifetime(lock) }
     let text = try edit(try read { () throws(PolicyFileError) in try reader.overlay(path: path)?.text })
     let rules = try read { () throws(PolicyFileError) in try reader.overlay(text: text, named: path) }
     guard isRight(rules) else { throw OverlayError(description: "\(path) does not say what it should") }
@@ -126,9 +127,9 @@ struct OverlayFile {
     close(directory)
   }
 
-  private func failed(_ operation: String) -> OverlayError {
+  private func failed(_ operation: String, _ error: Errno = Errno(rawValue: errno)) -> OverlayError {
     OverlayError(
       description:
-        "cannot \(operation) \(path): \(Errno(rawValue: errno)). Make its directory writable for the gate.")
+        "cannot \(operation) \(path): \(error). Make its directory writable for the gate.")
   }
 }

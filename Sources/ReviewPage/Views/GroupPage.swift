@@ -50,7 +50,7 @@ struct GroupPage {
 
   private func application(_ rule: String) -> HTML {
     guard let overlay, let change else {
-      return HTML("p", [.class("faint")], ["To add it from here, start exitgate review with --overlay FILE."])
+      return HTML("p", [.class("faint")], ["To add it from here, start exitgate review with --rules FILE."])
     }
     switch change {
     case .failure(let problem):

@@ -44,7 +44,8 @@ struct Timeline {
       HTML("figure", [drawing, scale, legend]),
       later == 0
         ? .nothing
-        : HTML("p", [.id("future")], [HTML("\(count(later, "decision")) from the future: a clock was wrong.")]),
+        : HTML(
+          "p", [.id("future")], [HTML("\(count(later, "decision")) from the future: a clock was wrong.")]),
       HTML("details", [.id("hours")], [HTML("summary", ["The same as a table"]), table]),
     ])
   }

@@ -18,12 +18,12 @@ struct ReviewCommand: Verb {
     discussion: """
       A page for a browser on this machine: what waits for a person, to be answered there for as long as the page is \
       open, and what stands approved, to be taken back; what was blocked, live, with filters, a chart by hour and the records \
-      behind each line; the rule that would allow it, to be copied or, with --overlay, to be added to a file of \
+      behind each line; the rule that would allow it, to be copied or, with --rules, to be added to a file of \
       rules that the policy includes; what the policy would say about a destination; whether the log is whole; and \
       what the running gate says of itself.
 
         exitgate review
-        exitgate review --policy policy.yaml --overlay overlay.yaml --control /run/exitgate/control.sock
+        exitgate review --policy policy.yaml --rules team.yaml --control /run/exitgate/control.sock
         ssh -L 8023:127.0.0.1:8023 HOST exitgate review --listen 127.0.0.1:8023
 
       It prints an address that lets one browser in, once, within ten minutes; on a terminal, Enter prints another. \
@@ -56,7 +56,7 @@ struct ReviewCommand: Verb {
       "A file of rules that the policy includes, to which suggested rules may be added; it need not exist. Nothing "
         + "is changed unless given.", valueName: "file"),
     completion: .file(extensions: ["yaml", "yml"]))
-  var overlay: String?
+  var rules: String?
 
   func run(in here: Surroundings) throws(Failure) -> Int32 {
     let settings = try settings(in: here)
@@ -84,7 +84,7 @@ struct ReviewCommand: Verb {
     console.say(
       "exitgate: \(settings.log) is shown at the address below, to one browser, once, within ten minutes.")
     if settings.overlay == nil {
-      console.say("exitgate: nothing can be changed from there; --overlay FILE allows it.")
+      console.say("exitgate: nothing can be changed from there; --rules FILE allows it.")
     }
     console.result("\(server.oneTimeAddress())")
     console.flush()
@@ -115,7 +115,7 @@ extension ReviewCommand {
     if let policy { _ = try Reading.policy(at: policy, in: here) }
     return ReviewSettings(
       log: absolute(try auditLog.existing(in: here), here), policy: policy.map { absolute($0, here) },
-      overlay: overlay.map { absolute($0, here) })
+      overlay: rules.map { absolute($0, here) })
   }
 
   private func absolute(_ path: String, _ here: Surroundings) -> String {
@@ -170,7 +170,9 @@ extension ReviewCommand {
   )? {
     guard let path = socket(in: here) else { return nil }
     return { request throws(ReviewProblem) in
-      do throws(Failure) { return try RunningGate(controlPath: path).ask(request) } catch {
+      do throws(Failure) {
+        return try RunningGate(controlPath: path).replies(request).first ?? .refused("it says nothing")
+      } catch {
         throw ReviewProblem(error.message)
       }
     }
