@@ -41,7 +41,8 @@ struct StatsTests {
     let after = try #require(report.chart(of: 24, at: Timestamp(milliseconds: begin + 100_000 * hour)))
     #expect(after.hours.upperBound == 590_001 && after.later == 0)
     let before = try #require(report.chart(of: 24, at: Timestamp(milliseconds: 0)))
-    #expect(before.hours.upperBound == 590_001 && before.later == 5, "where there is nothing else it is shown")
+    #expect(
+      before.hours.upperBound == 590_001 && before.later == 5, "where there is nothing else it is shown")
     #expect(StatsReport(try WrittenLog([]).summary()).chart(of: 24, at: testNow) == nil)
   }
 

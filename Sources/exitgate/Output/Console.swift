@@ -9,6 +9,8 @@ final class Console {
   private let colourOut: Bool
   private let colourError: Bool
   private var pending: [UInt8] = []
+  /// Whether results are kept for a pager.
+  private var isHolding = false
   /// In bytes; results are written in pieces of about this size.
   private static let flushAt = 65_536
 
@@ -79,7 +81,25 @@ final class Console {
 
   private func append(_ text: String) {
     pending += text.utf8
-    if pending.count >= Self.flushAt { flush() }
+    if pending.count >= Self.flushAt, !isHolding { flush() }
+  }
+
+  /// Has the results of `work` shown by a pager where they are longer than the screen. What a pager may not have
+  /// shown is written as it is, so none of it is lost.
+  func paged(by pager: Pager?, _ work: () -> Void) {
+    guard let pager else { return work() }
+    flush()
+    isHolding = true
+    work()
+    isHolding = false
+    guard Pager.isNeeded(for: pending) else { return flush() }
+    let bytes = pending
+    pending = []
+    guard let failure = pager.show(bytes) else { return }
+    pending = bytes
+    say(
+      "exitgate: the pager '\(Text(pager.command))' failed: \(failure). Here is what it was to show, as with --no-pager."
+    )
   }
 }
 

@@ -24,6 +24,9 @@ extension Log {
           exitgate log blocked --json | jq -r '.suggested_rule // empty'
           exitgate log blocked --csv >blocked.csv
           exitgate log blocked --follow
+
+        On a terminal, more than a screen is shown by $EXITGATE_PAGER, else $PAGER, else less (-FRX). Empty, cat or \
+        --no-pager does without; into a pipe or a file nothing is paged.
         """)
 
     @OptionGroup var records: RecordOptions
@@ -49,6 +52,9 @@ extension Log {
     @Flag(help: "Print a table for spreadsheets (RFC 4180), its first line the names of the columns.")
     var csv = false
 
+    @Flag(help: "On a terminal, print what is longer than the screen as it is.")
+    var noPager = false
+
     func validate() throws {
       if json, csv { throw ValidationError("--json and --csv exclude each other.") }
       if let limit, limit < 1 { throw ValidationError("--limit takes 1 or more.") }
@@ -64,7 +70,9 @@ extension Log {
       if follow { try follow(view, in: here) }
       let summary = try index.summary(of: records, in: here)
       let report = BlockedReport(summary), groups = sort.sorted(report.groups)
-      view.show(shown(of: groups), of: groups, on: here.console)
+      here.console.paged(by: noPager ? nil : Pager(here.environment)) {
+        view.show(shown(of: groups), of: groups, on: here.console)
+      }
       tell(report, groups.count, unreadable: summary.unreadable, on: here.console)
       if groups.isEmpty, report.isEmpty, try !tellOfNameless(in: here) {
         here.console.say("exitgate: nothing was blocked.")
