@@ -20,6 +20,7 @@ extension ControlRequest {
     case .granted: self = .granted
     case .follow: self = .follow
     case .attend: self = .attend
+    case .here: self = .here(try fields.count("beat"))
     case .approve: self = .approve(try AnswerOrder(fields))
     case .refuse: self = .refuse(try AnswerOrder(fields))
     case .wait: self = .wait(id: try fields.text("id"))
@@ -33,6 +34,7 @@ extension ControlRequest {
     case .stop, .resume: ["agent"]
     case .approve, .refuse: AnswerOrder.names
     case .wait, .revoke: ["id"]
+    case .here: ["beat"]
     }
   }
 
@@ -46,6 +48,7 @@ extension ControlRequest {
     case .status, .reload, .pending, .granted, .follow, .attend: []
     case .approve(let order), .refuse(let order): order.members
     case .wait(let id), .revoke(let id): [.init("id", text(id))]
+    case .here(let beat): [.init("beat", count(beat))]
     case .stop(let agent), .resume(let agent): agent.map { [.init("agent", .string($0.text))] } ?? []
     }
   }
@@ -99,6 +102,7 @@ extension ControlReply {
     }
     if let grant = try fields.fields(ifPresent: "grant") { return .grant(try GrantStatus(grant)) }
     if let closed = try fields.fields(ifPresent: "closed") { return .closed(try ClosedStatus(closed)) }
+    if fields.names.contains("beat") { return .beat(try fields.count("beat")) }
     if fields.names.contains("listed") { return .listed(try fields.number("listed")) }
     if fields.names.contains("answered") { return .answered(try fields.text("answered")) }
     if fields.names.contains("revoked") { return .revoked(try fields.number("revoked")) }
@@ -124,6 +128,7 @@ extension ControlReply {
     case .question(let question): .init("question", question.json)
     case .grant(let grant): .init("grant", grant.json)
     case .closed(let closed): .init("closed", closed.json)
+    case .beat(let number): .init("beat", count(number))
     case .listed(let number): .init("listed", .integer(Int64(number)))
     case .answered(let words): .init("answered", text(words))
     case .revoked(let number): .init("revoked", .integer(Int64(number)))

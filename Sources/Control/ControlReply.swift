@@ -15,6 +15,8 @@ public enum ControlReply: Hashable, Sendable {
   case grant(GrantStatus)
   /// To `follow` and `wait`: a question is over.
   case closed(ClosedStatus)
+  /// To `follow` and `attend`, now and then: whoever lives says so by `here` with this number.
+  case beat(UInt64)
   /// To `pending` and `granted`: so many there were.
   case listed(Int)
   /// To `approve` and `refuse`: it counts, in these words.

@@ -20,6 +20,9 @@ public enum ControlRequest: Hashable, Sendable {
   case follow
   /// As `follow`, for a review page that a person has open: `.listed` comes first, once he can be asked by it.
   case attend
+  /// Whoever follows lives, as the `.beat` of this number asks; answered by `.answered`. Without it for 35 s he
+  /// follows, and is nobody who can be asked.
+  case here(UInt64)
   /// Say yes to a question; answered by `.answered` or `.refused`.
   case approve(AnswerOrder)
   /// Say no to one; answered in the same way.
@@ -33,7 +36,7 @@ public enum ControlRequest: Hashable, Sendable {
   public enum Verb: String, Hashable, Sendable, CaseIterable {
     case status, reload
     case stop = "stop-all"
-    case resume, pending, granted, follow, attend, approve, refuse, wait, revoke
+    case resume, pending, granted, follow, attend, here, approve, refuse, wait, revoke
   }
 
   /// The word for this one.
@@ -47,6 +50,7 @@ public enum ControlRequest: Hashable, Sendable {
     case .granted: .granted
     case .follow: .follow
     case .attend: .attend
+    case .here: .here
     case .approve: .approve
     case .refuse: .refuse
     case .wait: .wait

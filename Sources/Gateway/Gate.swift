@@ -174,6 +174,7 @@ extension Gate {
   private func tick() {
     log.tick(.now())
     tellRefusals()
+    followers.beat(at: .now(), door)
     tellLosses()
     lookAtLinks()
     endOverdue()

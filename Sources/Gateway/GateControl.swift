@@ -33,6 +33,9 @@ extension Gate {
     case .granted: reply(grantStatus.map { .grant($0) } + [.listed(grantStatus.count)])
     case .follow: follow(reply, for: peer)
     case .attend: attend(reply, for: peer)
+    case .here(let beat):
+      followers.hear(beat, of: peer, at: .now(), door)
+      reply(.answered("heard"))
     case .approve(let order): carryOut(order, allowing: true, for: peer, reply)
     case .refuse(let order): carryOut(order, allowing: false, for: peer, reply)
     case .wait(let id): wait(for: id, reply, for: peer)

@@ -52,7 +52,7 @@ extension ControlRequest {
   /// What whoever asks it must be.
   public var role: ReviewerRole {
     switch self {
-    case .status, .pending, .granted, .follow, .wait: .read
+    case .status, .pending, .granted, .follow, .here, .wait: .read
     case .approve(let order), .refuse(let order): order.scope == "always" ? .edit : .approve
     case .stop, .resume, .revoke, .attend: .approve
     case .reload: .edit

@@ -15,7 +15,12 @@ final class EventHub: Sendable {
     case verified
     /// What waits for a person's answer, or whether somebody can be asked.
     case pending
+    /// Nothing: a page whose script runs says that it does.
+    case beat
   }
+
+  /// How often pages are asked for a sign of life, and for how long one is believed to live without.
+  static let pause = Duration.seconds(10), patience = Duration.seconds(35)
 
   /// Streams open at once: half of the connections, so that pages are answered while all are taken.
   static let maximumListeners = 16
@@ -24,6 +29,7 @@ final class EventHub: Sendable {
     var stream: MessageStream
     var session: Secret
     var isPerson: Bool
+    var seen: MonotonicTime
   }
 
   private let streams = Mutex<(all: [UInt64: Listener], last: UInt64)>(([:], 0))
@@ -31,8 +37,22 @@ final class EventHub: Sendable {
   /// Whether anybody listens.
   var isHeard: Bool { streams.withLock { !$0.all.isEmpty } }
 
-  /// Whether somebody is among them who can be asked.
-  var isAttended: Bool { streams.withLock { $0.all.values.contains(where: \.isPerson) } }
+  /// Whether somebody is among them who can be asked, and has lately shown a sign of life: a stream stays open while
+  /// its browser, or what carries it, hangs.
+  var isAttended: Bool { isAttended(at: .now()) }
+
+  func isAttended(at now: MonotonicTime) -> Bool {
+    streams.withLock { $0.all.values.contains { $0.isPerson && now - $0.seen < Self.patience } }
+  }
+
+  /// A page of this session lives.
+  func sign(of session: Secret, at now: MonotonicTime = .now()) {
+    streams.withLock { streams in
+      for number in streams.all.keys where streams.all[number]?.session == session {
+        streams.all[number]?.seen = now
+      }
+    }
+  }
 
   /// Adds a listener; `open` begins its stream, and tells when it ends.
   ///
@@ -51,7 +71,8 @@ final class EventHub: Sendable {
     }
     guard let number else { return false }
     let stream = open { [weak self] in self?.remove(number) }
-    streams.withLock { $0.all[number] = Listener(stream: stream, session: session, isPerson: isPerson) }
+    let listener = Listener(stream: stream, session: session, isPerson: isPerson, seen: .now())
+    streams.withLock { $0.all[number] = listener }
     // It may have ended before it was there to be removed.
     if !stream.isOpen { remove(number) }
     return true
@@ -71,10 +92,8 @@ final class EventHub: Sendable {
     broadcast("event: \(event.rawValue)\ndata: \(data)\n\n")
   }
 
-  /// Keeps connections alive that something on the way would forget.
-  func beat() {
-    broadcast(": \n\n")
-  }
+  /// Asks for a sign of life, and keeps connections alive that something on the way would forget.
+  func beat() { send(.beat, data: "{}") }
 
   private func broadcast(_ text: String) {
     let bytes = Array(text.utf8)

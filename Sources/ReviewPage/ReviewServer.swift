@@ -46,6 +46,7 @@ public final class ReviewServer: Sendable {
     watch.start()
     attendance?.start()
     endOrphans(on: loop)
+    beat(on: loop)
     server.start(on: loop) { [self] request, reply in take(request, reply) }
   }
 
@@ -101,7 +102,11 @@ extension ReviewServer {
   private func answer(
     _ name: String, _ request: PageRequest, _ session: Access.Session, _ reply: PageReply
   ) {
-    if request.method == "POST" {
+    if request.method == "POST", name == "here" {
+      // Waits for nothing that other answers wait for.
+      hub.sign(of: session.id)
+      reply(.text(200, "heard"))
+    } else if request.method == "POST" {
       let isForm = request.values(of: "content-type") == [Array(FormFields.mediaType.utf8)]
       changes.async { [router, hub] in
         reply(router.change(name, request.body, isForm: isForm, token: session.token.text))
@@ -128,6 +133,15 @@ extension ReviewServer {
       loop.schedule(after: .seconds(60)) { [self] in
         endOrphans()
         endOrphans(on: loop)
+      }
+    }
+  }
+
+  private func beat(on loop: EventLoop) {
+    loop.submit { [self] in
+      loop.schedule(after: EventHub.pause) { [self] in
+        hub.beat()
+        beat(on: loop)
       }
     }
   }

@@ -53,27 +53,25 @@ final class Watch: Sendable {
 
   /// Begins to look, for as long as the process lives.
   func start() {
-    queues[0].async { [self] in lookAtLog(after: LogSource.Extent(), blocked: nil, beats: 0) }
+    queues[0].async { [self] in lookAtLog(after: LogSource.Extent(), blocked: nil) }
     queues[2].async { [self] in verify(after: LogSource.Extent()) }
     if hooks.ask != nil { queues[1].async { [self] in askGate() } }
   }
 
   // MARK: - Log
 
-  private func lookAtLog(after seen: LogSource.Extent, blocked: UInt64?, beats: Int) {
+  private func lookAtLog(after seen: LogSource.Extent, blocked: UInt64?) {
     let now = log.extent, start = MonotonicTime.now()
     var blocked = blocked
     if now != seen, hub.isHeard {
       blocked = count() ?? blocked
       hub.send(.log, data: "{\"blocked\":\(blocked ?? 0)}")
     }
-    // Every 15 s.
-    if beats % 60 == 59 { hub.beat() }
     // A long log takes long to sum up: no more than a fifth of the time goes into it.
     let wait = max(Self.lookInterval, (MonotonicTime.now() - start) * 4)
     let next = hub.isHeard ? now : seen
     queues[0].asyncAfter(deadline: .now() + wait.dispatchInterval) { [self, blocked] in
-      lookAtLog(after: next, blocked: blocked, beats: beats + 1)
+      lookAtLog(after: next, blocked: blocked)
     }
   }
 

@@ -9,7 +9,7 @@ struct ControlLineTests {
     note: "\u{1b}[2J for the docs", channel: "page")
   static let everyRequest: [ControlRequest] = [
     .status, .reload, .stop(nil), .stop(.default), .resume(nil), .resume(AgentName("ci")), .pending, .granted,
-    .follow, .attend, .approve(order), .refuse(order), .wait(id: "a"), .revoke(id: "b"),
+    .follow, .attend, .here(7), .approve(order), .refuse(order), .wait(id: "a"), .revoke(id: "b"),
   ]
 
   @Test("every verb is among those that the tests know")

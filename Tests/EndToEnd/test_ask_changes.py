@@ -1,5 +1,5 @@
 """What was answered, when the policy changes, when agents are stopped, and when it is over by itself."""
-import fcntl, json, os, subprocess, time
+import fcntl, json, os, signal, subprocess, time
 
 import pytest
 
@@ -7,6 +7,7 @@ from harness.client import connect, drain
 from harness.far import Accepted
 from harness.gate import BASE, BINARY, QUIET, eventually
 from harness.namespaces import GOOD
+from harness.reviewer import Reviewer
 from test_ask import Held, reviewer  # noqa: F401: a fixture
 
 ASKS = "version: 1\ndefaults: { hold: 20s }\n" + BASE.removeprefix("version: 1\n").replace("rebind.test, priv.test, ", "")
@@ -116,6 +117,30 @@ def test_a_question_that_is_over_by_itself_is_recorded_and_whoever_waits_for_it_
     assert waits.poll() is None and held.reply is None, "what is held goes on being held"
     assert stage.gate.tell("refuse", question["id"]).returncode == 0
     assert held.end().status == 403 and waits.wait(10) == 1
+
+
+def test_one_who_hangs_is_nobody_who_can_be_asked(stage, reviewer):
+    channels = lambda: json.loads(stage.gate.tell("status", "--json").stdout)["asking"]["channels"]
+    other = Reviewer(stage.gate)
+    eventually(lambda: channels() == 2)
+    reviewer.process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        eventually(lambda: channels() == 1, 60, "one who hangs is believed to live")
+        assert 20 < time.monotonic() - began < 50
+        # The control: who lives is counted all the time, and is asked.
+        held = Held(stage.agent, connect("x.asked.test:443"))
+        other.refuse(other.question("x.asked.test"))
+        assert held.end().json["reason"] == "refused" and channels() == 1
+        other.close()
+        eventually(lambda: channels() == 0)
+        stage.denied(connect("priv.test:443"), reason="no-approver")
+    finally:
+        reviewer.process.send_signal(signal.SIGCONT)
+    eventually(lambda: channels() == 1, 40, "it lives again")
+    held = Held(stage.agent, connect("priv.test:443"))
+    reviewer.refuse(reviewer.question("priv.test"))
+    assert held.end().json["reason"] == "refused"
 
 
 def test_everything_that_stands_is_listed_and_taken_back(stage, reviewer):

@@ -1,5 +1,5 @@
 """Questions on the review page: held while it is open, answered from it, and by nothing but it."""
-import json, pathlib, shutil, subprocess, tempfile, time
+import json, pathlib, shutil, signal, subprocess, tempfile, time
 
 import pytest
 
@@ -32,8 +32,8 @@ def channels(trial):
     return json.loads(trial.gate.tell("status", "--json").stdout)["asking"]["channels"]
 
 
-def open_page(trial, page):
-    stream = page.listen()
+def open_page(trial, page, lives=True):
+    stream = page.listen(lives=lives)
     eventually(lambda: channels(trial) == 1, 20, "the page does not count as somebody who can be asked")
     return stream
 
@@ -78,6 +78,31 @@ def test_agents_are_held_only_while_a_page_is_open(asked):
     assert held.end().status == 403
     for one in silent:
         one.close()
+
+
+def test_a_page_that_hangs_is_nobody_who_can_be_asked(asked):
+    """The browser, or the tunnel to it: the stream stays open, and nothing comes back by it."""
+    trial, page = asked
+    stream, began = open_page(trial, page, lives=False), time.monotonic()
+    eventually(lambda: channels(trial) == 0, 60, "it is believed to live")
+    assert 25 < time.monotonic() - began < 50
+    trial.denied(connect("x.asked.test:443"), reason="no-approver", itself=True)
+    assert page.change({}, "here", **{"X-Exitgate-Token": "0" * 64}).status == 403 and page.ask("here").status != 200 and channels(trial) == 0
+    # A sign of life, and it is somebody again.
+    assert page.change({}, "here").status == 200
+    eventually(lambda: channels(trial) == 1, 20)
+    stream.close()
+    eventually(lambda: channels(trial) == 0, 20)
+    # The page's own process, with a browser that lives.
+    stream, began = open_page(trial, page), time.monotonic()
+    page.process.send_signal(signal.SIGSTOP)
+    try:
+        eventually(lambda: channels(trial) == 0, 60, "its process is believed to live")
+        assert time.monotonic() - began < 50
+    finally:
+        page.process.send_signal(signal.SIGCONT)
+    eventually(lambda: channels(trial) == 1, 60)
+    stream.close()
 
 
 def test_what_a_question_shows(asked):

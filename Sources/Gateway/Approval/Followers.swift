@@ -59,17 +59,21 @@ extension Gate {
 }
 
 /// Those who follow now, each with the user that the kernel names, so that another policy's roles reach them.
+///
+/// Now and then each is asked whether he lives: a connection stays open when its process hangs.
 final class Followers: Sendable {
   private struct Entry {
     var session: FollowSession
     var stream: MessageStream
     var peer: PeerCredentials
+    var life: Liveness
   }
 
   private let entries = Mutex<[ObjectIdentifier: Entry]>([:])
+  private let lastBeat = Atomic<UInt64>(0)
 
   fileprivate func add(_ session: FollowSession, _ stream: MessageStream, of peer: PeerCredentials) {
-    let entry = Entry(session: session, stream: stream, peer: peer)
+    let entry = Entry(session: session, stream: stream, peer: peer, life: Liveness(since: .now()))
     entries.withLock { $0[ObjectIdentifier(session)] = entry }
     // It may have ended before it was entered.
     if session.isOver { end(session) }
@@ -88,9 +92,66 @@ final class Followers: Sendable {
         entry.stream.end()
         continue
       }
-      entry.session.count(role.covers(.approve))
+      entry.session.count(role.covers(.approve) && entry.life.isAlive)
     }
   }
+
+  /// Asks those who were not asked for a while, and counts nobody who has not answered; called each second.
+  func beat(at now: MonotonicTime, _ door: ReviewerDoor) {
+    let (asked, hasChanged) = entries.withLock { entries in
+      var asked: [(MessageStream, UInt64)] = [], hasChanged = false
+      for key in entries.keys where entries[key]?.session.asksPeople == true {
+        let wasAlive = entries[key]?.life.isAlive
+        if let stream = entries[key]?.stream, entries[key]?.life.isDue(at: now) == true {
+          let number = lastBeat.add(1, ordering: .relaxed).newValue
+          entries[key]?.life.ask(number, at: now)
+          asked.append((stream, number))
+        }
+        entries[key]?.life.look(at: now)
+        hasChanged = hasChanged || wasAlive != entries[key]?.life.isAlive
+      }
+      return (asked, hasChanged)
+    }
+    for (stream, number) in asked { stream.push(ControlReply.beat(number).line()) }
+    if hasChanged { look(at: door) }
+  }
+
+  /// Somebody answered a beat: the one who was asked by it, if he is the same user.
+  func hear(_ number: UInt64, of peer: PeerCredentials, at now: MonotonicTime, _ door: ReviewerDoor) {
+    let wasDead = entries.withLock { entries in
+      guard let key = entries.first(where: { $0.value.life.beat == number })?.key,
+        let entry = entries[key], entry.peer.uid == peer.uid
+      else { return false }
+      entries[key]?.life.hear(at: now)
+      return !entry.life.isAlive
+    }
+    if wasDead { look(at: door) }
+  }
+}
+
+/// Whether somebody who follows has lately answered that he lives. Pure; time is an argument.
+struct Liveness: Sendable {
+  /// How often he is asked.
+  static let pause = Duration.seconds(10)
+  /// How long he is believed to live without an answer: three times asked in vain, and some more.
+  static let patience = Duration.seconds(35)
+
+  /// What he was asked last; 0: nothing yet.
+  private(set) var beat: UInt64 = 0
+  private(set) var isAlive = true
+  private var asked: MonotonicTime
+  private var heard: MonotonicTime
+
+  init(since now: MonotonicTime) { (asked, heard) = (now, now) }
+
+  /// Whether it is time to ask.
+  func isDue(at now: MonotonicTime) -> Bool { now - asked >= Self.pause }
+
+  mutating func ask(_ number: UInt64, at now: MonotonicTime) { (beat, asked) = (number, now) }
+
+  mutating func hear(at now: MonotonicTime) { (heard, isAlive) = (now, true) }
+
+  mutating func look(at now: MonotonicTime) { isAlive = now - heard < Self.patience }
 }
 
 /// Somebody who follows; over once, whichever side ends it.
@@ -111,6 +172,9 @@ private final class FollowSession: Sendable {
   }
 
   var isOver: Bool { state.withLock { $0.isOver } }
+
+  /// Whether he answers, and does not only wait for another's answer.
+  var asksPeople: Bool { channel != nil }
 
   /// Counts him as somebody who can be asked, or not any more.
   func count(_ canBeAsked: Bool) {

@@ -134,6 +134,8 @@
       if (now > waiting) say(now === 1 ? "A question waits for an answer" : `${now} questions wait for an answer`);
       waiting = now ?? waiting;
     });
+    // Whoever does not answer for a while is nobody who can be asked.
+    events.addEventListener("beat", () => tell("here", {}));
     addEventListener("pagehide", () => events.close());
   };
 

@@ -39,7 +39,13 @@ struct RunningGate {
       let line: [UInt8]?
       do { line = try lines.next(while: isWanted) } catch { throw silence(error) }
       guard let line else { return }
-      guard try take(try read(line)) else { return }
+      let reply = try read(line)
+      // On a connection of its own: what is sent on this one ends it. One that is not heard is asked again.
+      if case .beat(let number) = reply {
+        _ = try? replies(.here(number), timeout: .seconds(5))
+        continue
+      }
+      guard try take(reply) else { return }
     }
   }
 

@@ -1,5 +1,5 @@
 """`exitgate review` beside a gate, and what speaks HTTP to it."""
-import html, http.client, json, re, signal, subprocess, urllib.parse
+import html, http.client, json, re, signal, subprocess, threading, time, urllib.parse
 
 from .gate import BINARY, QUIET, eventually
 
@@ -58,11 +58,22 @@ class Reviewing:
         headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
         return self.ask(path, method="POST", headers=headers | spoiled, body=urllib.parse.urlencode(values).encode())
 
-    def listen(self, proof=None):
-        """The stream of events of an open page: somebody who can be asked, as long as it is not closed."""
+    def listen(self, proof=None, lives=True):
+        """The stream of events of an open page: somebody who can be asked, as long as it is not closed and lives."""
         answer = self.ask("events?proof=" + (proof or self.proof))
         assert answer.status == 200, answer.status
+        if lives:
+            threading.Thread(target=self._live, args=(answer,), daemon=True).start()
         return answer
+
+    def _live(self, stream):
+        """What the page's script says as often as it is asked."""
+        while not stream.isclosed() and self.process.poll() is None:
+            try:
+                self.change({}, "here")
+            except OSError:
+                return
+            time.sleep(5)
 
     def forms(self, path="", action="answer"):
         """The hidden fields and the buttons of each form of the page."""
