@@ -63,12 +63,15 @@ def test_dashboard_and_alerts_name_metrics_that_there_are(measured):
     there = {line.split()[2] for line in ask(measured).splitlines() if line.startswith("# TYPE")}
     there |= {f"{name}_{end}" for name in there for end in ("bucket", "sum", "count")}
     there |= {f"exitgate_kernel_{name}" for name in ("table_in_force", "canary_counted", "denied_packets_total", "link_up", "keeper_answers", "unguarded_devices")}  # with a table alone
-    there.add("exitgate_webhook_up")  # with a webhook alone
+    there |= {f"exitgate_webhook_{name}" for name in ("up", "deliveries_total", "callbacks_total")}  # with a webhook alone
     dashboard = json.loads((FILES / "dashboard.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     words = "".join(asked) + (FILES / "alerts.yaml").read_text()
     named = {word for word in re.findall(r"exitgate_[a-z_]+", words)}
     assert named and named <= there, named - there
+    assert {"exitgate_pending", "exitgate_approval_channels", "exitgate_webhook_up"} <= set(re.findall(r"exitgate_[a-z_]+", "".join(asked)))
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
+    assert len(set(places)) == len(places) == len({panel["id"] for panel in dashboard["panels"]}), "no panel hides another"
 
 
 def test_probes_are_told_whether_denials_bite(fresh):

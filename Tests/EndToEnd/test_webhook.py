@@ -12,8 +12,10 @@ from harness.receivers import Authority, free_port
 from harness.reviewer import Reviewer
 from test_ask import RULES, Held
 from test_ask_captured import PLAIN, InThread
+from test_ask_captured import RULES as CAPTURED
 
 POLICY = (BASE + RULES).replace("version: 1\n", "version: 1\ndefaults: { hold: 20s }\n")
+GATEWAY = CAPTURED.format(agents="agents: { ci: { by: interface }, dev: { by: interface } }\n")
 CALLBACK, METRICS = 9471, 9472
 HOSTS = ("x.asked.test", "y.asked.test", "z.asked.test", "asked.test", "paths.asked.test")
 
@@ -405,7 +407,75 @@ def test_CTL_01_a_sidecars_callback_is_for_others_than_the_agent(own_fence, tmp_
         hook.close()
 
 
+def test_CTL_01_a_gateways_callback_is_for_others_than_its_agents(own_behind, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET)
+    secret.chmod(0o600)
+    behind = own_behind(GATEWAY, extra=("--hold", "20", "--webhook", "http://127.0.0.1:9474/hook?for=gate", "--webhook-secret-file", secret,
+                                        "--webhook-callback-listen", f"0.0.0.0:{CALLBACK}"))
+    before, hook = behind.strays(), Hook(behind.bench, port=9474)
+    try:
+        eventually(lambda: json.loads(behind.tell("status", "--json").stdout)["asking"]["channels"] == 1, 90, hook.faults)
+        held = InThread(lambda: behind.agent("curl", "-sS", "-m", "25", "http://web.test/x"))
+        question = hook.wait_for("asked", host="web.test")["question"]
+        assert question["agent"] == "ci"
+        body = json.dumps({"id": question["id"], "decision": "allow", "for": "once", "by": "agent", "digest": question["digest"], "generation": question["generation"]}).encode()
+        # Both agents, who even know the secret, by every address of the gateway.
+        for ask in (behind.agent, behind.other):
+            for to in ("10.66.0.1", "10.67.0.1", "11.11.0.1"):
+                words = [word for name, value in FarSide(behind.bench, CALLBACK).signed(body).items() for word in ("-H", f"{name}: {value}")]
+                done = ask("curl", "-sS", "-m", "5", *words, "-d", body.decode(), f"http://{to}:{CALLBACK}/v1/answer")
+                assert "counts" not in done.stdout and (done.returncode in (7, 28, 52, 56) or "self-address" in done.stdout), (to, done)
+        assert held.value is None
+        # The control: whoever is on the other side of the gateway.
+        far = FarSide(behind.bench, CALLBACK, role="out", host="11.11.0.1")
+        assert far.post(body, headers=far.signed(body))[0] == 200
+        assert held.end().stdout.startswith("origin ")
+        assert behind.strays() == before and not hook.faults
+    finally:
+        hook.close()
+
+
 # -- what is refused at the start
+
+@pytest.mark.parametrize("taken", [False, True], ids=["not given", "given"])
+def test_the_environment_speaks_for_every_option_of_it(hooked, tmp_path, taken):
+    trial, hook, far = hooked(start=False)
+    authority = Authority(tmp_path)
+    secure = Hook(trial.bench, authority.certificate("hook", "IP:127.0.0.1"))
+    secret, trial.gate.extra = trial.gate.extra[3], ()
+    try:
+        trial.gate.env = {"EXITGATE_WEBHOOK": f"https://127.0.0.1:{secure.port}/hook?for=gate", "EXITGATE_WEBHOOK_SECRET_FILE": str(secret), "EXITGATE_WEBHOOK_CALLBACK_LISTEN": f"127.0.0.1:{CALLBACK}",
+                          "EXITGATE_METRICS_LISTEN": f"127.0.0.1:{METRICS}"} | ({"EXITGATE_WEBHOOK_CA": str(authority.ca)} if taken else {})
+        trial.gate.start()
+        if not taken:
+            # Whose certificate is believed makes the difference.
+            eventually(lambda: metric(trial, "webhook_deliveries_total").get('{result="failed"}', 0) >= 1, 30)
+            assert channels(trial) == 0 and not secure.messages
+            return
+        attached(trial, secure)
+        held = hold(trial, connect("x.asked.test:443"))
+        assert far.answer(secure.wait_for("asked", host="x.asked.test")["question"])[0] == 200 and held.end().raw.startswith(b"HTTP/1.1 200")
+        # In the clear to elsewhere, only where it is let.
+        trial.gate.stop()
+        outside = Hook(trial.bench, host=GATE)
+        try:
+            trial.gate.env |= {"EXITGATE_WEBHOOK": f"http://{GATE}:{outside.port}/hook?for=gate", "EXITGATE_WEBHOOK_CA": "", "EXITGATE_WEBHOOK_ALLOW_PLAIN_HTTP": "1"}
+            trial.gate.start()
+            attached(trial, outside)
+        finally:
+            outside.close()
+        trial.passes()
+    finally:
+        secure.close()
+
+
+def test_a_wrong_environment_says_what_to_write():
+    for environment, why in (({"EXITGATE_WEBHOOK": "https://hooks.example.com/x"}, "--webhook-secret-file"), ({"EXITGATE_WEBHOOK_SECRET_FILE": "/x"}, "need --webhook"),
+                             ({"EXITGATE_WEBHOOK": "ftp://x/y"}, "no webhook"), ({"EXITGATE_WEBHOOK_ALLOW_PLAIN_HTTP": "maybe"}, "EXITGATE_WEBHOOK_ALLOW_PLAIN_HTTP")):
+        done = exitgate("serve", env=environment)
+        assert done.returncode == 64 and why in done.stderr, done
+
 
 def test_a_secret_that_others_can_read_is_refused(tmp_path):
     def start(mode, text=SECRET, path="secret"):
