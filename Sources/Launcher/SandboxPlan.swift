@@ -13,6 +13,9 @@ public struct SandboxPlan: Hashable, Sendable {
   /// What its processes may have.
   public var limits = ProcessLimits()
 
+  /// Where a control group is made that holds all of them together to it; nil: each is held by itself alone.
+  public var group: ControlGroupPlace?
+
   /// Makes a plan.
   public init(view: FileView, command: CommandPlan, weaker: Set<SandboxPart> = []) {
     (self.view, self.command, self.weaker) = (view, command, weaker)
@@ -38,12 +41,21 @@ public struct ProcessLimits: Hashable, Sendable {
 public enum LimitMeans: String, Hashable, Sendable {
   /// setrlimit(2), process by process.
   case rlimit
+  /// A control group, all of the command's together.
+  case cgroup
   /// Whoever waits for the command looks at the clock.
   case clock
 
   /// What there is for the number of processes; the kernel counts none of root's (getrlimit(2), RLIMIT_NPROC), in
   /// whatever namespace.
-  public static func ofProcesses(user: UInt32) -> [LimitMeans] { user == 0 ? [] : [.rlimit] }
+  public static func ofProcesses(user: UInt32, _ group: ControlGroupPlace?) -> [LimitMeans] {
+    (user == 0 ? [] : [.rlimit]) + (group?.controllers.contains(.processes) == true ? [.cgroup] : [])
+  }
+
+  /// What there is for memory.
+  public static func ofMemory(_ group: ControlGroupPlace?) -> [LimitMeans] {
+    [.rlimit] + (group?.controllers.contains(.memory) == true ? [.cgroup] : [])
+  }
 }
 
 /// What was opened in a sandbox's network for the gate outside.

@@ -21,6 +21,9 @@ struct SandboxSetup {
       if let gap = LandlockRuleset.commandGaps(abi: Landlock.abi).first, !plan.weaker.contains(.landlock) {
         throw SandboxError(.landlock, gap)
       }
+      // While the host's tree of groups is seen.
+      let group = try makeGroup()
+      defer { group?.remove() }
       try makeNamespaces()
       let hasIPv6 = try LoopbackNetwork.configure()
       let opening: SandboxOpening
@@ -29,11 +32,26 @@ struct SandboxSetup {
       }
       let first = linux_fork()
       guard first >= 0 else { throw SandboxError(.namespaces, "cannot start a process: \(lastErrno())") }
-      if first == 0 { withExtendedLifetime(opening) { _exit(runFirst(opening.descriptors, hasIPv6)) } }
+      if first == 0 {
+        withExtendedLifetime(opening) { _exit(runFirst(opening.descriptors, hasIPv6, in: group)) }
+      }
+      // Whoever has something to clear away outlives the gate: the first process ends with it, and then this one.
+      if group != nil { _ = linux_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) }
       return withExtendedLifetime(opening) { wait(for: first) }
     } catch {
       try? channel.send(SandboxMessage.refused(error).bytes)
       return 1
+    }
+  }
+
+  /// - Returns: nil where nothing was delegated, or nothing has to be held.
+  private func makeGroup() throws(SandboxError) -> ControlGroup? {
+    guard let place = plan.group, plan.limits.processes != nil || plan.limits.memory != nil else {
+      return nil
+    }
+    do { return try ControlGroup(plan.limits, in: place) } catch {
+      guard plan.weaker.contains(.limits) else { throw error }
+      return nil
     }
   }
 
@@ -60,7 +78,11 @@ struct SandboxSetup {
     return status == 0 ? 0 : 1
   }
 
-  private func runFirst(_ descriptors: [Int32], _ hasIPv6: Bool) -> Int32 {
+  private func runFirst(_ descriptors: [Int32], _ hasIPv6: Bool, in group: ControlGroup?) -> Int32 {
+    do { try group?.enter() } catch {
+      try? channel.send(SandboxMessage.refused(error).bytes)
+      return 1
+    }
     _ = linux_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
     _ = linux_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     return FirstProcess(plan, channel).run(passing: descriptors, hasIPv6: hasIPv6)

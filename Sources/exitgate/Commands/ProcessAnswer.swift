@@ -46,16 +46,17 @@ struct ProcessAnswer {
   }
 
   private static func bounds(_ settings: SandboxSettings) -> [Bound] {
+    let group = ControlGroupPlace.find()
     let processes = settings.maxProcesses, memory = settings.memory, time = settings.time
     return [
       Bound(
         name: "max-processes", words: processes.map { "\($0.value)" },
         number: processes.map { Int64($0.value) },
-        source: processes?.place, means: LimitMeans.ofProcesses(user: geteuid())),
+        source: processes?.place, means: LimitMeans.ofProcesses(user: geteuid(), group)),
       Bound(
         name: "memory", words: memory.map { size($0.value) },
         number: memory.map { Int64(clamping: $0.value) },
-        source: memory?.place, means: [.rlimit]),
+        source: memory?.place, means: LimitMeans.ofMemory(group)),
       Bound(
         name: "time", words: time.map { span($0.value) }, number: time.map { $0.value.components.seconds },
         source: time?.place, means: [.clock]),
@@ -129,6 +130,7 @@ extension LimitMeans {
   fileprivate var words: String {
     switch self {
     case .rlimit: "rlimit, each process"
+    case .cgroup: "control group, all together"
     case .clock: "the clock"
     }
   }

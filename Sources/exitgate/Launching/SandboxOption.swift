@@ -50,12 +50,13 @@ struct SandboxOption: ParsableArguments {
 
   /// - Throws: Where nothing holds the command to a limit of the policy.
   func checkLimits(_ settings: SandboxSettings) throws(Failure) {
-    guard settings.maxProcesses != nil, LimitMeans.ofProcesses(user: geteuid()).isEmpty,
+    let group = ControlGroupPlace.find()
+    guard settings.maxProcesses != nil, LimitMeans.ofProcesses(user: geteuid(), group).isEmpty,
       !allowWeaker.contains(.limits)
     else { return }
     throw Failure(
       .host,
-      "'max-processes' does not bind root's processes. Run the command as an ordinary user, or say --allow-weaker limits."
+      "'max-processes' does not bind root's processes where no control group was delegated. Run the command as an ordinary user, or say --allow-weaker limits."
     )
   }
 
@@ -87,6 +88,7 @@ struct SandboxOption: ParsableArguments {
     var whole = SandboxPlan(view: view, command: plan, weaker: Set(allowWeaker))
     whole.limits = ProcessLimits(
       processes: settings.maxProcesses?.value, memory: settings.memory?.value, time: settings.time?.value)
+    whole.group = ControlGroupPlace.find()
     return whole
   }
 
@@ -98,12 +100,27 @@ struct SandboxOption: ParsableArguments {
       ("variables", env + settings.environment.map(\.value)),
       ("WEAKER without", allowWeaker.map(\.rawValue)),
     ] where !values.isEmpty { notes.append("run: \(words): \(values.joined(separator: ", "))") }
-    return notes + landlockGaps.map { "run: WEAKER: \($0)" }
+    return notes + LimitMeans.notes(settings) + landlockGaps.map { "run: WEAKER: \($0)" }
   }
 
   /// What this kernel's Landlock does not hold the command to, as somebody agreed.
   var landlockGaps: [String] {
     allowWeaker.contains(.landlock) ? LandlockRuleset.commandGaps(abi: Landlock.abi) : []
+  }
+}
+
+extension LimitMeans {
+  /// What the log says of what holds the command to the policy's limits.
+  fileprivate static func notes(_ settings: SandboxSettings) -> [String] {
+    let group = ControlGroupPlace.find()
+    let limits: [(String, Bool, [LimitMeans])] = [
+      ("max-processes", settings.maxProcesses != nil, ofProcesses(user: geteuid(), group)),
+      ("memory", settings.memory != nil, ofMemory(group)),
+    ]
+    return limits.filter(\.1).map { limit in
+      let means = limit.2.isEmpty ? "nothing" : limit.2.map(\.rawValue).joined(separator: " and ")
+      return "run: \(limit.0) is held by \(means)"
+    }
   }
 }
 
