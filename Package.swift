@@ -96,7 +96,7 @@ let package = Package(
         "Addressing", "Wire", "Policy", "Approvals", "PolicyFile", "Audit", "Review", "EventLoop", "Gateway",
         "Firewall", "Keeper",
         "Control", "CLinux", "Confinement", "Launcher", "ReviewPage", "TLSClient",
-        "Shipping", "Webhook",
+        "Shipping", "Webhook", "Pages",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         logging,
       ],

@@ -1,5 +1,5 @@
 """The log taken elsewhere: by rsyslog over TLS, by OTLP/HTTP, through outages, restarts and what retention takes away."""
-import contextlib, json, pathlib, random, re, shutil, signal, socket, subprocess, threading, time
+import contextlib, json, pathlib, random, re, shutil, signal, socket, subprocess, threading, time, urllib.error, urllib.request
 
 import pytest
 
@@ -7,7 +7,7 @@ from harness.client import connect
 from harness.gate import BINARY, QUIET, ROOT, eventually, exitgate
 from test_deploy import permitted
 
-from harness.receivers import RSYSLOGD, Authority, Collector, Rsyslog
+from harness.receivers import RSYSLOGD, Authority, Collector, Rsyslog, free_port
 
 needs_rsyslog = pytest.mark.skipif(RSYSLOGD is None, reason="rsyslogd is not installed (rsyslog, rsyslog-openssl)")
 try:
@@ -477,6 +477,83 @@ def test_a_collector_with_the_wrong_certificate_gets_nothing(writer, authority, 
 # -- export
 
 @needs_protocol
+@needs_protocol
+def test_a_collector_whose_answer_has_no_end_costs_neither_memory_nor_time(writer, made):
+    """Within the time that an answer has, a fast far side could send gigabytes."""
+    sent, stopping = [0], threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def talk(connection):
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while not stopping.is_set():
+                sent[0] += connection.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    writer.ask(3)
+    try:
+        told = ship(writer, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    finally:
+        stopping.set()
+        listener.close()
+    assert told.returncode == 1 and "more than 1048576 bytes" in told.stderr + json.dumps(json.loads((writer.dir / "ship.json").read_text())), told
+    # What was sent beside what was read lay in the kernel's buffers.
+    assert sent[0] < 64 << 20, sent
+    collector = made(Collector())
+    assert ship(writer, f"http://127.0.0.1:{collector.port}").returncode == 0 and has_all(collector, writer), "the control"
+
+
+ALERTS = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "deploy" / "monitoring" / "alerts-ship.yaml"
+
+
+@needs_protocol
+def test_monitoring_reads_how_far_shipping_is(writer, made):
+    collector, place = made(Collector()), free_port()
+    shipping = made(Shipping(writer, f"http://127.0.0.1:{collector.port}", "--metrics-listen", f"127.0.0.1:{place}"))
+
+    def read(path="/metrics"):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{place}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def values():
+        return {line.split(" ")[0]: float(line.rsplit(" ", 1)[1]) for line in read()[1].splitlines() if line and not line.startswith("#")}
+
+    writer.ask(20)
+    eventually(lambda: has_all(collector, writer) and values().get("exitgate_ship_lag_records") == 0, 60, lambda: (shipping.words, read()))
+    began = values()
+    assert began["exitgate_ship_up"] == 1 and began["exitgate_ship_shipped_records_total"] >= 20 and read("/healthz")[0] == 200
+    assert abs(began["exitgate_ship_last_success_timestamp_seconds"] - time.time()) < 60
+    assert began[f'exitgate_ship_info{{target="{shipping.command[shipping.command.index("--to") + 1]}"}}'] == 1, began
+    if shutil.which("promtool"):
+        told = subprocess.run(["promtool", "check", "metrics"], input=read()[1], capture_output=True, text=True)
+        assert told.returncode == 0 and told.stdout + told.stderr == "", told
+        assert subprocess.run(["promtool", "check", "rules", ALERTS], capture_output=True).returncode == 0
+    named = set(re.findall(r"exitgate_ship_[a-z_]+", ALERTS.read_text()))
+    assert named and named <= {name.split("{")[0] for name in began}, named
+    collector.stop()
+    writer.ask(20)
+    eventually(lambda: values().get("exitgate_ship_up") == 0, 60, lambda: (shipping.words, read()))
+    eventually(lambda: values().get("exitgate_ship_lag_records", 0) >= 20 and values()["exitgate_ship_lag_seconds"] > 0, 30, read)
+    assert read("/healthz")[0] == 503 and read("/other")[0] == 404
+    collector.start()
+    eventually(lambda: values().get("exitgate_ship_up") == 1 and values()["exitgate_ship_lag_records"] == 0, 90, lambda: (shipping.words, read()))
+    after = values()
+    assert after["exitgate_ship_shipped_records_total"] >= began["exitgate_ship_shipped_records_total"] + 20
+    assert after["exitgate_ship_refused_records_total"] == after["exitgate_ship_lost_records_total"] == 0
+    assert shipping.stop() == 0
+
+
 def test_exports_are_what_the_formats_say(writer, tmp_path):
     from google.protobuf import json_format
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest

@@ -74,7 +74,7 @@ import Testing
         "Firewall",
         "Control",
         "CLinux", "Confinement", "Keeper", "Launcher", "ReviewPage", "TLSClient",
-        "Shipping", "Webhook",
+        "Shipping", "Webhook", "Pages",
         "ArgumentParser", "Logging", "SystemPackage", "Glibc", "Dispatch", "Synchronization",
       ]),
   ]

@@ -19,6 +19,8 @@ public struct ShipperSettings {
   public var endsWhenDrained = false
   /// Where a gate's metrics are read; nil: nowhere.
   public var metrics: LocalPlace?
+  /// Where it says how far it is; nil: nowhere.
+  public var board: ShippingBoard?
   /// What records say of where they come from.
   public var source: ExportSource
 
@@ -64,6 +66,7 @@ public final class Shipper {
     (self.settings, self.waiter, self.say) = (settings, waiter, say)
     record = try ShippingRecord.of(settings.log, at: settings.state)
     first = record
+    settings.board?.post(record)
     shipment = Shipment(behind: record.position, endsWhenDrained: settings.endsWhenDrained)
     do { queue = try RecordQueue(path: settings.log, behind: record.position) } catch { throw .file(error) }
     let connect = { () throws(ConnectionError) -> Stream in
@@ -245,6 +248,7 @@ extension Shipper {
     record.position = shipment.confirmed
     record.shipped = first.shipped + shipment.shipped - partlyRefused
     record.resent = first.resent + shipment.resent
+    settings.board?.post(record)
     try record.write(settings.state)
   }
 

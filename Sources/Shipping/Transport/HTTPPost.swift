@@ -17,6 +17,8 @@ struct PostAnswer: Hashable, Sendable {
 /// - Source: RFC 9112; RFC 9110 §10.2.3.
 struct HTTPPost {
   private static let headLimit = 65_536
+  /// In bytes, the most of a whole answer: interim heads, fields, chunk sizes and what is not kept.
+  static let answerLimit = 1 << 20
 
   /// `host:port` of the `Host` field.
   let authority: String
@@ -44,7 +46,8 @@ struct HTTPPost {
 
   private func answer(to method: String, from stream: Stream) throws(ConnectionError) -> PostAnswer {
     let deadline = monotonicMilliseconds() + stream.patience
-    var bytes: [UInt8] = []
+    var bytes: [UInt8] = [],
+      intake = Intake(stream, until: deadline, limit: max(Self.answerLimit, 2 * bodyLimit))
     while true {
       let parsed: (head: ResponseHead, length: Int)?
       do { parsed = try ResponseHead.parse(bytes[...], requestMethod: method) } catch {
@@ -53,25 +56,23 @@ struct HTTPPost {
       if let parsed {
         bytes.removeFirst(parsed.length)
         guard !parsed.head.isInterim else { continue }
-        return try finish(parsed.head, bytes, from: stream, until: deadline)
+        return try finish(parsed.head, bytes, &intake)
       }
       guard bytes.count < Self.headLimit else { throw .insecure("its answer is no HTTP: head-too-large") }
-      bytes += try more(from: stream, until: deadline)
+      bytes += try intake.more()
     }
   }
 
   private func finish(
-    _ head: ResponseHead, _ first: [UInt8], from stream: Stream, until deadline: UInt64
+    _ head: ResponseHead, _ first: [UInt8], _ intake: inout Intake
   ) throws(ConnectionError) -> PostAnswer {
     var body = HTTPBody(head.framing), input = first[...]
     while true {
       guard body.take(&input, limit: bodyLimit) else { throw .insecure("its answer is no HTTP: body") }
       if body.isFinished { break }
-      try checkTime(until: deadline)
-      let bytes = try stream.receive(until: deadline)
-      if bytes.isEmpty, stream.isEnded, head.framing == .untilClose { break }
-      guard !bytes.isEmpty else {
-        throw stream.isEnded ? .ended(step: "answer") : .tooSlow(step: "answer")
+      guard let bytes = try intake.moreOrEnd() else {
+        if head.framing == .untilClose { break }
+        throw .ended(step: "answer")
       }
       input = bytes[...]
     }
@@ -83,16 +84,37 @@ struct HTTPPost {
       status: head.status, body: body.kept, retryAfter: asked,
       keepsAlive: !closes && head.version == .http11 && head.framing != .untilClose && input.isEmpty)
   }
+}
 
-  /// One that never ends, be it of interim answers, may always have more to say.
-  private func checkTime(until deadline: UInt64) throws(ConnectionError) {
-    guard monotonicMilliseconds() < deadline else { throw .tooSlow(step: "answer") }
+/// An answer as it comes in, which has to be whole in time and within a limit: one that never ends, be it of interim
+/// answers, may always have more to say.
+private struct Intake {
+  private let stream: Stream
+  private let deadline: UInt64
+  private let limit: Int
+  /// In bytes, how much may still come.
+  private var rest: Int
+
+  init(_ stream: Stream, until deadline: UInt64, limit: Int) {
+    (self.stream, self.deadline, self.limit, rest) = (stream, deadline, limit, limit)
   }
 
-  private func more(from stream: Stream, until deadline: UInt64) throws(ConnectionError) -> [UInt8] {
-    try checkTime(until: deadline)
+  /// The next bytes, at least one; nil when the far side has ended.
+  mutating func moreOrEnd() throws(ConnectionError) -> [UInt8]? {
+    guard monotonicMilliseconds() < deadline else { throw .tooSlow(step: "answer") }
     let bytes = try stream.receive(until: deadline)
-    guard !bytes.isEmpty else { throw stream.isEnded ? .ended(step: "answer") : .tooSlow(step: "answer") }
+    guard !bytes.isEmpty else {
+      if stream.isEnded { return nil }
+      throw .tooSlow(step: "answer")
+    }
+    rest -= bytes.count
+    guard rest >= 0 else { throw .insecure("its answer has more than \(limit) bytes") }
+    return bytes
+  }
+
+  /// The next bytes, at least one.
+  mutating func more() throws(ConnectionError) -> [UInt8] {
+    guard let bytes = try moreOrEnd() else { throw .ended(step: "answer") }
     return bytes
   }
 }

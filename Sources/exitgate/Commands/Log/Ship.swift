@@ -68,6 +68,12 @@ extension Log {
         valueName: "address:port"), transform: Reading.localPlace)
     var metricsFrom: LocalPlace?
 
+    @Option(
+      help: ArgumentHelp(
+        "An address at which Prometheus reads /metrics of the shipping and probes read /healthz; nowhere unless given. It "
+          + "is out of reach through the gate.", valueName: "address:port"), transform: Reading.listenAddress)
+    var metricsListen: ListenAddress?
+
     @Flag(help: "End when everything is shipped, and at the first failure.")
     var once = false
 
@@ -89,6 +95,9 @@ extension Log {
         throw ValidationError(
           "--metrics-from goes with https:// and http:// alone: syslog carries no metrics.")
       }
+      if metricsListen != nil, once || status {
+        throw ValidationError("--metrics-listen goes with neither --once nor --status.")
+      }
       if json, !status { throw ValidationError("--json goes with --status.") }
     }
 
@@ -103,6 +112,15 @@ extension Log {
       settings.tls = try to.isSecure ? tls() : nil
       (settings.mayLeaveInClear, settings.endsWhenDrained) = (allowPlainHttp, once)
       settings.metrics = metricsFrom
+      let monitor = try metricsListen.map { address throws(Failure) in
+        try ShipMonitor(on: address)
+      }
+      if let monitor {
+        let board = ShippingBoard()
+        settings.board = board
+        monitor.start(board, ofLogAt: settings.log, to: to)
+      }
+      defer { withExtendedLifetime(monitor) {} }
       do { return try ship(settings, on: here.console) ? 0 : giveUp(settings) } catch {
         throw Failure(shipping: error)
       }
