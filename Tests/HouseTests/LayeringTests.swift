@@ -53,7 +53,10 @@ import Testing
       ]),
     Target(
       name: "Shipping",
-      imports: ["Addressing", "Wire", "Policy", "Audit", "TLSClient", "CLinux", "SystemPackage", "Glibc"]),
+      imports: [
+        "Addressing", "Wire", "Policy", "Audit", "TLSClient", "CLinux", "SystemPackage", "Glibc",
+        "Synchronization",
+      ]),
     Target(
       name: "Webhook",
       imports: [
