@@ -53,8 +53,8 @@ struct ReviewCommand: Verb {
 
   @Option(
     help: ArgumentHelp(
-      "A file of rules that the policy includes, to which suggested rules may be added; it need not exist. Nothing "
-        + "is changed unless given.", valueName: "file"),
+      "A file of rules that the policy includes, to which suggested rules may be added. Nothing is changed "
+        + "unless given.", valueName: "file"),
     completion: .file(extensions: ["yaml", "yml"]))
   var rules: String?
 
