@@ -24,7 +24,7 @@ struct Overlay: Sendable {
   func alone<Value>(_ work: () throws(ReviewProblem) -> Value) throws(ReviewProblem) -> Value {
     let lock: OverlayLock
     do throws(OverlayLockError) { lock = try OverlayLock(of: target) } catch {
-      throw problem("be locked", error.code)
+      throw problem("be written", error.code)
     }
     defer { extendLifetime(lock) }
     return try work()

@@ -171,7 +171,7 @@ def test_nothing_is_written_beside_the_directories_of_the_start(fresh, tmp_path)
     rules.mkdir()
     (rules / "overlay.yaml").write_text(OVERLAY)
     trial = fresh(POLICY.replace("file:overlay.yaml", f'"file:{rules}/overlay.yaml"'))
-    page = Reviewing(trial.gate, "--overlay", rules / "overlay.yaml", "--control", trial.gate.control)
+    page = Reviewing(trial.gate, "--rules", rules / "overlay.yaml", "--control", trial.gate.control)
     try:
         page.enter()
         for name in ("first.evil.test", "second.evil.test"):
