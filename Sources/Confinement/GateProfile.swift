@@ -109,6 +109,11 @@ extension SeccompFilter {
     for kind in kinds + [Int32(SOCK_SEQPACKET.rawValue)] {
       allow(.socket, when: .word(0, is: AF_UNIX), Self.kind(kind), .word(2, is: 0))
     }
+    allowAddressQuestions()
+  }
+
+  /// What getifaddrs(3) asks for the addresses of this machine.
+  mutating func allowAddressQuestions() {
     for kind in [SOCK_RAW, SOCK_DGRAM].map({ Int32($0.rawValue) }) {
       allow(.socket, when: .word(0, is: AF_NETLINK), Self.kind(kind), .word(2, is: 0))
     }

@@ -20,18 +20,21 @@ extension ConfinementProfile {
 }
 
 extension SeccompFilter {
-  /// The page's system calls: the gate's, but for every socket that is no Unix stream, and with fchown(2) for the overlay.
+  /// The page's system calls: the gate's, but for listening and for sockets that are neither Unix streams nor what
+  /// getifaddrs(3) asks for addresses, and with fchown(2) for the overlay.
   static func page(pid: Int32 = getpid()) -> SeccompFilter {
     var filter = SeccompFilter()
     filter.allowMemoryAndEnd(pid: pid)
     filter.allowThreads()
     filter.allow(gateDescriptors + gateFiles + gateWaiting + gateKnowledge)
     filter.allow(
-      .connect, .accept, .accept4, .getsockname, .getpeername, .getsockopt, .setsockopt, .sendto, .recvfrom,
+      .bind, .connect, .accept, .accept4, .getsockname, .getpeername, .getsockopt, .setsockopt, .sendto,
+      .recvfrom,
       .sendmsg,
       .recvmsg, .shutdown, .fchown)
     filter.allow(
       .socket, when: .word(0, is: AF_UNIX), kind(Int32(SOCK_STREAM.rawValue)), .word(2, is: 0))
+    filter.allowAddressQuestions()
     filter.allowTerminal()
     return filter
   }

@@ -29,16 +29,23 @@ extension Gate {
     log.append(policyRecord(.loaded, nil))
   }
 
-  /// Has the kernel's table deny what audit mode let pass, once what is under way is done.
+  /// Has the kernel's table deny what audit mode let pass, once what is under way is done; until it does.
   func enforceInTable() {
     guard configuration.fence != nil else { return }
     inOrder(isUrgent: true) { [self] done in
       followFence { [self] failure in
-        if let failure {
+        if let failure, !isTableBehind {
           alarm("NOT ENFORCING: the kernel's table did not follow: \(failure); end the gate, which closes it")
         }
+        isTableBehind = failure != nil
         done()
       }
     }
+  }
+
+  /// Tells a table again that did not follow the end of audit mode; called each second.
+  func enforceAgain() {
+    guard isTableBehind, order.isIdle else { return }
+    enforceInTable()
   }
 }

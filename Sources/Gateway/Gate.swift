@@ -50,6 +50,8 @@ public final class Gate: @unchecked Sendable {
   var isDraining = false
   /// How the kernel's table was last; nil before anybody said, and without one.
   var fenceState: FenceState?
+  /// Whether it did not follow the end of audit mode, and is to be told again.
+  var isTableBehind = false
   /// What became of the links that agents are behind, where it is known.
   var linkStates: [FencedLink: FencedLink.State] = [:]
   /// What the kernel's table held back, against what was heard of it.
@@ -179,6 +181,7 @@ extension Gate {
     lookAtLinks()
     endOverdue()
     endAudit()
+    enforceAgain()
     _ = log.commit()
     if snapshot.policy.rules.contains(where: { $0.expires != nil }) {
       for shard in shards { shard.loop.submit { shard.endExpired() } }

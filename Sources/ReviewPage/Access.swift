@@ -62,6 +62,8 @@ struct Access: Sendable {
     var formToken: String?
     /// Whether the browser only looks ahead.
     var isPrefetch = false
+    /// Whether an open page only says that its script runs, which is no use of it.
+    var isSignOfLife = false
   }
 
   /// The name of the cookie, another one for each port, since cookies know none.
@@ -142,7 +144,7 @@ struct Access: Sendable {
     guard values.count == 1, let place = sessions.firstIndex(where: { $0.id.isKnown(as: values[0]) }) else {
       return .refused(.session)
     }
-    sessions[place].usedAt = now
+    if !question.isSignOfLife { sessions[place].usedAt = now }
     return .granted(sessions[place])
   }
 

@@ -18,16 +18,31 @@ struct Overlay: Sendable {
     var new: String
   }
 
+  /// How long somebody else who changes the file is waited for: all answers of the page wait behind this one.
+  static let patience = Duration.seconds(3)
+  private static let pause: UInt32 = 20_000  // in microseconds
+
   /// Does `work` while nobody else changes the file.
   ///
   /// - Throws: What `work` throws, or why the file cannot be kept from others.
   func alone<Value>(_ work: () throws(ReviewProblem) -> Value) throws(ReviewProblem) -> Value {
-    let lock: OverlayLock
-    do throws(OverlayLockError) { lock = try OverlayLock(of: target) } catch {
-      throw problem("be written", error.code)
-    }
+    let lock = try lock()
     defer { extendLifetime(lock) }
     return try work()
+  }
+
+  private func lock() throws(ReviewProblem) -> OverlayLock {
+    let end = ContinuousClock.now + Self.patience
+    while true {
+      do throws(OverlayLockError) { return try OverlayLock(of: target, isPatient: false) } catch {
+        guard error.code == EWOULDBLOCK else { throw problem("be written", error.code) }
+        guard ContinuousClock.now < end else {
+          throw ReviewProblem(
+            "'\(path)' is kept by another process, which has locked \(target).lock. Try again.")
+        }
+        usleep(Self.pause)
+      }
+    }
   }
 
   /// Takes back what was written, if that is still what the file says.

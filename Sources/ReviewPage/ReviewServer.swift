@@ -191,5 +191,6 @@ extension Access.Question {
       formToken = FormFields(body: request.body)?["token"]
     }
     isPrefetch = !request.values(of: "sec-purpose").isEmpty
+    isSignOfLife = isHere && request.path.hasSuffix("/here")
   }
 }

@@ -4,7 +4,7 @@ import json, os, pathlib, re, socket, subprocess
 import pytest
 
 from harness.client import connect, get
-from harness.gate import BASE, eventually, exitgate
+from harness.gate import BASE, BINARY, QUIET, eventually, exitgate
 from harness.namespaces import GATE, run
 from harness.reviewing import Reviewing
 
@@ -100,6 +100,18 @@ def test_the_policy_is_asked_as_by_explain(both):
         assert line in text, line
     for wrong in ("destination=%22%3E%3Cimg", "destination=a.test%3A443&agent=nobody", "destination=a.test%3A443&protocol=x", "destination=--help", "destination=a.test"):
         assert page.ask("explain?" + wrong).status == 200
+
+
+def test_the_gates_own_address_is_denied_where_the_page_explains_it(made):
+    """The page is held to little, and has to know this machine's addresses all the same."""
+    rule = "  - { id: everywhere, action: allow, to: [0.0.0.0/0], ports: [80, 443], allow-private: true }\n"
+    trial, page = made(POLICY.replace("rules:\n", "rules:\n" + rule, 1))
+    page.enter()
+    for address, verdict in ((GATE, "deny"), ("11.11.0.99", "allow")):
+        told = subprocess.run(page.bench.command("gw", BINARY, "explain", "--policy", trial.gate.policy, "--agent", "a1", f"{address}:443"),
+                              capture_output=True, text=True, env=QUIET).stdout
+        text = re.sub(r"<[^>]+>", "", page.ask(f"explain?destination={address}%3A443&agent=a1").text)
+        assert f"{verdict}: " in told and f"{verdict}: " in text, (told, text)
 
 
 def test_whether_the_log_is_whole_and_what_the_gate_says(both):

@@ -327,12 +327,15 @@ def test_two_shippers_do_not_share_a_state(writer, tmp_path, made):
     assert done.returncode == 78 and "another process ships by this state" in done.stderr, done
 
 
-def test_shipping_is_confined_before_it_hears_of_the_network(writer, tmp_path, made):
-    shipping = made(Shipping(writer, "http://127.0.0.1:1"))
+@pytest.mark.parametrize("monitored", [False, True], ids=["alone", "with metrics"])
+def test_shipping_is_confined_before_it_hears_of_the_network(writer, tmp_path, made, monitored):
+    shipping = made(Shipping(writer, "http://127.0.0.1:1", *(("--metrics-listen", f"127.0.0.1:{free_port()}") if monitored else ())))
     eventually(lambda: any("shipping" in word for word in shipping.words), 30)
-    status = pathlib.Path(f"/proc/{shipping.process.pid}/status").read_text()
-    told = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    assert told["NoNewPrivs"] == "1" and told["Seccomp"] == "2" and int(told["CapEff"], 16) == 0
+    threads = list(pathlib.Path(f"/proc/{shipping.process.pid}/task").glob("*/status"))
+    assert threads and not any("not confined" in word for word in shipping.words), shipping.words
+    for thread in threads:
+        told = dict(line.split(":\t", 1) for line in thread.read_text().splitlines() if ":\t" in line)
+        assert told["NoNewPrivs"] == "1" and told["Seccomp"] == "2" and int(told["CapEff"], 16) == 0
 
 
 @needs_rsyslog

@@ -52,6 +52,29 @@ extension GateTests {
       #expect(ended.count == 1 && records.count { $0.event == "policy" } == 3)
     }
 
+    @Test("CTL-16: a table that did not follow the end of audit mode is told again until it does")
+    func lateTable() throws {
+      let table = SlowTable()
+      let rig = try GateRig(Self.policy("mode: audit\naudit-until: 2999-01-01T00:00:00Z"), table: table)
+      defer { rig.stop() }
+      #expect(table.rules?.isAudit == true)
+      table.hold()
+      rig.gate.queue.sync {
+        var policy = rig.gate.snapshot.policy
+        policy.auditUntil = .now()
+        rig.gate.snapshot = rig.gate.snapshot.replacingPolicy(policy)
+      }
+      for _ in 0..<2 {
+        try eventually("the table is told") { table.waiting == 1 }
+        table.letThrough(failing: FenceError("late"))
+      }
+      #expect(table.rules?.isAudit == true, "the control")
+      try eventually("the table is told once more") { table.waiting == 1 }
+      table.letThrough()
+      try eventually("the table follows") { table.rules?.isAudit == false && rig.reckoned().isIdle }
+      #expect(rig.gate.queue.sync { rig.gate.snapshot.policy.mode == .enforce && !rig.gate.isTableBehind })
+    }
+
     @Test("CTL-16: a reload may set a later end, and a policy whose end is past is enforced at once")
     func reloads() throws {
       let rig = try GateRig(Self.policy("mode: audit\naudit-until: 2999-01-01T00:00:00Z"))

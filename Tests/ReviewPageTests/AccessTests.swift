@@ -109,6 +109,16 @@ struct AccessTests {
     #expect(access.judge(question, at: Self.start + Access.sessionLife) == .refused(.session))
   }
 
+  @Test("a page that only says that it is open does not keep its session alive")
+  func signOfLife() throws {
+    var (access, token) = try bench()
+    let session = try session(&access, token)
+    var sign = change(access, session)
+    sign.isSignOfLife = true
+    #expect(isGranted(access.judge(sign, at: Self.start + Access.sessionLife - .seconds(1))))
+    #expect(access.judge(sign, at: Self.start + Access.sessionLife) == .refused(.session))
+  }
+
   @Test("a cookie that stands there twice, or is another one, is none")
   func cookies() throws {
     var (access, token) = try bench()

@@ -70,8 +70,9 @@ extension Log {
 
     @Option(
       help: ArgumentHelp(
-        "An address at which Prometheus reads /metrics of the shipping and probes read /healthz; nowhere unless given. It "
-          + "is out of reach through the gate.", valueName: "address:port"), transform: Reading.listenAddress)
+        "An address at which Prometheus reads /metrics of the shipping and probes read /healthz; nowhere unless given. "
+          + "Where a rule lets agents reach this machine, write unix:/path.", valueName: "address:port"),
+      transform: Reading.listenAddress)
     var metricsListen: ListenAddress?
 
     @Flag(help: "End when everything is shipped, and at the first failure.")
@@ -112,16 +113,9 @@ extension Log {
       settings.tls = try to.isSecure ? tls() : nil
       (settings.mayLeaveInClear, settings.endsWhenDrained) = (allowPlainHttp, once)
       settings.metrics = metricsFrom
-      let monitor = try metricsListen.map { address throws(Failure) in
-        try ShipMonitor(on: address)
-      }
-      if let monitor {
-        let board = ShippingBoard()
-        settings.board = board
-        monitor.start(board, ofLogAt: settings.log, to: to)
-      }
-      defer { withExtendedLifetime(monitor) {} }
-      do { return try ship(settings, on: here.console) ? 0 : giveUp(settings) } catch {
+      let monitor = try metricsListen.map { address throws(Failure) in try ShipMonitor(on: address) }
+      settings.board = monitor?.board
+      do { return try ship(settings, monitor, on: here.console) ? 0 : giveUp(settings) } catch {
         throw Failure(shipping: error)
       }
     }
@@ -134,11 +128,19 @@ extension Log {
       }
     }
 
-    private func ship(_ settings: ShipperSettings, on console: Console) throws(ShippingError) -> Bool {
+    private func ship(
+      _ settings: ShipperSettings, _ monitor: ShipMonitor?, on console: Console
+    ) throws(ShippingError) -> Bool {
       let lock = try ShippingLock(for: settings.state), waiter = Waiter()
       defer { withExtendedLifetime(lock) {} }
       ShippingTarget.loadResolver(for: settings.target)
       confine(settings.state, on: console)
+      // Not before: a process that has threads cannot be confined any more.
+      let answering = monitor?.start(ofLogAt: settings.log, to: settings.target)
+      defer { withExtendedLifetime(answering) {} }
+      if monitor != nil, answering == nil {
+        console.say("exitgate: warning: --metrics-listen is not answered: no event loop")
+      }
       let shipper = try Shipper(settings, waiter: waiter) { console.say("exitgate: \(Text($0))") }
       if !once { console.say("exitgate: shipping \(settings.log) to \(settings.target)") }
       return try shipper.run()

@@ -1,6 +1,4 @@
 import Audit
-import EventLoop
-import Pages
 import Policy
 import Shipping
 
@@ -44,50 +42,5 @@ struct ShipMetrics {
       add("lag_seconds", "gauge", "Age of the oldest of them.", Double(age) / 1000)
     }
     return page
-  }
-}
-
-/// Answers `/metrics` and `/healthz` beside a shipper, on a thread of its own.
-struct ShipMonitor {
-  private let server: PageServer
-  private let loop: EventLoop
-
-  /// - Throws: `Failure` when it cannot listen.
-  init(on address: ListenAddress) throws(Failure) {
-    let place: BindAddress =
-      switch address {
-      case .tcp(let endpoint): .tcp(endpoint)
-      case .unix(let path): .unix(path: path, mode: 0o660)
-      }
-    do throws(ListenError) { server = PageServer(try Listener.bind(place)) } catch {
-      throw Failure(.configuration, "\(error)")
-    }
-    do { loop = try EventLoop(label: "ship.metrics") } catch {
-      throw Failure(.host, "no event loop: \(error).")
-    }
-  }
-
-  /// Answers from now on.
-  func start(_ board: ShippingBoard, ofLogAt log: String, to target: ShippingTarget) {
-    server.start(on: loop) { request, answer in
-      guard request.method == "GET" || request.method == "HEAD" else {
-        var refusal = PageAnswer.text(405, "only GET and HEAD are answered")
-        refusal.fields = [("Allow", "GET, HEAD")]
-        return answer(refusal)
-      }
-      guard let record = board.record else { return answer(.text(503, "nothing is known yet")) }
-      switch request.path {
-      case "/metrics":
-        let lag = try? ShippingLag(behind: record.position, ofLogAt: log)
-        let text = ShipMetrics(record: record, lag: lag, target: target).text
-        answer(PageAnswer(type: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8)))
-      case "/healthz":
-        answer(
-          .text(
-            record.failingSince == nil ? 200 : 503,
-            record.failingSince == nil ? "ok" : "the target takes nothing"))
-      default: answer(.text(404, "there are /metrics and /healthz"))
-      }
-    }
   }
 }
