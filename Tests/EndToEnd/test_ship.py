@@ -477,9 +477,6 @@ def test_a_collector_with_the_wrong_certificate_gets_nothing(writer, authority, 
     assert bad.requests == [] and has_all(good, writer)
 
 
-# -- export
-
-@needs_protocol
 @needs_protocol
 def test_a_collector_whose_answer_has_no_end_costs_neither_memory_nor_time(writer, made):
     """Within the time that an answer has, a fast far side could send gigabytes."""
@@ -557,6 +554,9 @@ def test_monitoring_reads_how_far_shipping_is(writer, made):
     assert shipping.stop() == 0
 
 
+# -- export
+
+@needs_protocol
 def test_exports_are_what_the_formats_say(writer, tmp_path):
     from google.protobuf import json_format
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
