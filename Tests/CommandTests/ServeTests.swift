@@ -79,15 +79,34 @@ struct ServeTests {
     #expect(try gate.tell("reload").err.contains("NOT ENFORCING"))
   }
 
+  /// A gate that only watches until `end`, and what it answered and said of itself before.
+  private struct Watching {
+    static let request = "CONNECT evil.invalid:443 HTTP/1.1\r\n\r\n"
+    let gate: RunningServe
+    let end: Date
+    let text: String
+    let answer: String
+    let status: String
+
+    init(for seconds: Double) throws {
+      end = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded() + seconds)
+      text = ISO8601DateFormatter().string(from: end)
+      gate = try RunningServe("version: 1\nmode: audit\naudit-until: \(text)\nrules: []\n")
+      answer = try gate.send(Self.request)
+      status = try gate.tell("status").out
+    }
+  }
+
   @Test("CTL-16: audit mode ends when the policy says so, without a reload, and is over for good")
   func auditEnds() throws {
-    let end = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded() + 8)
-    let text = ISO8601DateFormatter().string(from: end)
-    let gate = try RunningServe("version: 1\nmode: audit\naudit-until: \(text)\nrules: []\n")
+    var watching = try Watching(for: 8)
+    // The start took it all: a slow machine gets more.
+    if Date() >= watching.end { watching = try Watching(for: 45) }
+    let (gate, end, text) = (watching.gate, watching.end, watching.text), request = Watching.request
+    try #require(Date() < end)
     #expect(gate.words.contains("until \(text.dropLast())"), "\(gate.words)")
-    let request = "CONNECT evil.invalid:443 HTTP/1.1\r\n\r\n"
-    #expect(try !gate.send(request).hasPrefix("HTTP/1.1 403"), "the control: it is only watched")
-    #expect(try gate.tell("status").out.contains("mode audit until \(text.dropLast())"))
+    #expect(!watching.answer.hasPrefix("HTTP/1.1 403"), "the control: it is only watched")
+    #expect(watching.status.contains("mode audit until \(text.dropLast())"))
     let deadline = Date(timeIntervalSinceNow: 60)
     var isEnforcing = false
     while !isEnforcing, Date() < deadline {

@@ -143,13 +143,17 @@ def test_NFT_23_the_mode_changes_in_one_step_under_load(own_fence):
 
 
 def test_CTL_16_audit_mode_ends_by_itself_in_the_table_too(own_fence):
-    end = int(time.time()) + 20
-    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
-    fence = own_fence(POLICY.replace("mode: audit\n", f"mode: audit\naudit-until: {until}\n"))
+    ending = lambda until: POLICY.replace("mode: audit\n", f"mode: audit\naudit-until: {until}\n")
+    fence = own_fence(ending("2999-01-01T00:00:00Z"))
     far = Counted(fence)
     assert fence.python(UDP, EVIL, "443").split() == ["sent"], "the control: it is only watched"
     eventually(lambda: far.passed == 1)
-    assert until[:-1] in fence.status()["warning"]
+    assert "2999-01-01T00:00:00" in fence.status()["warning"]
+    # Only now, so that all it has to leave time for is the reload itself.
+    end = int(time.time()) + 20
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+    fence.reload(ending(until))
+    assert until[:-1] in fence.status()["warning"], "the control: its end is to come"
     eventually(lambda: fence.status()["enforcing"], 60)
     assert time.time() >= end
     eventually(lambda: fence.status()["fence"]["would_deny_packets"] is None, 30)
