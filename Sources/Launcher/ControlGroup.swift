@@ -61,32 +61,75 @@ public struct ControlGroupPlace: Hashable, Sendable {
 
 /// The group of one command: it holds all of its processes together.
 final class ControlGroup {
-  /// What the names of all begin with; a process number follows.
+  /// What the names of all begin with; 64 random bits follow.
   private static let prefix = "exitgate-run-"
+  /// How many names are tried: the first is free unless somebody wants it otherwise.
+  private static let tries = 8
 
   private let parent: Int32
+  /// Its directory, locked as long as its maker lives: until somebody has entered it, nothing else keeps it from being
+  /// swept.
+  private let lock: Int32
   private let members: Int32
   private let name: String
 
   /// Makes one; nobody is in it.
   init(_ limits: ProcessLimits, in place: ControlGroupPlace) throws(SandboxError) {
-    let name = "\(Self.prefix)\(getpid())"
     let parent = try attempt(.limits, "open the control group \(place.path)") {
       open(place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     }
     Self.sweep(place.path, parent)
+    let name: String, lock: Int32
+    do throws(Errno) { (name, lock) = try Self.make(in: parent) } catch {
+      close(parent)
+      throw SandboxError(.limits, "cannot make a control group in \(place.path): \(error)")
+    }
     do throws(SandboxError) {
-      try attempt(.limits, "make a control group in \(place.path)") { mkdirat(parent, name, 0o755) }
       try Self.set(limits, place.controllers, of: name, parent)
       members = try attempt(.limits, "open the control group \(name)") {
         openat(parent, "\(name)/cgroup.procs", O_WRONLY | O_CLOEXEC)
       }
     } catch {
       unlinkat(parent, name, AT_REMOVEDIR)
-      close(parent)
+      for descriptor in [parent, lock] { close(descriptor) }
       throw error
     }
-    (self.name, self.parent) = (name, parent)
+    (self.name, self.parent, self.lock) = (name, parent, lock)
+  }
+
+  /// A name that nobody else draws (getrandom(2)).
+  static func drawName() -> String {
+    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+    return prefix + String(repeating: "0", count: 16 - digits.utf8.count) + digits
+  }
+
+  /// Makes the directory, under a name that nobody has.
+  ///
+  /// - Returns: Its name, and a descriptor that locks it.
+  static func make(
+    in parent: Int32, drawing draw: () -> String = drawName
+  ) throws(Errno) -> (name: String, lock: Int32) {
+    var problem = Errno.fileExists
+    for _ in 0..<tries where problem == .fileExists {
+      let name = draw()
+      guard mkdirat(parent, name, 0o755) == 0 else {
+        problem = lastErrno()
+        continue
+      }
+      if let lock = lock(name, parent) { return (name, lock) }
+      unlinkat(parent, name, AT_REMOVEDIR)
+    }
+    throw problem
+  }
+
+  /// - Returns: nil where somebody has it, or it is gone.
+  private static func lock(_ name: String, _ parent: Int32) -> Int32? {
+    let descriptor = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+    guard descriptor >= 0 else { return nil }
+    // Whoever sweeps removes what they have locked, so what is still there once it is locked here stays.
+    if flock(descriptor, LOCK_EX | LOCK_NB) == 0, faccessat(parent, name, F_OK, 0) == 0 { return descriptor }
+    close(descriptor)
+    return nil
   }
 
   private static func set(
@@ -104,7 +147,7 @@ final class ControlGroup {
     }
   }
 
-  deinit { for descriptor in [parent, members] { close(descriptor) } }
+  deinit { for descriptor in [parent, lock, members] { close(descriptor) } }
 
   /// Puts the calling process into it, and with it all that it starts.
   func enter() throws(SandboxError) {
@@ -125,18 +168,18 @@ final class ControlGroup {
     try attempt(.limits, "write \(file)") { Glibc.write(descriptor, bytes, bytes.count) }
   }
 
-  /// Removes what runs that were killed left; a group with somebody in it stays (rmdir(2), EBUSY).
-  private static func sweep(_ path: String, _ parent: Int32) {
+  /// Removes what runs that were killed left. What its maker has locked stays, and so does what somebody is in
+  /// (rmdir(2), EBUSY).
+  static func sweep(_ path: String, _ parent: Int32) {
     guard let directory = opendir(path) else { return }
     defer { closedir(directory) }
     while let entry = readdir(directory) {
       let name = withUnsafeBytes(of: entry.pointee.d_name) {
         String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
-      guard name.utf8.starts(with: prefix.utf8), let pid = pid_t(name.dropFirst(prefix.utf8.count)),
-        kill(pid, 0) != 0, errno == ESRCH
-      else { continue }
+      guard name.utf8.starts(with: prefix.utf8), let lock = lock(name, parent) else { continue }
       unlinkat(parent, name, AT_REMOVEDIR)
+      close(lock)
     }
   }
 }

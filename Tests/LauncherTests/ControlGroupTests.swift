@@ -1,4 +1,6 @@
 import Foundation
+import Synchronization
+import SystemPackage
 import Testing
 
 @testable import Launcher
@@ -33,7 +35,7 @@ import Testing
 
   @Test("a group is made in the nearest that was delegated with a controller", arguments: cases)
   func find(_ c: Case) throws {
-    let mount = FileManager.default.temporaryDirectory.appending(path: "groups-\(UUID().uuidString)").path()
+    let mount = Self.place()
     defer { try? FileManager.default.removeItem(atPath: mount) }
     for (path, controllers) in c.groups {
       try FileManager.default.createDirectory(atPath: mount + path, withIntermediateDirectories: true)
@@ -58,5 +60,64 @@ import Testing
     let group = ControlGroupPlace(path: "/x", controllers: controllers)
     #expect(LimitMeans.ofProcesses(user: user, group) == processes)
     #expect(LimitMeans.ofMemory(group) == memory)
+  }
+
+  private static func place() -> String {
+    FileManager.default.temporaryDirectory.appending(path: "groups-\(UUID().uuidString)").path()
+  }
+
+  /// A place for groups that is a plain directory, with `names` in it.
+  private static func withPlace(_ names: [String] = [], _ body: (String, Int32) throws -> Void) throws {
+    let path = place()
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    for name in names {
+      try FileManager.default.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: false)
+    }
+    let parent = open(path, O_RDONLY | O_DIRECTORY)
+    defer { close(parent) }
+    try body(path, parent)
+  }
+
+  @Test("a name that somebody took is left to them, and another is tried")
+  func taken() throws {
+    try Self.withPlace(["exitgate-run-0", "exitgate-run-1"]) { path, parent in
+      let next = Mutex(0)
+      let draw: () -> String = {
+        next.withLock { number in
+          defer { number += 1 }
+          return "exitgate-run-\(number)"
+        }
+      }
+      let made = try ControlGroup.make(in: parent, drawing: draw)
+      close(made.lock)
+      #expect(made.name == "exitgate-run-2")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: path).count == 3)
+      #expect(throws: Errno.fileExists) {
+        try ControlGroup.make(in: parent, drawing: { "exitgate-run-0" })
+      }
+    }
+  }
+
+  @Test("names are drawn, so that no process number of another run is in the way")
+  func names() throws {
+    let names = (0..<100).map { _ in ControlGroup.drawName() }
+    #expect(Set(names).count == 100 && names.allSatisfy { $0.count == "exitgate-run-".count + 16 })
+  }
+
+  @Test(
+    "what runs left is swept, whatever lives under its number; what a run has just made is not, from whatever namespace"
+  )
+  func sweep() throws {
+    let own = "exitgate-run-\(getpid())"
+    try Self.withPlace([own, "exitgate-run-4194304", "exitgate-other", "other"]) { path, parent in
+      let made = try ControlGroup.make(in: parent)
+      ControlGroup.sweep(path, parent)
+      let kept = try FileManager.default.contentsOfDirectory(atPath: path)
+      #expect(Set(kept) == ["exitgate-other", "other", made.name])
+      close(made.lock)
+      ControlGroup.sweep(path, parent)
+      #expect(Set(try FileManager.default.contentsOfDirectory(atPath: path)) == ["exitgate-other", "other"])
+    }
   }
 }
