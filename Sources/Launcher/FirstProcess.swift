@@ -14,9 +14,11 @@ struct FirstProcess {
     (self.plan, self.channel) = (plan, channel)
   }
 
-  /// - Parameter descriptors: What the gate gets.
+  /// - Parameters:
+  ///   - descriptors: What the gate gets.
+  ///   - ungrouped: Why no control group holds it, where somebody agreed to that.
   /// - Returns: The exit status, which nobody looks at.
-  func run(passing descriptors: [Int32], hasIPv6: Bool) -> Int32 {
+  func run(passing descriptors: [Int32], hasIPv6: Bool, ungrouped: String?) -> Int32 {
     do throws(SandboxError) {
       try FileSystem(plan.view, allowing: plan.weaker).enter()
     } catch {
@@ -33,7 +35,8 @@ struct FirstProcess {
         kept.append(follower)
         terminal = follower
       }
-      try channel.send(SandboxMessage.ready(hasIPv6: hasIPv6).bytes, descriptors: passed)
+      let ready = SandboxMessage.ready(hasIPv6: hasIPv6, ungrouped: ungrouped)
+      try channel.send(ready.bytes, descriptors: passed)
       KeeperProcess.closeDescriptors(except: kept)
       guard case .message(let bytes, _) = try channel.receive(), SandboxMessage(bytes) == .go else {
         return 1

@@ -70,14 +70,18 @@ public final class Sandbox: @unchecked Sendable {
 
   /// Waits until everything is there.
   ///
-  /// - Returns: What was opened inside, in the same order, the caller's to close; and whether there is IPv6.
-  public func awaitReady() throws(SandboxError) -> (descriptors: [Int32], hasIPv6: Bool) {
+  /// - Returns: What was opened inside, in the same order, the caller's to close; whether there is IPv6; and why the
+  ///   plan's control group does not hold it, where the plan says that it need not.
+  public func awaitReady() throws(SandboxError) -> Ready {
     let (message, descriptors) = try next()
-    guard case .ready(let hasIPv6) = message else {
+    guard case .ready(let hasIPv6, let ungrouped) = message else {
       throw SandboxError(.namespaces, "the sandbox is confused")
     }
-    return (descriptors, hasIPv6)
+    return (descriptors, hasIPv6, ungrouped)
   }
+
+  /// As `awaitReady` returns it.
+  public typealias Ready = (descriptors: [Int32], hasIPv6: Bool, ungrouped: String?)
 
   private func next() throws(SandboxError) -> (message: SandboxMessage, descriptors: [Int32]) {
     guard case .message(let bytes, let descriptors)? = try? channel.receive(),

@@ -27,8 +27,8 @@ public enum SandboxPart: String, Hashable, Sendable, CaseIterable {
   /// Whether a person may go on without it: what is left still holds.
   public var mayBeWeaker: Bool { [.proc, .landlock, .limits].contains(self) }
 
-  /// What to do about a host that refuses it.
-  var remedy: String {
+  /// What `user` may do about a host that refuses it.
+  func remedy(for user: UInt32) -> String {
     switch self {
     case .userNamespace:
       "Allow user namespaces: sysctl user.max_user_namespaces=10000, kernel.unprivileged_userns_clone=1 (Debian), "
@@ -45,8 +45,9 @@ public enum SandboxPart: String, Hashable, Sendable, CaseIterable {
       "Start it where /proc is whole (in docker: --security-opt systempaths=unconfined), or say --allow-weaker proc"
     case .landlock: "Use Linux 6.12 or later, started with lsm=landlock,…, or say --allow-weaker landlock"
     case .seccomp: "Use a kernel with CONFIG_SECCOMP_FILTER"
+    case .limits where user == 0: "Run the command as an ordinary user, or say --allow-weaker limits"
     case .limits:
-      "Run the command as an ordinary user, or say --allow-weaker limits"
+      "Start it in a control group in which you may make others and enter them, or say --allow-weaker limits"
     }
   }
 }
@@ -64,7 +65,7 @@ public struct SandboxError: Error, Hashable, Sendable, CustomStringConvertible {
     self.cause = cause
   }
 
-  public var description: String { "\(cause). \(part.remedy)." }
+  public var description: String { "\(cause). \(part.remedy(for: geteuid()))." }
 }
 
 /// Runs one step; what returns -1 is an error of that part.

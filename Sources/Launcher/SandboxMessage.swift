@@ -6,8 +6,9 @@ enum SandboxMessage: Hashable, Sendable {
   case mapped
   /// A part is refused; nothing is left of the sandbox.
   case refused(SandboxError)
-  /// All is there, perhaps with IPv6; the descriptors come along.
-  case ready(hasIPv6: Bool)
+  /// All is there, perhaps with IPv6; the descriptors come along. `ungrouped`: why no control group holds it, which
+  /// somebody agreed to.
+  case ready(hasIPv6: Bool, ungrouped: String?)
   /// The command is to start.
   case go
   /// It runs.
@@ -28,7 +29,8 @@ enum SandboxMessage: Hashable, Sendable {
     case .mapped: [UInt8(ascii: "m")]
     case .refused(let error):
       [UInt8(ascii: "r")] + Array(error.part.rawValue.utf8) + [0] + Array(error.cause.utf8)
-    case .ready(let hasIPv6): [hasIPv6 ? UInt8(ascii: "y") : UInt8(ascii: "n")]
+    case .ready(let hasIPv6, let cause):
+      [hasIPv6 ? UInt8(ascii: "y") : UInt8(ascii: "n")] + Array((cause ?? "").utf8)
     case .go: [UInt8(ascii: "g")]
     case .started: [UInt8(ascii: "s")]
     case .unstartable(let number): [UInt8(ascii: "f")] + Self.word(number)
@@ -45,8 +47,9 @@ enum SandboxMessage: Hashable, Sendable {
     switch (first, rest.count) {
     case (UInt8(ascii: "u"), 0): self = .unshared
     case (UInt8(ascii: "m"), 0): self = .mapped
-    case (UInt8(ascii: "y"), 0): self = .ready(hasIPv6: true)
-    case (UInt8(ascii: "n"), 0): self = .ready(hasIPv6: false)
+    case (UInt8(ascii: "y"), _), (UInt8(ascii: "n"), _):
+      let cause = rest.isEmpty ? nil : String(decoding: rest, as: UTF8.self)
+      self = .ready(hasIPv6: first == UInt8(ascii: "y"), ungrouped: cause)
     case (UInt8(ascii: "o"), 0): self = .overtime
     case (UInt8(ascii: "g"), 0): self = .go
     case (UInt8(ascii: "s"), 0): self = .started

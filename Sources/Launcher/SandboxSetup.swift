@@ -22,7 +22,8 @@ struct SandboxSetup {
         throw SandboxError(.landlock, gap)
       }
       // While the host's tree of groups is seen.
-      let group = try makeGroup()
+      var group: ControlGroup?
+      let ungrouped = try unlessAgreed { () throws(SandboxError) in group = try makeGroup() }
       defer { group?.remove() }
       try makeNamespaces()
       let hasIPv6 = try LoopbackNetwork.configure()
@@ -33,7 +34,9 @@ struct SandboxSetup {
       let first = linux_fork()
       guard first >= 0 else { throw SandboxError(.namespaces, "cannot start a process: \(lastErrno())") }
       if first == 0 {
-        withExtendedLifetime(opening) { _exit(runFirst(opening.descriptors, hasIPv6, in: group)) }
+        withExtendedLifetime(opening) {
+          _exit(runFirst(opening.descriptors, hasIPv6, in: group, ungrouped))
+        }
       }
       // Whoever has something to clear away outlives the gate: the first process ends with it, and then this one.
       if group != nil { _ = linux_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) }
@@ -49,9 +52,17 @@ struct SandboxSetup {
     guard let place = plan.group, plan.limits.processes != nil || plan.limits.memory != nil else {
       return nil
     }
-    do { return try ControlGroup(plan.limits, in: place) } catch {
-      guard plan.weaker.contains(.limits) else { throw error }
+    return try ControlGroup(plan.limits, in: place)
+  }
+
+  /// - Returns: Why it failed, where a person agreed to do without limits.
+  private func unlessAgreed(_ step: () throws(SandboxError) -> Void) throws(SandboxError) -> String? {
+    do {
+      try step()
       return nil
+    } catch {
+      guard plan.weaker.contains(.limits) else { throw error }
+      return error.cause
     }
   }
 
@@ -78,14 +89,19 @@ struct SandboxSetup {
     return status == 0 ? 0 : 1
   }
 
-  private func runFirst(_ descriptors: [Int32], _ hasIPv6: Bool, in group: ControlGroup?) -> Int32 {
-    do { try group?.enter() } catch {
+  private func runFirst(
+    _ descriptors: [Int32], _ hasIPv6: Bool, in group: ControlGroup?, _ ungrouped: String?
+  ) -> Int32 {
+    var ungrouped = ungrouped
+    do throws(SandboxError) {
+      if let group { ungrouped = try unlessAgreed(group.enter) }
+    } catch {
       try? channel.send(SandboxMessage.refused(error).bytes)
       return 1
     }
     _ = linux_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL), 0, 0, 0)
     _ = linux_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    return FirstProcess(plan, channel).run(passing: descriptors, hasIPv6: hasIPv6)
+    return FirstProcess(plan, channel).run(passing: descriptors, hasIPv6: hasIPv6, ungrouped: ungrouped)
   }
 }
 

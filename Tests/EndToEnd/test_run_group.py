@@ -18,6 +18,9 @@ FORKS = "i=0; while [ $i -lt 20 ]; do sleep 3 & i=$((i+1)); echo n$i; done"
 FILL = "dd if=/dev/zero of=/tmp/x bs=1M count={count} 2>/dev/null; echo filled $?"
 
 
+WEAKER = "--allow-weaker landlock --allow-weaker limits"
+
+
 def run(command, user="agent", flags="--allow-weaker landlock", log="/home/agent/log/own"):
     """A step that runs a command in its sandbox, by root or by another."""
     whole = f"HOME=/home/agent {RUN.format(log=log)} {flags} -- sh -c '{command}'\n"
@@ -30,7 +33,20 @@ echo '+memory +pids' >cgroup.subtree_control; mkdir -p agent/shell plain
 chown 1000:1000 agent agent/cgroup.procs agent/cgroup.subtree_control agent/shell agent/shell/cgroup.procs
 echo '+memory +pids' >agent/cgroup.subtree_control
 cat agent/shell/cgroup.controllers
+# As a run that was killed leaves it, under the number of a process that lives.
+mkdir agent/exitgate-run-1; chown 1000:1000 agent/exitgate-run-1
 mkdir -p /home/agent/log; chown 1000:1000 /home/agent/log
+"""
+# A group that is made in it gets no limit of memory, and cannot be entered (EOPNOTSUPP).
+THREADED = """(cd /sys/fs/cgroup
+mkdir -p threads/shell; chown 1000:1000 threads threads/cgroup.procs threads/cgroup.subtree_control threads/shell threads/shell/cgroup.procs
+echo '+pids' >threads/cgroup.subtree_control; echo threaded >threads/shell/cgroup.type
+cat threads/cgroup.type)
+"""
+# No further group can be made in it (EAGAIN).
+FULL = """(cd /sys/fs/cgroup
+mkdir -p full/shell; chown 1000:1000 full full/cgroup.procs full/cgroup.subtree_control full/shell full/shell/cgroup.procs
+echo '+memory +pids' >full/cgroup.subtree_control; echo 1 >full/cgroup.max.descendants)
 """
 ASK = "su agent -c 'HOME=/home/agent exitgate explain --policy /tests/policy.yaml --process --json'\n"
 STEPS = {
@@ -44,8 +60,15 @@ STEPS = {
     "memory that suffices": ENTER.format(group="agent/shell") + run(FILL.format(count=20)),
     "memory of all together": ENTER.format(group="agent/shell") + run(FILL.format(count=100)),
     "memory without a group": ENTER.format(group="plain") + run(FILL.format(count=100), log="/home/agent/log/plain"),
-    "left": "ls -d /sys/fs/cgroup/agent/exitgate-run-* /sys/fs/cgroup/exitgate-run-*",
+    "not entered": THREADED + ENTER.format(group="threads/shell") + run("echo ran"),
+    "not entered, as agreed": ENTER.format(group="threads/shell") + run("echo ran", flags=WEAKER, log="/home/agent/log/threads"),
+    "not made": FULL + ENTER.format(group="full/shell") + run("echo ran"),
+    "not made, as agreed": ENTER.format(group="full/shell") + run("echo ran", flags=WEAKER, log="/home/agent/log/full"),
+    "not made for root": ENTER.format(group="full/shell") + run("echo ran", "root", log=OF_ROOT),
+    "not made for root, as agreed": ENTER.format(group="full/shell") + run("echo ran", "root", WEAKER, "/var/own/full"),
+    "left": "ls -d /sys/fs/cgroup/*/exitgate-run-* /sys/fs/cgroup/exitgate-run-*",
     "logs": "cat /home/agent/log/own.jsonl; echo; echo ---; cat /home/agent/log/plain.jsonl",
+    "logs of the weaker": "; echo ---; ".join(f"cat {log}.jsonl" for log in ("/home/agent/log/threads", "/home/agent/log/full", "/var/own/full")),
 }
 
 
@@ -85,3 +108,23 @@ def test_what_nothing_holds_is_refused_and_so_is_an_old_landlock(results):
     assert status == 69 and "no control group was delegated" in said and "--allow-weaker limits" in said and "ran" not in said.split(), said
     status, said = results["an old Landlock"]
     assert status == 69 and "Landlock's ABI is 2, 3 is needed" in said and "Use Linux 6.12" in said and "ran" not in said.split(), said
+
+
+def test_a_group_that_cannot_be_had_is_refused_with_a_remedy_that_fits_and_works(results):
+    """The remedy is tried by the step that follows each, which is the control too."""
+    for step, cause, user in (("not entered", "cannot enter the control group", "agent"), ("not made", "cannot make a control group", "agent"),
+                              ("not made for root", "cannot make a control group", "root")):
+        status, said = results[step]
+        assert status == 69 and cause in said and "or say --allow-weaker limits" in said and "ran" not in said.split(), (step, said)
+        assert ("as an ordinary user" in said) == (user == "root"), (step, said)
+        status, said = results[f"{step}, as agreed"]
+        assert status == 0 and "ran" in said.split() and "WEAKER" in said and cause in said, (step, said)
+
+
+def test_what_is_recorded_is_what_was_made_in_truth(results):
+    threads, full, root = results["logs of the weaker"][1].split("---")
+    for log, cause in ((threads, "cannot enter the control group"), (full, "cannot make a control group"), (root, "cannot make a control group")):
+        assert f"run: WEAKER: {cause}" in log and 'cgroup"' not in log, log
+        assert 'run: memory is held by rlimit"' in log, log
+    assert all('run: max-processes is held by rlimit"' in log for log in (threads, full))
+    assert 'run: max-processes is held by nothing"' in root

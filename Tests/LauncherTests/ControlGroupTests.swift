@@ -120,4 +120,13 @@ import Testing
       #expect(Set(try FileManager.default.contentsOfDirectory(atPath: path)) == ["exitgate-other", "other"])
     }
   }
+
+  @Test("what to do about limits fits whoever runs it")
+  func remedies() {
+    #expect(SandboxPart.limits.remedy(for: 0).contains("as an ordinary user"))
+    #expect(!SandboxPart.limits.remedy(for: 1000).contains("ordinary user"))
+    for user: UInt32 in [0, 1000] {
+      #expect(SandboxPart.limits.remedy(for: user).hasSuffix("or say --allow-weaker limits"))
+    }
+  }
 }

@@ -122,7 +122,8 @@ import Testing
 
 @Suite struct MessageTests {
   static let messages: [SandboxMessage] = [
-    .unshared, .mapped, .overtime, .ready(hasIPv6: true), .ready(hasIPv6: false), .go, .started,
+    .unshared, .mapped, .overtime, .ready(hasIPv6: true, ungrouped: nil),
+    .ready(hasIPv6: false, ungrouped: "cannot enter it"), .go, .started,
     .unstartable(2),
     .ended(-1), .ended(255), .signal(15), .refused(SandboxError(.proc, "cannot mount /proc: \0 no")),
   ]

@@ -104,9 +104,12 @@ struct CommandService {
     return try Sandbox.begin(plan) { hasIPv6 in try CommandNetwork.open(configuration, hasIPv6: hasIPv6) }
   }
 
-  private func take(
-    _ handed: (descriptors: [Int32], hasIPv6: Bool), into configuration: inout GateConfiguration
-  ) throws {
+  private func take(_ handed: Sandbox.Ready, into configuration: inout GateConfiguration) throws {
+    if let cause = handed.ungrouped {
+      lines.say("exitgate: WEAKER: \(cause)")
+      configuration.startNotes.append("run: WEAKER: \(cause)")
+    }
+    configuration.startNotes += plan.limits.notes(in: handed.ungrouped == nil ? plan.group : nil)
     CommandNetwork.listen(&configuration, hasIPv6: handed.hasIPv6)
     guard handed.descriptors.count > 2 else { throw SandboxError(.table, "nothing was handed over") }
     let last = Array(handed.descriptors.suffix(2))

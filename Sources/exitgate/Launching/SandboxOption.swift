@@ -100,7 +100,7 @@ struct SandboxOption: ParsableArguments {
       ("variables", env + settings.environment.map(\.value)),
       ("WEAKER without", allowWeaker.map(\.rawValue)),
     ] where !values.isEmpty { notes.append("run: \(words): \(values.joined(separator: ", "))") }
-    return notes + LimitMeans.notes(settings) + landlockGaps.map { "run: WEAKER: \($0)" }
+    return notes + landlockGaps.map { "run: WEAKER: \($0)" }
   }
 
   /// What this kernel's Landlock does not hold the command to, as somebody agreed.
@@ -109,13 +109,14 @@ struct SandboxOption: ParsableArguments {
   }
 }
 
-extension LimitMeans {
-  /// What the log says of what holds the command to the policy's limits.
-  fileprivate static func notes(_ settings: SandboxSettings) -> [String] {
-    let group = ControlGroupPlace.find()
+extension ProcessLimits {
+  /// What the log says of what holds the command to them.
+  ///
+  /// - Parameter group: Where a control group holds it in truth.
+  func notes(in group: ControlGroupPlace?) -> [String] {
     let limits: [(String, Bool, [LimitMeans])] = [
-      ("max-processes", settings.maxProcesses != nil, ofProcesses(user: geteuid(), group)),
-      ("memory", settings.memory != nil, ofMemory(group)),
+      ("max-processes", processes != nil, LimitMeans.ofProcesses(user: geteuid(), group)),
+      ("memory", memory != nil, LimitMeans.ofMemory(group)),
     ]
     return limits.filter(\.1).map { limit in
       let means = limit.2.isEmpty ? "nothing" : limit.2.map(\.rawValue).joined(separator: " and ")
