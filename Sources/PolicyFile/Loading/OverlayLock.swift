@@ -1,15 +1,22 @@
 import Glibc
 
-/// Why a file cannot be kept from others: the number of errno(3).
-public struct OverlayLockError: Error, Hashable, Sendable {
-  /// As open(2) or flock(2) left it.
+/// Why a file cannot be kept from others.
+public struct OverlayLockError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The lock itself, `PATH.lock`.
+  public let path: String
+  /// The number of errno(3), as open(2) or flock(2) left it.
   public let code: Int32
+
+  public var description: String {
+    "'\(path)' cannot be locked: \(String(cString: strerror(code))). Give this user the right to write it"
+  }
 }
 
 /// Keeps everybody else who writes into a file of rules away while it lives: the gate, its commands and the
 /// review page read the file, change it and put it back, one after the other.
 ///
-/// The lock is a file of its own beside it, `PATH.lock`, since the file itself is replaced; it stays.
+/// The lock is a file of its own beside it, `PATH.lock`, since the file itself is replaced; it stays. Whoever may
+/// replace the file may lock it, whoever was first, and nobody else: a stranger who could would keep all waiting.
 public final class OverlayLock: Sendable {
   private let descriptor: Int32
 
@@ -18,15 +25,47 @@ public final class OverlayLock: Sendable {
   /// - Parameter isPatient: Whether somebody else who has it is waited for.
   /// - Throws: `OverlayLockError`; its code is `EWOULDBLOCK` where somebody has it and nobody waits.
   public init(of path: String, isPatient: Bool = true) throws(OverlayLockError) {
-    descriptor = open("\(path).lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { throw OverlayLockError(code: errno) }
+    let name = "\(path).lock"
+    descriptor = Self.open(name, of: path)
+    guard descriptor >= 0 else { throw OverlayLockError(path: name, code: errno) }
     while flock(descriptor, isPatient ? LOCK_EX : LOCK_EX | LOCK_NB) != 0 {
       let code = errno
       guard code != EINTR else { continue }
       close(descriptor)
-      throw OverlayLockError(code: code)
+      throw OverlayLockError(path: name, code: code)
     }
   }
 
   deinit { close(descriptor) }
+
+  private static func open(_ name: String, of path: String) -> Int32 {
+    let flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW
+    let old = Glibc.open(name, flags)
+    guard old < 0, errno == ENOENT else { return old }
+    let new = Glibc.open(name, flags | O_CREAT | O_EXCL, 0o600)
+    // Somebody else was first.
+    guard new >= 0 || errno != EEXIST else { return Glibc.open(name, flags) }
+    if new >= 0 { share(new, of: path) }
+    return new
+  }
+
+  /// Has a new lock be for those who may replace the file: who may write its directory, or, where that is sticky
+  /// (unlink(2)), the file's owner alone. What this user may not give away stays his.
+  private static func share(_ lock: Int32, of path: String) {
+    var place = stat(), made = stat()
+    guard stat(directory(of: path), &place) == 0 else { return }
+    if place.st_mode & S_ISVTX != 0 {
+      guard lstat(path, &place) == 0 else { return }
+      place.st_mode = S_IWUSR
+    }
+    if fchown(lock, place.st_uid, place.st_gid) != 0 { _ = fchown(lock, uid_t.max, place.st_gid) }
+    guard fstat(lock, &made) == 0 else { return }
+    var writers = place.st_mode & (S_IWGRP | S_IWOTH)
+    if made.st_gid != place.st_gid { writers &= ~S_IWGRP }
+    _ = fchmod(lock, S_IRUSR | S_IWUSR | writers | writers << 1)
+  }
+
+  private static func directory(of path: String) -> String {
+    path.utf8.lastIndex(of: UInt8(ascii: "/")).map { "\(path[...$0])" } ?? "."
+  }
 }
