@@ -70,6 +70,8 @@ final class Followers: Sendable {
   }
 
   private let entries = Mutex<[ObjectIdentifier: Entry]>([:])
+  /// Held while they are looked at, so that each look begins with what is known once the one before is over.
+  private let looking = Mutex(())
   private let lastBeat = Atomic<UInt64>(0)
 
   fileprivate func add(_ session: FollowSession, _ stream: MessageStream, of peer: PeerCredentials) {
@@ -86,14 +88,17 @@ final class Followers: Sendable {
 
   /// Ends those who may not see any more, and counts as somebody who can be asked who may answer, and nobody else.
   func look(at door: ReviewerDoor) {
-    for entry in entries.withLock({ Array($0.values) }) {
-      guard let role = door.role(of: entry.peer) else {
-        end(entry.session)
-        entry.stream.end()
-        continue
-      }
-      entry.session.count(role.covers(.approve) && entry.life.isAlive)
+    looking.withLock { _ in
+      for entry in entries.withLock({ Array($0.values) }) { look(at: entry, door) }
     }
+  }
+
+  private func look(at entry: Entry, _ door: ReviewerDoor) {
+    if let role = door.role(of: entry.peer) {
+      return entry.session.count(role.covers(.approve) && entry.life.isAlive)
+    }
+    end(entry.session)
+    entry.stream.end()
   }
 
   /// Asks those who were not asked for a while, and counts nobody who has not answered; called each second.
