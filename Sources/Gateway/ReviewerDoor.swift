@@ -34,10 +34,9 @@ public final class ReviewerDoor: Sendable {
     refusal(of: "'\(request.verb.rawValue)'", needing: request.role, to: peer)
   }
 
-  /// What a peer lacks to take back a rule that was written down: one that denies, nobody but who may write it.
-  func refusal(ofTakingBack rule: Rule?, to peer: PeerCredentials) -> String? {
-    guard rule?.action == .deny else { return nil }
-    return refusal(of: "'revoke' of what was refused for good", needing: .edit, to: peer)
+  /// What a peer lacks to take back a rule that was written down and denies, as nobody does but who may write it.
+  func refusalOfTakingBackDenials(to peer: PeerCredentials) -> String? {
+    refusal(of: "'revoke' of what was refused for good", needing: .edit, to: peer)
   }
 
   private func refusal(of what: String, needing needed: ReviewerRole, to peer: PeerCredentials) -> String? {

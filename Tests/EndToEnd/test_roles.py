@@ -119,6 +119,24 @@ def test_CTL_03_what_was_refused_for_good_is_taken_back_by_who_may_write_it(revi
         follow.kill(), follow.wait()
 
 
+def test_CTL_03_what_another_gate_wrote_down_as_refused_is_taken_back_by_who_may_write_it(reviewed):
+    """The file says more than this gate has read: whose refusal it is, is looked up where it is taken out."""
+    trial, tell = reviewed
+    overlay = trial.gate.log.path.parent / "approvals.yaml"
+    line = lambda name, action, host: f'  - {{ id: "{name}", action: {action}, agents: ["a1"], to: ["{host}"], protocol: http }}\n'
+    no, yes = line("approved-no", "deny", "ask.test"), line("approved-yes", "allow", "plain.test")
+    overlay.write_text("version: 1\nrules:\n" + no + yes)
+    overlay.chmod(0o600)
+    assert json.loads(tell(EDITOR, "pending", "--all", "--json").stdout) == [], "it is not read yet"
+    written = trial.gate.log.mark()
+    done = tell(APPROVER, "revoke", "approved-no")
+    assert done.returncode == 1 and f"needs the role 'edit', and user {APPROVER} has 'approve'" in done.stderr, done
+    assert refusals(trial, written) == [(str(APPROVER), "revoke")] and no in overlay.read_text()
+    # The controls: what was allowed is anybody's who answers, and the editor takes out the other.
+    assert tell(APPROVER, "revoke", "approved-yes").returncode == 0 and overlay.read_text() == "version: 1\nrules:\n" + no
+    assert tell(EDITOR, "revoke", "approved-no").returncode == 0 and "approved-no" not in overlay.read_text()
+
+
 def test_CTL_15_a_reader_with_many_connections_keeps_nobody_from_the_kill_switch(reviewed):
     trial, tell = reviewed
     follow = ["setpriv", f"--reuid={READER}", f"--regid={READER}", "--clear-groups", trial.gate.control.parent / "exitgate", "pending", "--follow", "--control", trial.gate.control]

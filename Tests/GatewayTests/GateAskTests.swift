@@ -45,7 +45,7 @@ extension GateRig {
   @discardableResult
   func revoke(_ id: String) throws -> Int {
     let result = Mutex<Result<Int, ApprovalError>?>(nil)
-    gate.revoke(id, by: Self.reviewer) { outcome in result.withLock { $0 = outcome } }
+    gate.revoke(id, by: Self.reviewer, lacking: nil) { outcome in result.withLock { $0 = outcome } }
     try eventually("the revocation is carried out") { result.withLock { $0 != nil } }
     return try #require(result.withLock { $0 }).get()
   }

@@ -32,14 +32,12 @@ extension Gate {
   }
 
   func takeBack(_ id: String, for peer: PeerCredentials, _ reply: ControlAnswer) {
-    if let refusal = door.refusal(ofTakingBack: approvals.standing.rules.first { $0.id.text == id }, to: peer)
-    {
-      refuse("revoke", to: peer, refusal)
-      return reply(.refused(refusal))
-    }
-    revoke(id, by: Person(peer)) { result in
+    revoke(id, by: Person(peer), lacking: door.refusalOfTakingBackDenials(to: peer)) { [self] result in
       switch result {
       case .success(let closed): reply(.revoked(closed))
+      case .failure(.forbidden(let lack)):
+        refuse("revoke", to: peer, lack)
+        reply(.refused(lack))
       case .failure(let error): reply(.refused("\(error)"))
       }
     }

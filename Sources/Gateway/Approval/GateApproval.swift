@@ -17,6 +17,8 @@ public enum ApprovalError: Error, Hashable, Sendable {
   case busy(String)
   /// Nothing that stands approved is called so.
   case unknownGrant
+  /// Whoever wants it may not, for this reason.
+  case forbidden(String)
   /// The gate is stopping.
   case stopping
 }
@@ -155,6 +157,7 @@ extension ApprovalError: CustomStringConvertible {
     switch self {
     case .refused(let refusal): refusal.sentence
     case .unwritten(let why), .busy(let why): "it could not be written down: \(why)"
+    case .forbidden(let lack): lack
     case .unknownGrant: "nothing that stands approved is called so"
     case .stopping: "the gate is stopping"
     }

@@ -24,7 +24,7 @@ extension Gate {
   {
     guard let rule = question.rule(for: bound.answer) else { throw .refused(.unoffered(question.offers)) }
     let file = overlay, name = "approved-\(question.id)"
-    let standing: Policy
+    let standing: Policy, before = approvals.standing
     do throws(OverlayError) {
       standing = try file.add(rule, named: name, says: bound.answer.comment(by: person))
     } catch {
@@ -33,9 +33,10 @@ extension Gate {
     do throws(AnswerRefusal) {
       let decided = try approvals.answer(bound, by: person, standing: standing)
       overlayEdits += 1
+      cut(whatIsGoneSince: before)
       return tell(decided, rule: rule)
     } catch {
-      _ = try? file.remove(name)
+      _ = try? file.remove(name, lacking: nil)
       throw .refused(error)
     }
   }
@@ -44,22 +45,30 @@ extension Gate {
   ///
   /// - Parameters:
   ///   - id: A question's id, or that of a rule of the overlay.
-  ///   - completion: Called on the gate's queue with the number of connections that were cut.
+  ///   - lack: Why this person takes back no rule that denies; nil: he does.
+  ///   - completion: Called on the gate's queue with the number of connections that were cut. What is `forbidden`
+  ///     has no record yet.
   public func revoke(
-    _ id: String, by person: Person, completion: @escaping @Sendable (Result<Int, ApprovalError>) -> Void
+    _ id: String, by person: Person, lacking lack: String?,
+    completion: @escaping @Sendable (Result<Int, ApprovalError>) -> Void
   ) {
     queue.async { [self] in
       let end = { @Sendable [self] (failure: ApprovalError?, closed: Int) in
-        record("revoke", id, by: person, refusal: failure.map { "\($0)" })
+        if failure?.isForbidden != true {
+          record("revoke", id, by: person, refusal: failure.map { "\($0)" })
+        }
         completion(failure.map { .failure($0) } ?? .success(closed))
       }
       guard !isDraining else { return end(.stopping, 0) }
+      if let lack, approvals.standing.rules.contains(where: { $0.id.text == id && $0.action != .allow }) {
+        return end(.forbidden(lack), 0)
+      }
       if approvals.revoke(id) != nil || approvals.takeBackRefusal(id) {
         return cut([id]) { end(nil, $0) }
       }
       let isStanding = forget(id)
       cut([id]) { [self] closed in
-        strike(id, wasStanding: isStanding, tries: Self.overlayTries) { end($0, closed) }
+        strike(id, lacking: lack, wasStanding: isStanding, tries: Self.overlayTries) { end($0, closed + $1) }
       }
     }
   }
@@ -74,24 +83,28 @@ extension Gate {
     return rest.count < standing.rules.count
   }
 
-  /// Takes a rule out of the file.
+  /// Takes a rule out of the file, and cuts what passed by what the file said meanwhile.
   ///
-  /// - Parameter completion: Called on the gate's queue, with why the file still says it.
+  /// - Parameter completion: Called on the gate's queue, with why the file still says it, and how much was cut.
   private func strike(
-    _ id: String, wasStanding: Bool, tries: Int, completion: @escaping @Sendable (ApprovalError?) -> Void
+    _ id: String, lacking lack: String?, wasStanding: Bool, tries: Int,
+    completion: @escaping @Sendable (ApprovalError?, _ closed: Int) -> Void
   ) {
     do throws(OverlayError) {
-      approvals.replaceStanding(try overlay.remove(id))
-      completion(nil)
+      let rest = try overlay.remove(id, lacking: lack)
+      // A reload that read the file before reads it again.
+      overlayEdits += 1
+      replaceStanding(rest) { completion(nil, $0) }
     } catch {
+      if error.isForbidden { return completion(.forbidden(error.description), 0) }
       if error.isBusy, tries > 1 {
         return soon { [self] in
-          strike(id, wasStanding: wasStanding, tries: tries - 1, completion: completion)
+          strike(id, lacking: lack, wasStanding: wasStanding, tries: tries - 1, completion: completion)
         }
       }
       // One that has run out stands in the file alone.
-      guard wasStanding || error.isBusy else { return completion(.unknownGrant) }
-      completion(.unwritten("\(error.description) It is taken back until the file is read again"))
+      guard wasStanding || error.isBusy else { return completion(.unknownGrant, 0) }
+      completion(.unwritten("\(error.description) It is taken back until the file is read again"), 0)
     }
   }
 }
@@ -100,10 +113,19 @@ extension Gate {
 
 extension Gate {
   /// Puts in force what is written down now; what was taken out or changed by hand is cut.
-  func replaceStanding(_ next: Policy) {
-    let gone = next.changed(from: approvals.standing)
+  ///
+  /// - Parameter completion: Called on the gate's queue with the number of connections that were cut.
+  func replaceStanding(_ next: Policy, then completion: @escaping @Sendable (Int) -> Void = { _ in }) {
+    let before = approvals.standing
     approvals.replaceStanding(next)
-    if !gone.isEmpty { cut(Set(gone.map(\.text))) { _ in } }
+    cut(whatIsGoneSince: before, then: completion)
+  }
+
+  private func cut(
+    whatIsGoneSince before: Policy, then completion: @escaping @Sendable (Int) -> Void = { _ in }
+  ) {
+    let gone = approvals.standing.changed(from: before)
+    if gone.isEmpty { completion(0) } else { cut(Set(gone.map(\.text)), completion: completion) }
   }
 
   /// What is written down and has not run out; the rest is told of.
@@ -135,6 +157,10 @@ extension ApprovalError {
   /// Whether it may go soon.
   var isBusy: Bool {
     if case .busy = self { true } else { false }
+  }
+
+  fileprivate var isForbidden: Bool {
+    if case .forbidden = self { true } else { false }
   }
 }
 

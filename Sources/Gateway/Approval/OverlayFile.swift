@@ -8,6 +8,8 @@ struct OverlayError: Error, Hashable, Sendable, CustomStringConvertible {
   var description: String
   /// Whether it may go soon: another process is changing the file.
   var isBusy = false
+  /// Whether whoever wants it may not.
+  var isForbidden = false
 }
 
 /// The file of what people answered for good: a policy that exitgate writes and people may read and change.
@@ -49,14 +51,15 @@ struct OverlayFile {
   }
 
   /// Takes one rule out, and the comment above it.
-  func remove(_ id: String) throws(OverlayError) -> Policy {
+  ///
+  /// - Parameter lack: Why nothing but what allows may be taken out; nil: everything may.
+  func remove(_ id: String, lacking lack: String?) throws(OverlayError) -> Policy {
     try change { text throws(OverlayError) in
+      if let lack { try check(id, in: text ?? "", lack) }
       var lines = (text ?? "").split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
       let mark = "  - { id: \"\(id)\","
       guard let place = lines.firstIndex(where: { $0.utf8.starts(with: mark.utf8) }) else {
-        throw OverlayError(
-          description:
-            "the rule '\(id)' is not on a line of its own in \(path); take it out by hand, then reload")
+        throw unknown(id)
       }
       let hasComment = place > 0 && lines[place - 1].utf8.starts(with: "  # ".utf8)
       lines.removeSubrange((hasComment ? place - 1 : place)...place)
@@ -66,6 +69,13 @@ struct OverlayFile {
     } expecting: {
       !$0.rules.contains { $0.id.text == id }
     }
+  }
+
+  /// Looks at what the file says now, which may be more than the gate has read.
+  private func check(_ id: String, in text: String, _ lack: String) throws(OverlayError) {
+    let rules = try read { () throws(PolicyFileError) in try reader.overlay(text: text, named: path) }.rules
+    guard let rule = rules.first(where: { $0.id.text == id }) else { throw unknown(id) }
+    if rule.action != .allow { throw OverlayError(description: lack, isForbidden: true) }
   }
 
   private static let none = "rules: []\n"
@@ -82,7 +92,7 @@ struct OverlayFile {
   ) throws(OverlayError) -> Policy {
     let lock: OverlayLock
     do throws(OverlayLockError) { lock = try OverlayLock(of: path, isPatient: false) } catch {
-      throw error.code == EWOULDBLOCK ? busy : failed("lock", Errno(rawValue: error.code))
+      throw error.code == EWOULDBLOCK ? busy : OverlayError(description: "\(error).")
     }
     defer { extendLifetime(lock) }
     let text = try edit(try read { () throws(PolicyFileError) in try reader.overlay(path: path)?.text })
@@ -102,11 +112,11 @@ struct OverlayFile {
     let temporary = "\(path).new"
     _ = unlink(temporary)
     let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard file >= 0 else { throw failed("write") }
+    guard file >= 0 else { throw failed }
     let isWritten = (try? FileDescriptor(rawValue: file).writeAll(bytes)) == bytes.count && fsync(file) == 0
     close(file)
     guard isWritten, rename(temporary, path) == 0 else {
-      let error = failed("write")
+      let error = failed
       _ = unlink(temporary)
       throw error
     }
@@ -127,9 +137,14 @@ struct OverlayFile {
     close(directory)
   }
 
-  private func failed(_ operation: String, _ error: Errno = Errno(rawValue: errno)) -> OverlayError {
+  private func unknown(_ id: String) -> OverlayError {
+    OverlayError(
+      description: "the rule '\(id)' is not on a line of its own in \(path); take it out by hand, then reload")
+  }
+
+  private var failed: OverlayError {
     OverlayError(
       description:
-        "cannot \(operation) \(path): \(error). Make its directory writable for the gate.")
+        "cannot write \(path): \(Errno(rawValue: errno)). Make its directory writable for the gate.")
   }
 }
