@@ -35,7 +35,9 @@ struct Overlay: Sendable {
     let end = ContinuousClock.now + Self.patience
     while true {
       do throws(OverlayLockError) { return try OverlayLock(of: target, isPatient: false) } catch {
-        guard error.code == EWOULDBLOCK else { throw problem("be written", error.code) }
+        guard error.code == EWOULDBLOCK else {
+          throw ReviewProblem("\(error), or name another file with --rules.")
+        }
         guard ContinuousClock.now < end else {
           throw ReviewProblem(
             "'\(path)' is kept by another process, which has locked \(target).lock. Try again.")
@@ -150,9 +152,9 @@ struct Overlay: Sendable {
     close(descriptor)
   }
 
-  private func problem(_ what: String, _ code: Int32 = errno) -> ReviewProblem {
+  private func problem(_ what: String) -> ReviewProblem {
     ReviewProblem(
-      "'\(path)' cannot \(what): \(String(cString: strerror(code))). Give this user the right to, or name another file with --rules."
+      "'\(path)' cannot \(what): \(String(cString: strerror(errno))). Give this user the right to, or name another file with --rules."
     )
   }
 }

@@ -20,7 +20,8 @@ extension GateTests.Asking {
     do { return try client.read().isEmpty } catch { return "\(error)" != "nothing came" }
   }
 
-  @Test("CTL-15: what is taken back while its file is busy is cut too where a reload had put it in force again")
+  @Test(
+    "CTL-15: what is taken back while its file is busy is cut too where a reload had put it in force again")
   func struckAfterReload() throws {
     let rig = try GateRig(Self.policy(), origin: OriginStub.echoes)
     defer { rig.stop() }
@@ -46,7 +47,8 @@ extension GateTests.Asking {
     }
     #expect(rig.gate.approvals.standing.rules.isEmpty)
     #expect(Self.isCut(client), "what passed meanwhile is cut")
-    let rest = try #require(try rig.gate.configuration.loader.overlay(path: rig.directory + "/log/approvals.yaml"))
+    let rest = try #require(
+      try rig.gate.configuration.loader.overlay(path: rig.directory + "/log/approvals.yaml"))
     #expect(rest.rules.rules.isEmpty)
   }
 

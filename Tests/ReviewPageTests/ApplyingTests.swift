@@ -262,6 +262,20 @@ struct ApplyingTests {
     #expect(stat(real, &status) == 0 && status.st_mode & 0o777 == 0o640)
   }
 
+  @Test("where the lock is another's, it is the lock that is named")
+  func lockRefused() throws {
+    let bench = try Bench(), group = try group(), old = "version: 1\nrules: []\n"
+    try bench.write("overlay.yaml", old)
+    let lock = bench.folder.path() + "/overlay.yaml.lock"
+    symlink("nowhere", lock)
+    let rule = try #require(group.suggestedRule), outcome = bench.applying().apply(group, seen: rule)
+    #expect(
+      !outcome.isApplied && outcome.text.contains("overlay.yaml.lock' cannot be written"), "\(outcome.text)")
+    #expect(outcome.text.contains("--rules") && bench.text("overlay.yaml") == old)
+    unlink(lock)
+    #expect(bench.applying().apply(group, seen: rule).isApplied, "the control")
+  }
+
   @Test("without --rules nothing is changed")
   func none() throws {
     let bench = try Bench(), group = try group()

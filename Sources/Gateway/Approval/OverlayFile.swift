@@ -139,7 +139,8 @@ struct OverlayFile {
 
   private func unknown(_ id: String) -> OverlayError {
     OverlayError(
-      description: "the rule '\(id)' is not on a line of its own in \(path); take it out by hand, then reload")
+      description: "the rule '\(id)' is not on a line of its own in \(path); take it out by hand, then reload"
+    )
   }
 
   private var failed: OverlayError {

@@ -8,7 +8,7 @@ public struct OverlayLockError: Error, Hashable, Sendable, CustomStringConvertib
   public let code: Int32
 
   public var description: String {
-    "'\(path)' cannot be locked: \(String(cString: strerror(code))). Give this user the right to write it"
+    "'\(path)' cannot be written: \(String(cString: strerror(code))). Give this user the right to"
   }
 }
 
