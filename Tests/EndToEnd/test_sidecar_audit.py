@@ -119,9 +119,9 @@ def test_NFT_23_the_mode_changes_in_one_step_under_load(own_fence):
     assert fence.python(UDP, EVIL, "443", EVIL6, "443").split() == ["sent"] * 2
     eventually(lambda: far.passed == 2)
     fence.reload(ENFORCE)
-    strangers = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", FLOOD, EVIL, EVIL6, "60", "200000"),
+    strangers = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", FLOOD, EVIL, EVIL6, "60", "500000"),
                                  stdout=subprocess.PIPE, text=True)
-    metadata = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", FLOOD, "169.254.169.254", "fd00:ec2::254", "60", "200000"),
+    metadata = subprocess.Popen(fence.bench.command("agent", sys.executable, "-c", FLOOD, "169.254.169.254", "fd00:ec2::254", "60", "500000"),
                                 stdout=subprocess.PIPE, text=True)
     turns = 0
     while metadata.poll() is None:
@@ -136,7 +136,7 @@ def test_NFT_23_the_mode_changes_in_one_step_under_load(own_fence):
         assert later == at, ("the same flow ended with the mode", at, later)
         turns += 1
     count, passed = map(int, metadata.communicate()[0].split())
-    assert count >= 200_000 and passed == 0 and far.floor == 0 and turns >= 5, (count, passed, turns)
+    assert count >= 500_000 and passed == 0 and far.floor == 0 and turns >= 5, (count, passed, turns)
     count, passed = map(int, strangers.communicate()[0].split())
     assert passed > 0, "the control: this way did lead out for a while"
     assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443") and pings(fence) == 0

@@ -61,7 +61,7 @@ class AuditLog:
     def mark(self):
         return len(self.lines())
 
-    def wait_for(self, since=0, count=1, seconds=3.0, **wanted):
+    def wait_for(self, since=0, count=1, seconds=15.0, **wanted):
         """Waits for `count` records with these fields after the mark, and returns them."""
         deadline = time.monotonic() + seconds
         while True:
