@@ -1,4 +1,5 @@
 import Approvals
+import Foundation
 import Glibc
 import Policy
 import PolicyFile
@@ -65,5 +66,30 @@ extension GateTests.Asking {
     let (kept, _) = try Self.always(rig, "kept.test")
     #expect(Self.isCut(gone))
     #expect(GateTests.Tunnels.echoes(kept, "still there"))
+  }
+
+  @Test(
+    "CTL-11: an answer that does not count any more once it is written is put back before anybody else may write"
+  )
+  func putBack() throws {
+    let rig = try GateRig(Self.policy(), origin: OriginStub.echoes)
+    defer { rig.stop() }
+    let path = rig.directory + "/log/approvals.yaml"
+    let file = OverlayFile(path, reader: rig.gate.configuration.loader)
+    func rule(_ id: String) -> String { "{ id: \"\(id)\", action: allow, to: [\(id).test] }" }
+    func text() -> String? { try? String(contentsOfFile: path, encoding: .utf8) }
+    var seen: [String] = []
+    for (id, isTaken) in [("none", false), ("first", true), ("second", false)] {
+      let before = text()
+      try file.add(rule(id), named: id, says: "a test") { standing in
+        seen.append(standing.rules.map(\.id.text).joined(separator: " "))
+        #expect(text()?.contains("\"\(id)\"") == true, "it is written")
+        #expect(throws: OverlayLockError.self) { try OverlayLock(of: path, isPatient: false) }
+        return isTaken
+      }
+      #expect(isTaken ? text()?.contains("\"\(id)\"") == true : text() == before)
+    }
+    #expect(seen == ["none", "first", "first second"])
+    _ = try OverlayLock(of: path, isPatient: false)
   }
 }

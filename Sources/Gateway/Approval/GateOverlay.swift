@@ -17,27 +17,34 @@ extension Gate {
 
   private var overlay: OverlayFile { OverlayFile(configuration.overlay, reader: configuration.loader) }
 
-  /// Writes an answer down for good, then lets it count; an answer that does not is taken out again.
+  /// Writes an answer down for good, then lets it count; one that does not is not in the file either.
   func writeDown(_ question: PendingQuestion, _ bound: BoundAnswer, by person: Person)
     throws(ApprovalError)
     -> Decided
   {
     guard let rule = question.rule(for: bound.answer) else { throw .refused(.unoffered(question.offers)) }
-    let file = overlay, name = "approved-\(question.id)"
-    let standing: Policy, before = approvals.standing
+    let before = approvals.standing
+    var outcome: Result<Decided, AnswerRefusal>?
+    // A reload that read the file meanwhile reads it again.
+    defer { overlayEdits += 1 }
     do throws(OverlayError) {
-      standing = try file.add(rule, named: name, says: bound.answer.comment(by: person))
+      try overlay.add(rule, named: "approved-\(question.id)", says: bound.answer.comment(by: person)) {
+        standing in
+        let result = Result { () throws(AnswerRefusal) in
+          try approvals.answer(bound, by: person, standing: standing)
+        }
+        outcome = result
+        return (try? result.get()) != nil
+      }
     } catch {
       throw error.isBusy ? .busy(error.description) : .unwritten(error.description)
     }
-    do throws(AnswerRefusal) {
-      let decided = try approvals.answer(bound, by: person, standing: standing)
-      overlayEdits += 1
+    switch outcome {
+    case .success(let decided)?:
       cut(whatIsGoneSince: before)
       return tell(decided, rule: rule)
-    } catch {
-      _ = try? file.remove(name, lacking: nil)
-      throw .refused(error)
+    case .failure(let refusal)?: throw .refused(refusal)
+    case nil: throw .unwritten("nobody was asked whether it counts")
     }
   }
 

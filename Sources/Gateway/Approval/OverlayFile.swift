@@ -37,16 +37,22 @@ struct OverlayFile {
 
   /// Adds one rule, a line of YAML.
   ///
-  /// - Parameter comment: What stands above it; anything but printable ASCII becomes a question mark.
-  /// - Returns: All rules, this one among them.
-  func add(_ rule: String, named id: String, says comment: String) throws(OverlayError) -> Policy {
-    try change { text throws(OverlayError) in
+  /// - Parameters:
+  ///   - comment: What stands above it; anything but printable ASCII becomes a question mark.
+  ///   - isTaken: Whether it stays, asked once it is written, with all rules, this one among them; else the file is
+  ///     put back as it was before anybody else may change it.
+  func add(
+    _ rule: String, named id: String, says comment: String, if isTaken: (Policy) -> Bool
+  ) throws(OverlayError) {
+    _ = try change { text throws(OverlayError) in
       var whole = text ?? Self.beginning
       if let empty = whole.firstRange(of: Self.none) { whole.replaceSubrange(empty, with: "rules:\n") }
       if whole.utf8.last != UInt8(ascii: "\n") { whole += "\n" }
       return whole + "  # \(Self.plain(comment))\n  - \(rule)\n"
     } expecting: {
       $0.rules.contains { $0.id.text == id }
+    } if: {
+      isTaken($0)
     }
   }
 
@@ -88,18 +94,27 @@ struct OverlayFile {
   }
 
   private func change(
-    _ edit: (String?) throws(OverlayError) -> String, expecting isRight: (Policy) -> Bool
+    _ edit: (String?) throws(OverlayError) -> String, expecting isRight: (Policy) -> Bool,
+    if isTaken: (Policy) -> Bool = { _ in true }
   ) throws(OverlayError) -> Policy {
     let lock: OverlayLock
     do throws(OverlayLockError) { lock = try OverlayLock(of: path, isPatient: false) } catch {
       throw error.code == EWOULDBLOCK ? busy : OverlayError(description: "\(error).")
     }
     defer { extendLifetime(lock) }
-    let text = try edit(try read { () throws(PolicyFileError) in try reader.overlay(path: path)?.text })
+    let old = try read { () throws(PolicyFileError) in try reader.overlay(path: path)?.text }
+    let text = try edit(old)
     let rules = try read { () throws(PolicyFileError) in try reader.overlay(text: text, named: path) }
     guard isRight(rules) else { throw OverlayError(description: "\(path) does not say what it should") }
     try replace(with: Array(text.utf8))
+    if !isTaken(rules) { try putBack(old) }
     return rules
+  }
+
+  private func putBack(_ old: String?) throws(OverlayError) {
+    if let old { return try replace(with: Array(old.utf8)) }
+    guard unlink(path) == 0 else { throw failed }
+    keepName()
   }
 
   private func read<Value>(_ work: () throws(PolicyFileError) -> Value) throws(OverlayError) -> Value {
