@@ -393,13 +393,14 @@ final class ClientSocket: Sendable {
     }
   }
 
-  /// What came until the connection ended, in order or by a reset.
+  /// What came until the connection ended, in order or by a reset; one that does not end is a failure.
   func whateverComes() -> (bytes: [UInt8], wasReset: Bool) {
     var bytes: [UInt8] = []
     while let next = try? read() {
       if next.isEmpty { return (bytes, false) }
       bytes += next
     }
+    if errno == EAGAIN { Issue.record("the connection is open still") }
     return (bytes, true)
   }
 
