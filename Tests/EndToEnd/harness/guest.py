@@ -2,9 +2,9 @@
 
 What this host's kernel is not, it can be: one with a tree of control groups whose controllers are free, and with a Landlock of 2022.
 """
-import os, pathlib, re, shutil, stat, subprocess, tempfile, time
+import pathlib, re, shutil, stat, subprocess, tempfile
 
-from .microvm import BUSYBOX, KERNEL, QEMU, archive
+from .microvm import BUSYBOX, KERNEL, QEMU, archive, life
 
 PROGRAMS = "sh mount umount switch_root mkdir rmdir chown chmod cp touch cat ls echo sleep su id dd grep ip modprobe timeout poweroff seq env tail".split()
 # pivot_root(2) leaves no initramfs, so the machine moves to a file system in memory first.
@@ -32,33 +32,11 @@ class Guest:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="exitgate-guest"))
         try:
             (self.directory / "initrd").write_bytes(archive(self._files(binary, scripts, files)))
-            self.console = self._boot()
-            found = {int(number): (int(status), text.strip()) for number, text, status in
-                     re.findall(r"^### (\d+)\n(.*?)\n=== \1 (\d+)$", self.console, re.DOTALL | re.MULTILINE)}
-            assert len(found) == len(scripts), self.console[-3000:]
-            self.results = [found[number + 1] for number in range(len(scripts))]
+            command = [QEMU, "-M", "q35", "-m", "1024", "-no-user-config", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
+                       "-kernel", KERNEL, "-initrd", self.directory / "initrd", "-append", "console=ttyS0 quiet loglevel=0 panic=-1"]
+            self.results = life(command, self.directory / "console", len(scripts), boots=(15, 120), ends=400)
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _boot(self):
-        command = [QEMU, "-M", "q35", "-m", "1024", "-no-user-config", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
-                   "-kernel", KERNEL, "-initrd", self.directory / "initrd", "-append", "console=ttyS0 quiet loglevel=0 panic=-1"]
-        output = self.directory / "console"
-        for accelerator, patience in (("kvm", 15), ("tcg", 120)):
-            if accelerator == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
-                continue
-            with output.open("wb") as console:
-                machine = subprocess.Popen([*command, "-accel", accelerator], stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
-            try:
-                deadline = time.monotonic() + patience
-                while b"### up" not in output.read_bytes() and machine.poll() is None and time.monotonic() < deadline:
-                    time.sleep(0.05)
-                if b"### up" in output.read_bytes():
-                    machine.wait(400)
-                    return output.read_text(errors="replace").replace("\r", "")
-            finally:
-                machine.kill(), machine.wait()
-        raise AssertionError(f"the machine did not boot: {output.read_text(errors='replace')[-2000:]}")
 
     @staticmethod
     def _files(binary, scripts, files):

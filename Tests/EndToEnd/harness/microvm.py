@@ -42,6 +42,31 @@ def archive(files):
     return gzip.compress(out, 1)
 
 
+def life(command, console, count, *, boots=(8, 60), ends=120):
+    """Runs a machine to its end; what came of each of its `count` tries, in order: its status and what it said.
+
+    `boots` are the seconds that it gets to come up in, on KVM and without: on a KVM that is itself emulated some kernels never do."""
+    for accelerator, patience in zip(("kvm", "tcg"), boots):
+        if accelerator == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            continue
+        with console.open("wb") as output:
+            machine = subprocess.Popen([*command, "-accel", accelerator], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + patience
+            while b"### up" not in console.read_bytes() and machine.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if b"### up" in console.read_bytes():
+                machine.wait(ends)
+                break
+        finally:
+            machine.kill(), machine.wait()
+    said = console.read_text(errors="replace").replace("\r", "")
+    assert "### up" in said, f"the machine did not boot: {said[-2000:]}"
+    tries = re.findall(r"^### (\d+)\n(.*?)\n=== \1 (\d+)$", said, re.DOTALL | re.MULTILINE)
+    assert len(tries) == count, said[-3000:]
+    return [(int(status), text.strip()) for _, text, status in tries]
+
+
 class MicroVM:
     """Runs `commands` in a machine whose card is `tap` of the namespace `role`, and holds what came of each."""
 
@@ -54,32 +79,9 @@ class MicroVM:
             command = [QEMU, "-M", "q35", "-m", "256", "-no-user-config", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
                        "-kernel", KERNEL, "-initrd", self.directory / "initrd", "-append", "console=ttyS0 quiet loglevel=0 panic=-1",
                        "-device", "virtio-net-pci,netdev=n,romfile=", "-netdev", f"tap,id=n,ifname={tap},script=no,downscript=no"]
-            self.console = self._boot(bench.command(role, *command))
-            found = {int(number): (int(status), text.strip()) for number, text, status in
-                     re.findall(r"^### (\d+)\n(.*?)\n=== \1 (\d+)$", self.console, re.DOTALL | re.MULTILINE)}
-            assert len(found) == len(commands), self.console[-3000:]
-            self.results = {command: found[number] for number, command in enumerate(commands)}
+            self.results = dict(zip(commands, life(bench.command(role, *command), self.directory / "console", len(commands))))
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _boot(self, command):
-        """Runs the machine to its end and returns what it said; on a KVM that is itself emulated some kernels never come up."""
-        for accelerator, patience in (("kvm", 8), ("tcg", 60)):
-            if accelerator == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
-                continue
-            output = self.directory / "console"
-            with output.open("wb") as console:
-                machine = subprocess.Popen([*command, "-accel", accelerator], stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
-            try:
-                deadline = time.monotonic() + patience
-                while b"### up" not in output.read_bytes() and machine.poll() is None and time.monotonic() < deadline:
-                    time.sleep(0.05)
-                if b"### up" in output.read_bytes():
-                    machine.wait(120)
-                    return output.read_text(errors="replace").replace("\r", "")
-            finally:
-                machine.kill(), machine.wait()
-        raise AssertionError(f"the machine did not boot: {output.read_text(errors='replace')[-2000:]}")
 
     @staticmethod
     def _files(init, resolver):
