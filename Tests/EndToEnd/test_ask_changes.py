@@ -120,6 +120,7 @@ def test_CTL_15_an_answer_that_waits_for_its_file_holds_nobody_up(stage, reviewe
     with stage.opened("x.asked.test:443") as sock, open(f"{overlay}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         taken = say("revoke", f"approved-{questions[1]['id']}")
+        sock.settimeout(30)
         assert drain(sock).ended in ("closed", "reset"), "it is cut, whatever the file says"
         assert taken.wait(30) == 1 and "taken back until the file is read again" in taken.stdout.read()
     assert stage.gate.tell("revoke", f"approved-{questions[1]['id']}").returncode == 0 and overlay.read_text().count("action: allow") == 1
