@@ -34,7 +34,7 @@ struct Overlay: Sendable {
   private func lock() throws(ReviewProblem) -> OverlayLock {
     let end = ContinuousClock.now + Self.patience
     while true {
-      do throws(OverlayLockError) { return try OverlayLock(of: target, isPatient: false) } catch {
+      do throws(OverlayLockError) { return try OverlayLock(of: target) } catch {
         guard error.code == EWOULDBLOCK else {
           throw ReviewProblem("\(error), or name another file with --rules.")
         }

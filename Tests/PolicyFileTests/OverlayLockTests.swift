@@ -1,6 +1,8 @@
+import Dispatch
 import Foundation
 import Glibc
 import PolicyFile
+import Synchronization
 import Testing
 
 @Suite("Who may keep others away from a file of rules")
@@ -77,11 +79,36 @@ struct OverlayLockTests {
     defer { try? FileManager.default.removeItem(atPath: path) }
     let lock = try OverlayLock(of: path + "/rules.yaml")
     #expect {
-      try OverlayLock(of: path + "/rules.yaml", isPatient: false)
+      try OverlayLock(of: path + "/rules.yaml")
     } throws: {
       ($0 as? OverlayLockError)?.code == EWOULDBLOCK
     }
     extendLifetime(lock)
+  }
+
+  @Test("a lock that somebody has is tried without closing what others have open")
+  func refusedOften() throws {
+    let path = FileManager.default.temporaryDirectory.appending(path: "lock-\(UUID().uuidString)").path()
+    try #require(mkdir(path, 0o700) == 0)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let lock = try OverlayLock(of: path + "/rules.yaml")
+    defer { extendLifetime(lock) }
+    let isOver = Atomic(false), lost = Atomic(0)
+    // Others open and close meanwhile, as the connections of a gate do: what was closed for them is theirs no more.
+    let others = DispatchGroup()
+    for _ in 0..<4 {
+      DispatchQueue.global().async(group: others) {
+        while !isOver.load(ordering: .relaxed) {
+          let own = open("/dev/null", O_RDONLY | O_CLOEXEC)
+          for _ in 0..<20 { sched_yield() }
+          if close(own) != 0 { lost.add(1, ordering: .relaxed) }
+        }
+      }
+    }
+    for _ in 0..<20_000 { _ = try? OverlayLock(of: path + "/rules.yaml") }
+    isOver.store(true, ordering: .relaxed)
+    others.wait()
+    #expect(lost.load(ordering: .relaxed) == 0)
   }
 
   @Test("what cannot be locked is told of by the lock's own name")

@@ -98,7 +98,7 @@ struct OverlayFile {
     if isTaken: (Policy) -> Bool = { _ in true }
   ) throws(OverlayError) -> Policy {
     let lock: OverlayLock
-    do throws(OverlayLockError) { lock = try OverlayLock(of: path, isPatient: false) } catch {
+    do throws(OverlayLockError) { lock = try OverlayLock(of: path) } catch {
       throw error.code == EWOULDBLOCK ? busy : OverlayError(description: "\(error).")
     }
     defer { extendLifetime(lock) }

@@ -20,20 +20,20 @@ public struct OverlayLockError: Error, Hashable, Sendable, CustomStringConvertib
 public final class OverlayLock: Sendable {
   private let descriptor: Int32
 
-  /// Takes it.
+  /// Takes it, or waits for nobody.
   ///
-  /// - Parameter isPatient: Whether somebody else who has it is waited for.
-  /// - Throws: `OverlayLockError`; its code is `EWOULDBLOCK` where somebody has it and nobody waits.
-  public init(of path: String, isPatient: Bool = true) throws(OverlayLockError) {
-    let name = "\(path).lock"
-    descriptor = Self.open(name, of: path)
+  /// - Throws: `OverlayLockError`; its code is `EWOULDBLOCK` where somebody has it.
+  public init(of path: String) throws(OverlayLockError) {
+    let name = "\(path).lock", descriptor = Self.open(name, of: path)
     guard descriptor >= 0 else { throw OverlayLockError(path: name, code: errno) }
-    while flock(descriptor, isPatient ? LOCK_EX : LOCK_EX | LOCK_NB) != 0 {
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       let code = errno
       guard code != EINTR else { continue }
       close(descriptor)
       throw OverlayLockError(path: name, code: code)
     }
+    // Not before: once it is whole, an object that throws is ended as well, and would close it again.
+    self.descriptor = descriptor
   }
 
   deinit { close(descriptor) }
@@ -53,7 +53,8 @@ public final class OverlayLock: Sendable {
   /// (unlink(2)), the file's owner alone. What this user may not give away stays his.
   private static func share(_ lock: Int32, of path: String) {
     var place = stat(), made = stat()
-    guard stat(directory(of: path), &place) == 0 else { return }
+    let above = parent(of: path)
+    guard stat(above.isEmpty ? "." : above, &place) == 0 else { return }
     if place.st_mode & S_ISVTX != 0 {
       guard lstat(path, &place) == 0 else { return }
       place.st_mode = S_IWUSR
@@ -63,9 +64,5 @@ public final class OverlayLock: Sendable {
     var writers = place.st_mode & (S_IWGRP | S_IWOTH)
     if made.st_gid != place.st_gid { writers &= ~S_IWGRP }
     _ = fchmod(lock, S_IRUSR | S_IWUSR | writers | writers << 1)
-  }
-
-  private static func directory(of path: String) -> String {
-    path.utf8.lastIndex(of: UInt8(ascii: "/")).map { "\(path[...$0])" } ?? "."
   }
 }
