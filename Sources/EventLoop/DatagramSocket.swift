@@ -39,13 +39,9 @@ public final class DatagramSocket: LoopService {
     guard fd >= 0 else { throw lastError() }
     self.loop = loop
     self.fd = fd
-    do {
-      if let bound { try Self.bind(fd, bound) }
-      key = try loop.addService(self, fd: fd)
-    } catch {
-      _ = Glibc.close(fd)
-      throw error
-    }
+    // What throws from here on is closed at its end.
+    if let bound { try Self.bind(fd, bound) }
+    key = try loop.addService(self, fd: fd)
   }
 
   private static func bind(_ fd: Int32, _ address: SocketAddress) throws(Errno) {

@@ -130,13 +130,9 @@ public final class UnixLines {
   public init(path: String, request: [UInt8]) throws(UnixClientError) {
     let deadline = MonotonicTime.now() + .seconds(60)
     fd = try UnixClient.connected(to: path, deadline)
-    do throws(UnixClientError) {
-      try UnixClient.checkPeer(of: fd, at: path)
-      try UnixClient.send(request, to: fd, deadline)
-    } catch {
-      _ = Glibc.close(fd)
-      throw error
-    }
+    // What throws from here on is closed at its end.
+    try UnixClient.checkPeer(of: fd, at: path)
+    try UnixClient.send(request, to: fd, deadline)
   }
 
   deinit { _ = Glibc.close(fd) }

@@ -1,6 +1,7 @@
 import Addressing
 import Dispatch
 import Glibc
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -110,6 +111,27 @@ extension EventLoopTests {
   }
 
   @Suite struct DatagramTests {
+    @Test("a socket that cannot be bound is closed once, and not what another thread has opened since")
+    func unbound() throws {
+      let rig = try Rig(.nestedEpoll), isOver = Atomic(false), lost = Atomic(0), other = DispatchGroup()
+      DispatchQueue.global().async(group: other) {
+        while !isOver.load(ordering: .relaxed) {
+          let own = open("/dev/null", O_RDONLY | O_CLOEXEC)
+          for _ in 0..<20 { sched_yield() }
+          if close(own) != 0 { lost.add(1, ordering: .relaxed) }
+        }
+      }
+      rig.run { loop in
+        for _ in 0..<20_000 {
+          // Of TEST-NET-3 (RFC 5737), which no host has.
+          #expect(throws: Errno.self) { try DatagramSocket(loop: loop, bind: .v4(0xcb00_7101), port: nil) }
+        }
+      }
+      isOver.store(true, ordering: .relaxed)
+      other.wait()
+      #expect(lost.load(ordering: .relaxed) == 0)
+    }
+
     @Test(
       "datagrams pass, and an ICMP error neither spins nor deafens the socket",
       arguments: PollerBackEnd.allCases, [loopback4, loopback6])
