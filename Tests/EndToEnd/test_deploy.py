@@ -380,7 +380,7 @@ def works_within(unit, fence, check, trace, *environment):
         check(fence)
     pid = int(re.search(r"process (\d+)", fence.tell("status").stdout)[1])
     os.kill(pid, signal.SIGTERM)
-    assert fence.process.wait(15) == 0
+    assert fence.ends(15) == 0
     called = trace.read_text()
     called = called[called.index(f'execve("{BINARY}"'):]
     used = set(re.findall(r"^\d+ +(\w+)\(", called, re.M))

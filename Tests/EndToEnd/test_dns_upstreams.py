@@ -210,5 +210,5 @@ def test_authorities_that_cannot_be_read_end_the_start(fresh, tmp_path, content)
         file.write_text(content)
     trial = fresh(start=False, upstream=[secure(GOOD_PORT)], extra=("--dns-upstream-ca", file))
     trial.gate.start(wait=False)
-    assert trial.gate.process.wait(10) == 78
+    assert trial.gate.ends(10) == 78
     eventually(lambda: any("--dns-upstream-ca" in line for line in trial.gate.said), 3)

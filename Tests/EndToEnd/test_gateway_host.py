@@ -97,7 +97,7 @@ def test_NFT_22_a_route_in_our_table_that_is_not_ours_stops_the_start(own_behind
     ip = lambda *words: run("ip", "-n", fence.bench.names["gw"], *words)
     ip("route", "add", "default", "via", GOOD, "table", "17767")
     fence.start(wait=False)
-    assert fence.process.wait(15) == 69
+    assert fence.ends(15) == 69
     eventually(lambda: any("'ip route show table 17767' shows something that is not ours" in line for line in fence.said))
     ip("route", "del", "default", "table", "17767")
     fence.start()

@@ -385,7 +385,7 @@ def test_NFT_24_a_table_that_is_not_proved_stops_the_start(own_behind):
     fence = own_behind(start=False)
     run(*fence.bench.command("gw", "nft", "-f", "-"), input=THIEF)
     fence.start(wait=False)
-    assert fence.process.wait(15) == 69
+    assert fence.ends(15) == 69
     eventually(lambda: any("was not counted by it" in line and "nft list ruleset" in line for line in fence.said))
     fence.python(UDP, EVIL, "443", EVIL6, "443")
     run(*fence.bench.command("gw", "nft", "delete", "table", "inet", "thief"))

@@ -44,7 +44,7 @@ def test_OPS_01_a_gate_that_hangs_is_closed(own_behind):
 def test_OPS_01_without_its_keeper_the_gate_ends_and_stays_closed(own_behind):
     fence = own_behind()
     os.kill(fence.keeper, signal.SIGKILL)
-    assert fence.process.wait(10) == 70
+    assert fence.ends(10) == 70
     assert any("stays closed" in line for line in fence.said)
     closed(fence)
     fence.start()

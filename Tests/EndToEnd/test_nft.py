@@ -110,7 +110,7 @@ def test_NFT_09_whoever_becomes_the_gates_user_is_not_exempt(fenced):
 def test_NFT_09_without_a_group_of_its_own_the_gate_does_not_start_unless_told(own_fence):
     fence = own_fence(grouped=False, start=False)
     fence.start(wait=False)
-    assert fence.process.wait(10) == 69
+    assert fence.ends(10) == 69
     assert any("control group" in line and "--accept-weaker-exemption" in line for line in fence.said), fence.said
     assert fence.agent("nft", "list", "tables").stdout == "", "nothing was left behind"
     fence.extra = ("--accept-weaker-exemption",)

@@ -74,7 +74,7 @@ def test_NFT_23_a_keeper_that_is_killed_in_the_middle_of_a_batch_leaves_it_whole
         fence.process.send_signal(signal.SIGHUP)
         time.sleep(random.uniform(0.05, 0.6))
         os.kill(fence.keeper, signal.SIGKILL)
-        assert fence.process.wait(15) == 70
+        assert fence.ends(15) == 70
         rules = fence.agent("nft", "-n", "list", "chain", "inet", "exitgate", "udp_grants").stdout
         assert sorted(port for port in map(int, re.findall(r"udp dport (\d+)", rules)) if port >= 1000) in whole, "half of a policy"
         assert "policy drop" in fence.agent("nft", "list", "chain", "inet", "exitgate", "out").stdout

@@ -36,7 +36,7 @@ def test_OPS_02_a_stop_drains_and_ends_with_success(fresh):
         eventually(lambda: _refuses(trial.agent), 3, "a stopping gate still accepts")
         sock.sendall(b"the last word")
         assert sock.recv(100).startswith(b"FLIGHT"), "what stands may finish"
-    assert trial.gate.process.wait(12) == 0
+    assert trial.gate.ends(12) == 0
     assert [entry for entry in trial.gate.log.entries() if entry.event][-1].event in ("stop", "checkpoint")
     assert [entry.event for entry in trial.gate.log.entries()].count("stop") == 1
     trial.gate.log.verify()
@@ -231,7 +231,7 @@ def test_OPS_05_what_is_missing_stops_the_start_with_its_name(bench, tmp_path, g
 def test_OPS_05_without_a_resolver_nothing_starts(fresh, resolv_conf):
     trial = fresh(start=False, upstream=(), resolv_conf=resolv_conf)
     trial.gate.start(wait=False)
-    assert trial.gate.process.wait(5) == 78, trial.gate.said
+    assert trial.gate.ends(5) == 78, trial.gate.said
     eventually(lambda: any("/etc/resolv.conf" in line for line in trial.gate.said))
     said = "\n".join(trial.gate.said)
     assert "no resolver" in said and "--dns-upstream" in said, f"what is missing, and the remedy: {said}"

@@ -38,7 +38,7 @@ def test_OPS_01_a_gate_that_hangs_is_closed(own_fence):
 def test_OPS_01_without_its_keeper_the_gate_ends_and_stays_closed(own_fence):
     fence = own_fence()
     os.kill(fence.keeper, signal.SIGKILL)
-    assert fence.process.wait(10) == 70
+    assert fence.ends(10) == 70
     assert any("stays closed" in line for line in fence.said)
     assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443")
     assert fence.agent("curl", "-sS", "-m", "2", f"http://{EVIL}/").returncode == 7
@@ -144,7 +144,7 @@ def test_OPS_01_a_keeper_that_hangs_for_good_ends_the_gate_which_stays_closed(ow
     keeper = fence.keeper
     os.kill(keeper, signal.SIGSTOP)
     assert fence.process.wait(20) == 70
-    assert any("stays closed" in line for line in fence.said)
+    fence.wait_to_say("stays closed")  # the keeper may say more: it still has the pipe
     assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443")
     os.kill(keeper, signal.SIGCONT)
     eventually(lambda: not pathlib.Path(f"/proc/{keeper}").exists(), because="it sees that its gate is gone")
@@ -190,7 +190,7 @@ def test_NFT_24_a_table_that_is_not_proved_stops_the_start(own_fence):
     fence = own_fence(start=False)
     fence.agent("nft", "-f", "-", input=THIEF)
     fence.start(wait=False)
-    assert fence.process.wait(15) == 69
+    assert fence.ends(15) == 69
     eventually(lambda: any("was not counted by it" in line and "nft list ruleset" in line for line in fence.said))
     assert not any("ready" in line for line in fence.said)
     assert "sent" not in fence.python(UDP, EVIL, "443", EVIL6, "443"), "what is there of it stays closed"

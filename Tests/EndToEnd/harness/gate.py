@@ -1,9 +1,10 @@
 """The real binary: started in `gw`, stopped in order, asked by its own command line."""
-import json, os, pathlib, resource, signal, subprocess, threading, time
+import json, os, pathlib, resource, signal, subprocess, time
 
 from .audit import AuditLog
 from .doubles import Doubles
 from .namespaces import GATE, RESOLVER
+from .speech import Speech
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = pathlib.Path(os.environ.get("EXITGATE_BINARY", ROOT / ".build/debug/exitgate"))
@@ -36,7 +37,7 @@ class Gate:
         self.log = AuditLog(audit or directory / "audit.jsonl")
         self.doubles = Doubles(bench, policy, doubles)
         self.write(policy)
-        self.said, self.process, self._heard = [], None, threading.Condition()
+        self.process = self.speech = None
 
     def command(self):
         flags = [("--proxy-listen", address) for address in self.listen]
@@ -46,27 +47,23 @@ class Gate:
 
     def start(self, wait=True):
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))) if self.nofile else None
-        self.said = []
         self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, env=QUIET | self.env, cwd=self.directory, preexec_fn=limit)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.speech = Speech(self.process)
         if wait:
             self.wait_to_say("exitgate: ready")
         return self
 
-    def _listen(self):
-        for line in self.process.stdout:
-            with self._heard:
-                self.said.append(line.decode("utf-8", "replace").rstrip("\n"))
-                self._heard.notify_all()
-        with self._heard:
-            self._heard.notify_all()
+    @property
+    def said(self):
+        return self.speech.lines if self.speech else []
 
-    def wait_to_say(self, words, seconds=10, after=0):
-        with self._heard:
-            spoken = self._heard.wait_for(
-                lambda: any(words in line for line in self.said[after:]) or self.process.poll() is not None, seconds)
-        assert spoken and any(words in line for line in self.said[after:]), f"{words!r} expected, said {self.said}"
+    def wait_to_say(self, words, seconds=20, after=0):
+        self.speech.wait_for(words, seconds, after)
+
+    def ends(self, seconds=15):
+        """How it ended, when what it said to its end has been heard."""
+        return self.speech.wait_for_end(seconds)
 
     @property
     def is_alive(self):

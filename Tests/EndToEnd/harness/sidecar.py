@@ -2,12 +2,13 @@
 
 The far side counts every packet by destination, so that what gets out is seen whatever it is.
 """
-import contextlib, json, os, pathlib, shutil, signal, subprocess, sys, tempfile, threading, time
+import contextlib, json, os, pathlib, shutil, signal, subprocess, sys, tempfile
 
 from .audit import AuditLog
 from .far import PORTS, Far
 from .gate import BINARY, QUIET, eventually, exitgate
 from .namespaces import EVIL, EVIL6, GOOD, GOOD6, RESOLVER, Namespaces, run
+from .speech import Speech
 
 USER = 2001  # whom the gate becomes
 GROUPS = next((pathlib.Path(line.split()[4]) for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
@@ -70,7 +71,7 @@ class Fenced:
         self.policy.write_text(policy)
         self.bench = Namespaces()
         self.group = GROUPS / self.bench.names[self.ROLE] if GROUPS else None
-        self.said, self.process, self._heard = [], None, threading.Condition()
+        self.process = self.speech = None
         try:
             self.lay()
             self.far = Far(self.bench, ports)
@@ -103,28 +104,24 @@ class Fenced:
         if self.grouped and self.group:
             self.group.mkdir(exist_ok=True)
         group = self.group / "cgroup.procs" if self.grouped and self.group else None
-        self.said = []
         self.process = subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=QUIET,
             cwd=self.directory, preexec_fn=lambda: group and group.write_text(str(os.getpid())))
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        self.speech = Speech(self.process)
         if wait:
             self.wait_to_say("exitgate: ready")
         return self
 
-    def _listen(self, process):
-        for line in process.stdout:
-            with self._heard:
-                self.said.append(line.decode("utf-8", "replace").rstrip("\n"))
-                self._heard.notify_all()
-        with self._heard:
-            self._heard.notify_all()
+    @property
+    def said(self):
+        return self.speech.lines if self.speech else []
 
-    def wait_to_say(self, words, seconds=15):
-        with self._heard:
-            self._heard.wait_for(
-                lambda: any(words in line for line in self.said) or self.process.poll() is not None, seconds)
-        assert any(words in line for line in self.said), f"{words!r} expected, said {self.said}"
+    def wait_to_say(self, words, seconds=20):
+        self.speech.wait_for(words, seconds)
+
+    def ends(self, seconds=15):
+        """How it ended, when what it said to its end has been heard."""
+        return self.speech.wait_for_end(seconds)
 
     @property
     def keeper(self):
