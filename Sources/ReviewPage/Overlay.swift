@@ -34,7 +34,7 @@ struct Overlay: Sendable {
   private func lock() throws(ReviewProblem) -> OverlayLock {
     let end = ContinuousClock.now + Self.patience
     while true {
-      do throws(OverlayLockError) { return try OverlayLock(of: target) } catch {
+      do throws(RuleFileError) { return try OverlayLock(of: target) } catch {
         guard error.code == EWOULDBLOCK else {
           throw ReviewProblem("\(error), or name another file with --rules.")
         }
@@ -56,7 +56,7 @@ struct Overlay: Sendable {
       guard text == change.new else {
         throw ReviewProblem("'\(path)' was changed meanwhile, so the rule stands in it. Take it out by hand.")
       }
-      if change.old.isEmpty { remove() } else { try write(change.old) }
+      if change.old.isEmpty { try remove() } else { try write(change.old) }
     }
   }
 
@@ -100,62 +100,26 @@ struct Overlay: Sendable {
     }
   }
 
-  /// Puts a text in the file's place, whole: a file of its own beside it is
-  /// written, brought to the disk and renamed. Mode and, where that is possible, owner stay. Of a symbolic
-  /// link it is the file that it leads to.
+  /// Puts a text in the file's place, whole. A file that is new may be read by everybody: a gate of another user must
+  /// be able to, and a policy is no secret.
   ///
   /// - Throws: Why not; the file is then as it was.
   func write(_ text: String) throws(ReviewProblem) {
-    let place = target, temporary = "\(place).\(getpid()).new"
-    unlink(temporary)
-    let descriptor = open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { throw problem("be written") }
-    takeOver(descriptor)
-    let isWritten = writeAll(Array(text.utf8), to: descriptor) && fsync(descriptor) == 0
-    close(descriptor)
-    guard isWritten, rename(temporary, place) == 0 else {
-      let failure = problem("be written")
-      unlink(temporary)
-      throw failure
-    }
-    syncDirectory()
+    try change { file throws(RuleFileError) in try file.replace(with: text, mode: 0o644) }
   }
 
   /// Takes the file away again.
-  func remove() {
-    unlink(path)
-    syncDirectory()
+  func remove() throws(ReviewProblem) {
+    try change { file throws(RuleFileError) in try file.remove() }
   }
 
   /// The file itself, behind symbolic links.
-  private var target: String {
-    guard let resolved = realpath(path, nil) else { return path }
-    defer { free(resolved) }
-    return String(cString: resolved)
-  }
+  private var target: String { RuleFile.behindLinks(path) }
 
-  private func takeOver(_ descriptor: Int32) {
-    var status = stat()
-    guard stat(path, &status) == 0 else {
-      // A gate of another user must be able to read it, and a policy is no secret.
-      _ = fchmod(descriptor, 0o644)
-      return
+  private func change(_ work: (RuleFile) throws(RuleFileError) -> Void) throws(ReviewProblem) {
+    do throws(RuleFileError) { try work(RuleFile(target)) } catch {
+      throw ReviewProblem("\(error), or name another file with --rules.")
     }
-    _ = fchown(descriptor, status.st_uid, status.st_gid)
-    _ = fchmod(descriptor, status.st_mode & 0o777)
-  }
-
-  private func syncDirectory() {
-    let descriptor = open(directory(of: target), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { return }
-    fsync(descriptor)
-    close(descriptor)
-  }
-
-  private func problem(_ what: String) -> ReviewProblem {
-    ReviewProblem(
-      "'\(path)' cannot \(what): \(String(cString: strerror(errno))). Give this user the right to, or name another file with --rules."
-    )
   }
 }
 
@@ -169,15 +133,4 @@ private func isSameFile(_ first: String, _ second: String) -> Bool {
 func directory(of path: String) -> String {
   guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
   return slash == path.startIndex ? "/" : String(path[..<slash])
-}
-
-private func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-    if count < 0, errno == EINTR { continue }
-    guard count > 0 else { return false }
-    rest = rest.dropFirst(count)
-  }
-  return true
 }

@@ -1,5 +1,5 @@
 """A person decides: connections that a rule asks about are held, and what an answer opens is what was shown, once."""
-import json, os, select, socket, stat, subprocess, threading, time
+import fcntl, json, os, select, socket, stat, subprocess, threading, time
 
 import pytest
 
@@ -298,6 +298,27 @@ def test_always_is_written_down_survives_a_restart_and_is_revoked(stage, reviewe
     assert "approved-" not in overlay.read_text()
     stage.denied(connect("x.asked.test:443"), reason="no-approver")
     assert stage.gate.tell("revoke", granted[0]["id"]).returncode == 1
+
+
+def test_an_overlay_that_is_a_link_is_changed_and_locked_where_it_leads(stage, tmp_path):
+    stage.gate.stop()
+    real, link = tmp_path / "rules" / "real.yaml", stage.gate.log.path.parent / "approvals.yaml"
+    real.parent.mkdir()
+    real.write_text("version: 1\nrules: []\n")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    stage.gate.start()
+    reviewer = Reviewer(stage.gate)
+    held = Held(stage.agent, connect("x.asked.test:443"))
+    question = reviewer.question("x.asked.test")
+    with open(f"{real}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "is being changed by another process" in reviewer.approve(question, "--always", status=1)
+    reviewer.approve(question, "--always")
+    assert held.end().raw.startswith(b"HTTP/1.1 200")
+    assert link.is_symlink() and question["candidate_rule"] in real.read_text() and oct(real.stat().st_mode)[-3:] == "640"
+    assert sorted(file.name for file in real.parent.iterdir()) == ["real.yaml", "real.yaml.lock"]
+    reviewer.close()
 
 
 def test_a_time_ends_what_is_open(stage, reviewer):

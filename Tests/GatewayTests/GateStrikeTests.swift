@@ -84,7 +84,7 @@ extension GateTests.Asking {
       try file.add(rule(id), named: id, says: "a test") { standing in
         seen.append(standing.rules.map(\.id.text).joined(separator: " "))
         #expect(text()?.contains("\"\(id)\"") == true, "it is written")
-        #expect(throws: OverlayLockError.self) { try OverlayLock(of: path) }
+        #expect(throws: RuleFileError.self) { try OverlayLock(of: path) }
         return isTaken
       }
       #expect(isTaken ? text()?.contains("\"\(id)\"") == true : text() == before)

@@ -81,7 +81,7 @@ struct OverlayLockTests {
     #expect {
       try OverlayLock(of: path + "/rules.yaml")
     } throws: {
-      ($0 as? OverlayLockError)?.code == EWOULDBLOCK
+      ($0 as? RuleFileError)?.code == EWOULDBLOCK
     }
     extendLifetime(lock)
   }

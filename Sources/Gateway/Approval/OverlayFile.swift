@@ -1,7 +1,6 @@
 import Glibc
 import Policy
 import PolicyFile
-import SystemPackage
 
 /// Why the overlay does not take a change. Nothing is changed then.
 struct OverlayError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -19,6 +18,7 @@ struct OverlayError: Error, Hashable, Sendable, CustomStringConvertible {
 struct OverlayFile {
   private let path: String
   private let reader: PolicyLoader
+  private var file: RuleFile { RuleFile(path) }
 
   private static let beginning = """
     # What people answered for good. A rule here speaks only where the policy says 'ask'.
@@ -27,6 +27,9 @@ struct OverlayFile {
     rules:
 
     """
+
+  /// Of a new file: the gate's own.
+  private static let mode: mode_t = 0o600
 
   /// The longest comment above a rule, in characters.
   private static let longestComment = 400
@@ -98,7 +101,7 @@ struct OverlayFile {
     if isTaken: (Policy) -> Bool = { _ in true }
   ) throws(OverlayError) -> Policy {
     let lock: OverlayLock
-    do throws(OverlayLockError) { lock = try OverlayLock(of: path) } catch {
+    do throws(RuleFileError) { lock = try OverlayLock(of: path) } catch {
       throw error.code == EWOULDBLOCK ? busy : OverlayError(description: "\(error).")
     }
     defer { extendLifetime(lock) }
@@ -106,15 +109,15 @@ struct OverlayFile {
     let text = try edit(old)
     let rules = try read { () throws(PolicyFileError) in try reader.overlay(text: text, named: path) }
     guard isRight(rules) else { throw OverlayError(description: "\(path) does not say what it should") }
-    try replace(with: Array(text.utf8))
+    try write { () throws(RuleFileError) in try file.replace(with: text, mode: Self.mode) }
     if !isTaken(rules) { try putBack(old) }
     return rules
   }
 
   private func putBack(_ old: String?) throws(OverlayError) {
-    if let old { return try replace(with: Array(old.utf8)) }
-    guard unlink(path) == 0 else { throw failed }
-    keepName()
+    try write { () throws(RuleFileError) in
+      if let old { try file.replace(with: old, mode: Self.mode) } else { try file.remove() }
+    }
   }
 
   private func read<Value>(_ work: () throws(PolicyFileError) -> Value) throws(OverlayError) -> Value {
@@ -123,44 +126,21 @@ struct OverlayFile {
     }
   }
 
-  private func replace(with bytes: [UInt8]) throws(OverlayError) {
-    let temporary = "\(path).new"
-    _ = unlink(temporary)
-    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard file >= 0 else { throw failed }
-    let isWritten = (try? FileDescriptor(rawValue: file).writeAll(bytes)) == bytes.count && fsync(file) == 0
-    close(file)
-    guard isWritten, rename(temporary, path) == 0 else {
-      let error = failed
-      _ = unlink(temporary)
-      throw error
+  private func write(_ work: () throws(RuleFileError) -> Void) throws(OverlayError) {
+    do throws(RuleFileError) { try work() } catch {
+      let cause = String(cString: strerror(error.code))
+      throw OverlayError(
+        description: "cannot write \(path): \(cause). Make its directory writable for the gate.")
     }
-    keepName()
   }
 
   private var busy: OverlayError {
     OverlayError(description: "\(path) is being changed by another process. Try again.", isBusy: true)
   }
 
-  /// Has the directory say by which name the file goes, also after a loss of power: it is changed already, so a
-  /// directory that cannot be asked for that is no failure.
-  private func keepName() {
-    let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
-    let directory = open(slash.map { "\(path[...$0])" } ?? ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard directory >= 0 else { return }
-    _ = fsync(directory)
-    close(directory)
-  }
-
   private func unknown(_ id: String) -> OverlayError {
     OverlayError(
       description: "the rule '\(id)' is not on a line of its own in \(path); take it out by hand, then reload"
     )
-  }
-
-  private var failed: OverlayError {
-    OverlayError(
-      description:
-        "cannot write \(path): \(Errno(rawValue: errno)). Make its directory writable for the gate.")
   }
 }

@@ -1,17 +1,5 @@
 import Glibc
 
-/// Why a file cannot be kept from others.
-public struct OverlayLockError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The lock itself, `PATH.lock`.
-  public let path: String
-  /// The number of errno(3), as open(2) or flock(2) left it.
-  public let code: Int32
-
-  public var description: String {
-    "'\(path)' cannot be written: \(String(cString: strerror(code))). Give this user the right to"
-  }
-}
-
 /// Keeps everybody else who writes into a file of rules away while it lives: the gate, its commands and the
 /// review page read the file, change it and put it back, one after the other.
 ///
@@ -22,15 +10,15 @@ public final class OverlayLock: Sendable {
 
   /// Takes it, or waits for nobody.
   ///
-  /// - Throws: `OverlayLockError`; its code is `EWOULDBLOCK` where somebody has it.
-  public init(of path: String) throws(OverlayLockError) {
+  /// - Throws: `RuleFileError`; its code is `EWOULDBLOCK` where somebody has it.
+  public init(of path: String) throws(RuleFileError) {
     let name = "\(path).lock", descriptor = Self.open(name, of: path)
-    guard descriptor >= 0 else { throw OverlayLockError(path: name, code: errno) }
+    guard descriptor >= 0 else { throw RuleFileError(path: name, code: errno) }
     while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       let code = errno
       guard code != EINTR else { continue }
       close(descriptor)
-      throw OverlayLockError(path: name, code: code)
+      throw RuleFileError(path: name, code: code)
     }
     // Not before: once it is whole, an object that throws is ended as well, and would close it again.
     self.descriptor = descriptor

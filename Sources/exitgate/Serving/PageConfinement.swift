@@ -1,5 +1,6 @@
 import Confinement
 import Glibc
+import PolicyFile
 import Review
 import ReviewPage
 
@@ -10,7 +11,8 @@ struct PageConfinement {
   /// Finds out where the page of `settings` writes, and opens the libraries that it needs.
   init(_ settings: ReviewSettings) {
     writable = [
-      LogIndex(ofLogAt: settings.log).prepare(), settings.overlay.map { directory(of: behindLinks($0)) },
+      LogIndex(ofLogAt: settings.log).prepare(),
+      settings.overlay.map { directory(of: RuleFile.behindLinks($0)) },
     ].compactMap(\.self)
   }
 
@@ -23,13 +25,6 @@ struct PageConfinement {
       throw Failure(.host, "the page cannot be confined: \(error)")
     }
   }
-}
-
-/// The file that a path leads to, itself where that is none yet.
-private func behindLinks(_ path: String) -> String {
-  guard let resolved = realpath(path, nil) else { return path }
-  defer { free(resolved) }
-  return String(cString: resolved)
 }
 
 /// Who runs this (getpwuid(3)); nil where the user has no name.
