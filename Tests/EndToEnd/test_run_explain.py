@@ -111,6 +111,30 @@ def test_what_is_said_of_a_file_is_what_a_command_finds(box, furnished):
             assert written, (path, "is the sandbox's own, and cannot be written")
 
 
+@pytest.mark.parametrize("written", ["hooks/pre-commit", "{project}/hooks/pre-commit"])
+def test_what_is_to_be_read_and_is_not_there_is_not_for_the_command_to_make(box, furnished, written):
+    written = written.format(project=box.project)
+    policy, hooks = furnished["policy"], box.project / "hooks" / "pre-commit"
+    said = f"{policy}:{policy.read_text().splitlines().index('files:') + 2}: '{written}' is to be read and not changed, and is not there"
+    policy.write_text(policy.read_text().replace("/not/there", f"/not/there, {written}"))
+    make = f"import os\nos.makedirs('{hooks.parent}', exist_ok=True)\nopen('{hooks}', 'a').write('from inside')"
+    done = box.run(PYTHON, "-c", make, policy=policy)
+    assert done.returncode == 78 and said in done.stderr and not hooks.parent.exists(), done
+    told = subprocess.run(box.on_host(box.binary, "explain", "--policy", policy, "--file", hooks), capture_output=True, text=True, timeout=30, cwd=box.project, env=box.environment())
+    assert told.returncode == 78 and said in told.stderr, told
+    # The control: what is there is read, and stays; and a built-in list may speak of what is nowhere.
+    lists = box.work / "lists.yaml"
+    lists.write_text("version: 1\ninclude: [builtin:profile-codex]\n")
+    assert box.run("true", policy=lists).returncode == 0 and not (box.project / ".git").exists()
+    for path, add in ((hooks.parent, lambda: hooks.parent.mkdir()), (hooks, lambda: hooks.write_text("the host's"))):
+        add()
+        os.chown(path, box.account.pw_uid, box.account.pw_gid)
+    done = box.run(PYTHON, "-c", make, policy=policy)
+    assert done.returncode == 1 and "Read-only file system" in done.stderr, done
+    assert box.run("cat", hooks, policy=policy).stdout == "the host's" == hooks.read_text()
+    subprocess.run(["rm", "-r", hooks.parent], check=True)
+
+
 def test_a_later_profile_and_a_wrong_place_are_said_as_run_says_them(box, furnished):
     status, said = explained(box, "--profile", "codex", "--file", "~/.codex/auth.json")
     assert said["rule"] in ("builtin:home", "files.write"), said

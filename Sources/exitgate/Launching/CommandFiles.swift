@@ -41,7 +41,33 @@ struct CommandFiles {
       }
       view.pin(file, by: .policyItself)
     }
+    try checkAbsent(policy.sandbox, home: home, in: view)
     return view
+  }
+
+  /// Nothing can be put over what is not there, so within what may be changed the command could make it as it likes.
+  /// A list that is built in speaks of what many projects do not have, as `.git/hooks`.
+  private func checkAbsent(_ settings: SandboxSettings, home: String?, in view: FileView) throws(Failure) {
+    for path in settings.read where !path.place.utf8.starts(with: "builtin:".utf8) {
+      let place = inHome(path.value, home)
+      guard realPath(place) == nil, let above = nearest(above: place), view.access(to: above) == .write else {
+        continue
+      }
+      throw Failure(
+        .configuration,
+        "\(path.place): '\(place)' is to be read and not changed, and is not there: the command could make it in \(above). Create it, or take it out."
+      )
+    }
+  }
+
+  /// The nearest directory above that is there, without links.
+  private func nearest(above path: String) -> String? {
+    var rest = path
+    repeat {
+      rest = directory(of: rest)
+      if let real = realPath(rest) { return real }
+    } while rest != "/" && rest != "."
+    return nil
   }
 
   /// What the policy shows and hides. It may speak of what another machine has, so nothing need be there.
