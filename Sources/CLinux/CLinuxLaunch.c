@@ -11,8 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The same on every architecture; Debian 12's libc has the name, older ones do not. */
-enum { mount_setattr_number = 442 };
+/* The same on every architecture; Debian 12's libc has the names, older ones do not. */
+enum { open_tree_number = 428, move_mount_number = 429, openat2_number = 437, mount_setattr_number = 442 };
 
 int linux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)
 {
@@ -27,6 +27,32 @@ int linux_mount_set(const char *target, uint64_t attributes, int recursive)
     uint64_t set, clear, propagation, namespace;
   } change = {.set = attributes};
   return syscall(mount_setattr_number, AT_FDCWD, target, recursive ? AT_RECURSIVE : 0, &change, sizeof change);
+}
+
+int linux_open_place(const char *path)
+{
+  struct {
+    uint64_t flags, mode, resolve;
+  } how = {.flags = O_PATH | O_CLOEXEC, .resolve = 0x4 /* RESOLVE_NO_SYMLINKS */};
+  return syscall(openat2_number, AT_FDCWD, path, &how, sizeof how);
+}
+
+int linux_copy_mounts(int place)
+{
+  return syscall(open_tree_number, place, "", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+}
+
+int linux_set_copied(int tree, uint64_t attributes)
+{
+  struct {
+    uint64_t set, clear, propagation, namespace;
+  } change = {.set = attributes};
+  return syscall(mount_setattr_number, tree, "", AT_RECURSIVE | AT_EMPTY_PATH, &change, sizeof change);
+}
+
+int linux_put_mounts(int tree, int place)
+{
+  return syscall(move_mount_number, tree, "", place, "", 0x44 /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */);
 }
 
 int linux_pivot_root(const char *root, const char *old) { return syscall(SYS_pivot_root, root, old); }

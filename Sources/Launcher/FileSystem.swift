@@ -13,6 +13,7 @@ struct FileSystem {
   private static let old = "/old"
   private static let new = "/new"
   private static let empty = "/empty"
+  private static let cover = "/cover"
 
   private let view: FileView
   private let weaker: Set<SandboxPart>
@@ -80,25 +81,27 @@ struct FileSystem {
   }
 
   private func bind(_ path: String, isReadOnly: Bool) throws(SandboxError) {
-    let source = Self.old + path, target = Self.new + path
-    guard let isDirectory = Self.isDirectory(source) else { return }
-    if isDirectory { try make(directory: target) } else { try make(file: target) }
-    try mount(source, target, nil, LINUX_MOUNT_BIND_ALL, nil, "show \(path)")
+    guard let source = try Place(Self.old + path) else { return }
+    let target = Self.new + path
+    if source.isDirectory { try make(directory: target) } else { try make(file: target) }
     var attributes = LINUX_ATTRIBUTE_NO_SUID | LINUX_ATTRIBUTE_NO_DEVICES
     if isReadOnly { attributes |= LINUX_ATTRIBUTE_READ_ONLY }
-    try attempt(.files, "protect \(path)") { linux_mount_set(target, UInt64(attributes), 1) }
+    guard let place = try Place(target) else { throw SandboxError(.files, "\(path) went away") }
+    try place.show(source, attributes, "show \(path)")
   }
 
   private func cover(_ path: String) throws(SandboxError) {
-    let target = Self.new + path
-    guard let isDirectory = Self.isDirectory(target) else { return }
-    if isDirectory {
-      try mount(
-        "tmpfs", target, "tmpfs", LINUX_MOUNT_NO_SUID | LINUX_MOUNT_NO_DEVICES, "mode=755", "hide \(path)")
-    } else {
-      try mount(Self.empty, target, nil, LINUX_MOUNT_BIND_ALL, nil, "hide \(path)")
-      try attempt(.files, "hide \(path)") { linux_mount_set(target, UInt64(LINUX_ATTRIBUTE_READ_ONLY), 0) }
+    guard let place = try Place(Self.new + path) else { return }
+    guard place.isDirectory else {
+      guard let empty = try Place(Self.empty) else { throw SandboxError(.files, "\(Self.empty) went away") }
+      return try place.show(empty, LINUX_ATTRIBUTE_READ_ONLY, "hide \(path)")
     }
+    try make(directory: Self.cover)
+    let flags = LINUX_MOUNT_NO_SUID | LINUX_MOUNT_NO_DEVICES
+    try mount("tmpfs", Self.cover, "tmpfs", flags, "mode=755", "hide \(path)")
+    guard let cover = try Place(Self.cover) else { throw SandboxError(.files, "\(Self.cover) went away") }
+    try place.show(cover, 0, "hide \(path)")
+    try attempt(.files, "hide \(path)") { linux_detach(Self.cover) }
   }
 
   // MARK: - The kernel's own
@@ -173,6 +176,36 @@ struct FileSystem {
   }
 }
 
+/// Something in the file system, found without a link on the way: in a directory that others may write, nobody can have
+/// put one there since the path was looked at.
+private struct Place: ~Copyable {
+  let descriptor: Int32
+  let isDirectory: Bool
+
+  /// - Returns: nil where there is nothing.
+  init?(_ path: String) throws(SandboxError) {
+    let descriptor = linux_open_place(path)
+    if descriptor < 0, errno == ENOENT || errno == ENOTDIR { return nil }
+    guard descriptor >= 0 else {
+      throw SandboxError(.files, "cannot find \(path): \(Errno(rawValue: errno))")
+    }
+    var status = stat()
+    isDirectory = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    self.descriptor = descriptor
+  }
+
+  deinit { close(descriptor) }
+
+  /// Puts what is at another place over this one.
+  func show(_ source: borrowing Place, _ attributes: Int32, _ what: String) throws(SandboxError) {
+    let (from, place) = (source.descriptor, descriptor)
+    let tree = try attempt(.files, what) { linux_copy_mounts(from) }
+    defer { close(tree) }
+    try attempt(.files, what) { linux_set_copied(tree, UInt64(attributes)) }
+    try attempt(.files, what) { linux_put_mounts(tree, place) }
+  }
+}
+
 // MARK: - Steps
 
 extension FileSystem {
@@ -199,7 +232,7 @@ extension FileSystem {
     }
     if access(path, F_OK) == 0 { return }
     let descriptor = try attempt(.files, "make the file \(path)") {
-      open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o444)
+      open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o444)
     }
     close(descriptor)
   }

@@ -20,6 +20,15 @@ int linux_mount_set(const char *target, uint64_t attributes, int recursive);
 #define LINUX_ATTRIBUTE_NO_SUID 0x2
 #define LINUX_ATTRIBUTE_NO_DEVICES 0x4
 
+/// openat2(2) with O_PATH and RESOLVE_NO_SYMLINKS: a descriptor, or -1; ELOOP where a link is on the way.
+int linux_open_place(const char *path);
+/// open_tree(2) with OPEN_TREE_CLONE and AT_RECURSIVE: the mounts from `place` on, put nowhere yet.
+int linux_copy_mounts(int place);
+/// As linux_mount_set, of all that was copied.
+int linux_set_copied(int tree, uint64_t attributes);
+/// move_mount(2): puts what was copied over `place`.
+int linux_put_mounts(int tree, int place);
+
 /// pivot_root(2).
 int linux_pivot_root(const char *root, const char *old);
 

@@ -11,7 +11,8 @@ struct CommandFiles {
 
   /// The files of the command.
   ///
-  /// - Throws: For a path that is not there, and a working directory that would open too much.
+  /// - Throws: For a path that is not there, one that leads through what the command may change, and a working directory
+  ///   that would open too much.
   func view(of policy: LoadedPolicy, in here: Surroundings) throws(Failure) -> FileView {
     let home = here.environment["HOME"].flatMap(realPath)
     guard let directory = realPath(here.workingDirectory) else {
@@ -25,62 +26,97 @@ struct CommandFiles {
       )
     }
     view.set(.write, at: directory, by: .workingDirectory)
-    show(policy.sandbox, home: home, in: &view)
-    for (paths, access, option) in [(read, FileView.Access.read, "--read"), (write, .write, "--write")] {
-      for path in paths {
-        guard let real = realPath(path) else {
-          throw Failure(.usage, "there is no '\(path)' to show to the command.")
-        }
-        view.give(access, at: real, by: .option(option))
-      }
-    }
+    // Each path is followed once: what it was then is what is shown, judged and put there.
+    let places = self.places(of: policy, from: directory, home: home)
+    for place in places { try place.show(in: &view) }
     // What decides may be read where it lies in reach, and not be changed.
-    for source in policy.sources where source.name.utf8.starts(with: "file:".utf8) {
-      guard let file = realPath(String(source.name.dropFirst(5))), view.access(to: file) == .write else {
-        continue
-      }
-      view.pin(file, by: .policyItself)
+    let sources = policy.sources.map(\.name).filter { $0.utf8.starts(with: "file:".utf8) }
+      .map { Place($0.dropFirst(5), from: directory, .read, by: .policyItself, of: "the policy") }
+    for source in sources where view.access(to: source.way.end) == .write {
+      view.pin(source.way.end, by: .policyItself)
     }
-    try checkAbsent(policy.sandbox, home: home, in: view)
+    for place in places + sources { try place.check(in: view) }
     return view
   }
 
-  /// Nothing can be put over what is not there, so within what may be changed the command could make it as it likes.
-  /// A list that is built in speaks of what many projects do not have, as `.git/hooks`.
-  private func checkAbsent(_ settings: SandboxSettings, home: String?, in view: FileView) throws(Failure) {
-    for path in settings.read where !path.place.utf8.starts(with: "builtin:".utf8) {
-      let place = inHome(path.value, home)
-      guard realPath(place) == nil, let above = nearest(above: place), view.access(to: above) == .write else {
-        continue
-      }
-      throw Failure(
-        .configuration,
-        "\(path.place): '\(place)' is to be read and not changed, and is not there: the command could make it in \(above). Create it, or take it out."
-      )
-    }
-  }
-
-  /// The nearest directory above that is there, without links.
-  private func nearest(above path: String) -> String? {
-    var rest = path
-    repeat {
-      rest = directory(of: rest)
-      if let real = realPath(rest) { return real }
-    } while rest != "/" && rest != "."
-    return nil
-  }
-
-  /// What the policy shows and hides. It may speak of what another machine has, so nothing need be there.
-  private func show(_ settings: SandboxSettings, home: String?, in view: inout FileView) {
+  /// What the policy shows and hides, and then the command line. A policy may speak of what another machine has, so
+  /// nothing need be there; a list that is built in speaks of what many projects do not have, as `.git/hooks`.
+  private func places(of policy: LoadedPolicy, from directory: String, home: String?) -> [Place] {
+    let settings = policy.sandbox
+    var places: [Place] = []
     for (paths, access, key) in [
       (settings.read, FileView.Access.read, "read"), (settings.write, .write, "write"),
       (settings.hide, .hidden, "hide"),
     ] {
       for path in paths {
-        guard let real = realPath(inHome(path.value, home)) else { continue }
-        view.give(access, at: real, by: .policy(key: key, place: path.place))
+        let origin = FileView.Origin.policy(key: key, place: path.place)
+        var place = Place(inHome(path.value, home)[...], from: directory, access, by: origin, of: path.place)
+        place.mayBeMade = access != .read || path.place.utf8.starts(with: "builtin:".utf8)
+        places.append(place)
       }
     }
+    for (paths, access, option) in [(read, FileView.Access.read, "--read"), (write, .write, "--write")] {
+      places += paths.map { Place($0[...], from: directory, access, by: .option(option), of: option) }
+    }
+    return places
+  }
+}
+
+/// A path that somebody names, and who.
+private struct Place {
+  private let path: Substring
+  private let access: FileView.Access
+  private let origin: FileView.Origin
+  private let named: String
+  let way: HostPath
+  /// Whether it is no mistake that the command can make it.
+  var mayBeMade = true
+
+  init(
+    _ path: Substring, from directory: String, _ access: FileView.Access, by origin: FileView.Origin,
+    of named: String
+  ) {
+    (self.path, self.access, self.origin, self.named) = (path, access, origin, named)
+    way = HostPath(String(path), from: directory)
+  }
+
+  /// - Throws: For a path of the command line that is not there.
+  func show(in view: inout FileView) throws(Failure) {
+    guard isThere(way.end) else {
+      if case .option = origin { throw Failure(.usage, "there is no '\(path)' to show to the command.") }
+      return
+    }
+    view.give(access, at: way.end, by: origin)
+  }
+
+  /// Refuses what the command could turn elsewhere before the next time, or make as it likes: nothing can be put over a
+  /// link, nor over what is not there.
+  func check(in view: FileView) throws(Failure) {
+    if access != .hidden, let link = way.changeableLink(in: view) {
+      throw Failure(
+        .configuration,
+        "\(named): '\(path)' leads over the link \(link), which the command could change. Take the link away, or name what it leads to."
+      )
+    }
+    guard !mayBeMade, !isThere(way.end), view.access(to: way.nearest) == .write else { return }
+    throw Failure(
+      .configuration,
+      "\(named): '\(path)' is to be read and not changed, and is not there: the command could make it in \(way.nearest). Create it, or take it out."
+    )
+  }
+}
+
+extension HostPath {
+  /// A link on the way that whoever has these files may replace.
+  func changeableLink(in view: FileView) -> String? {
+    links.first { view.access(to: directory(of: $0)) == .write }
+  }
+
+  /// The nearest directory above the end that is there.
+  fileprivate var nearest: String {
+    var place = directory(of: end)
+    while place != "/", !isThere(place) { place = directory(of: place) }
+    return place
   }
 }
 

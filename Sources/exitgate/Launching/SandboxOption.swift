@@ -65,9 +65,14 @@ struct SandboxOption: ParsableArguments {
     for (path, option) in [
       (gate.auditLogPath, "--audit-log"), (gate.controlPath, "--control"), (gate.overlay, "--overlay"),
     ] {
-      let place = realPath(directory(of: path)) ?? path
-      guard [.write, .own].contains(view.access(to: place)) else { continue }
-      guard view.access(to: place) == .write else { continue }
+      let way = HostPath(path, from: gate.workingDirectory)
+      if let link = way.changeableLink(in: view) {
+        throw Failure(
+          .configuration,
+          "'\(path)' leads over the link \(link), which the command could change. Name the place itself with \(option)."
+        )
+      }
+      guard view.access(to: directory(of: way.end)) == .write else { continue }
       throw Failure(
         .configuration,
         "the command could change '\(path)'. Name a place outside the working directory with \(option).")

@@ -1,0 +1,158 @@
+"""One run of a command can leave a link for the next: no path that the gate goes by leads through what the command may change."""
+import os, shutil, subprocess
+
+import pytest
+
+from harness.box import POLICY, PYTHON
+
+LEAVE = "import os, sys; os.makedirs(os.path.dirname(sys.argv[2]) or '.', exist_ok=True); os.symlink(sys.argv[1], sys.argv[2])"
+
+
+@pytest.fixture
+def secret(box):
+    place = box.home / ".ssh"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    (place / "id").write_text("the host's key")
+    for path in (place, place / "id"):
+        os.chown(path, box.account.pw_uid, box.account.pw_gid)
+    yield place / "id"
+    shutil.rmtree(place)
+
+
+@pytest.fixture(autouse=True)
+def clean(box):
+    before = set(box.project.iterdir())
+    yield
+    for path in set(box.project.iterdir()) - before:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def policy(box, text):
+    path = box.work / "policy-of-links.yaml"
+    path.write_text(POLICY + text)
+    return path
+
+
+def leave(box, target, link):
+    """What a command does in its first run."""
+    done = box.run(PYTHON, "-c", LEAVE, target, link)
+    assert done.returncode == 0 and (box.project / link).is_symlink(), done
+
+
+CASES = {
+    "read": ("files:\n  read: [docs]\n", (), "docs"),
+    "write": ("files:\n  write: [docs]\n", (), "docs"),
+    "below": ("files:\n  read: [sub/docs]\n", (), "sub/docs"),
+    "above": ("files:\n  read: [sub/.ssh]\n", (), "sub"),
+    "built-in": ("include: [builtin:profile-codex]\n", (), ".git/hooks"),
+    "--read": ("", ("--read", "docs"), "docs"),
+    "--write": ("", ("--write", "docs"), "docs"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_SBX_12_a_link_that_a_command_left_shows_the_next_one_nothing(box, secret, case):
+    text, flags, link = CASES[case]
+    if case == "built-in":
+        rules = box.work / "policy-of-links.yaml"
+        rules.write_text("version: 1\n" + text)
+    else:
+        rules = policy(box, text)
+    leave(box, secret.parent.parent if case == "above" else secret.parent, link)
+    done = box.run("cat", secret, policy=rules, flags=flags)
+    assert done.returncode == 78 and f"the link {box.project / link}," in done.stderr and "key" not in done.stdout, done
+    # The control: a directory of that name is shown.
+    (box.project / link).unlink()
+    place = box.project / link / ".ssh" if case == "above" else box.project / link
+    place.mkdir(parents=True)
+    (place / "a").write_text("shown")
+    done = box.run("cat", place / "a", policy=rules, flags=flags)
+    assert done.returncode == 0 and done.stdout == "shown", done
+    assert "key" not in box.run("cat", secret, policy=rules, flags=flags).stdout
+
+
+def test_a_link_outside_shows_where_it_leads(box):
+    """The control of all: whoever may not change it cannot turn it elsewhere."""
+    real = box.work / "real"
+    real.mkdir(exist_ok=True)
+    (real / "a").write_text("shown")
+    link = box.work / "by-link"
+    if not link.is_symlink():
+        link.symlink_to(real)
+    done = box.run("cat", real / "a", policy=policy(box, f"files:\n  read: [{link}]\n"))
+    assert done.returncode == 0 and done.stdout == "shown", done
+
+
+def test_a_link_that_leads_to_what_is_not_there_yet_is_no_way_in(box):
+    link = box.work / "to-hooks"
+    link.symlink_to(box.project / "hooks")
+    try:
+        done = box.run(PYTHON, "-c", f"import os; os.mkdir('{box.project}/hooks')", policy=policy(box, f"files:\n  read: [{link}]\n"))
+        assert done.returncode == 78 and f"'{link}' is to be read and not changed, and is not there" in done.stderr, done
+        assert not (box.project / "hooks").exists()
+    finally:
+        link.unlink()
+
+
+def test_SBX_12_a_policy_is_not_read_by_a_link_that_the_command_may_change(box):
+    real = policy(box, "")
+    link = box.project / "policy.yaml"
+    link.symlink_to(real)
+    try:
+        done = box.run("true", policy="policy.yaml")
+        assert done.returncode == 78 and f"the link {link}," in done.stderr, done
+        # Nor one that a policy includes.
+        outer = box.work / "outer.yaml"
+        outer.write_text(f"version: 1\ninclude: [\"file:{link}\"]\n")
+        done = box.run("true", policy=outer)
+        assert done.returncode == 78 and f"the link {link}," in done.stderr, done
+    finally:
+        link.unlink()
+    assert box.run("true", policy=real).returncode == 0
+
+
+@pytest.mark.parametrize("option,name", [("--overlay", "o.yaml"), ("--audit-log", "audit.jsonl"), ("--control", "control.sock")])
+@pytest.mark.parametrize("is_above", [False, True])
+def test_what_the_gate_writes_is_not_reached_by_a_link_that_the_command_may_change(box, option, name, is_above):
+    elsewhere = box.work / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    os.chown(elsewhere, box.account.pw_uid, box.account.pw_gid)
+    link = box.project / ("place" if is_above else name)
+    link.symlink_to(elsewhere if is_above else elsewhere / name)
+    done = box.run("true", flags=(option, f"place/{name}" if is_above else name))
+    assert done.returncode == 78 and f"the link {link}," in done.stderr and list(elsewhere.iterdir()) == [], done
+    assert box.run("true", flags=(option, elsewhere / name)).returncode == 0
+    shutil.rmtree(elsewhere)
+
+
+EXCHANGE = """
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+while True:
+    if libc.renameat2(-100, sys.argv[1].encode(), -100, sys.argv[2].encode(), 2): sys.exit(ctypes.get_errno())
+"""
+
+
+def test_SBX_12_what_is_exchanged_for_a_link_meanwhile_shows_nothing(box, secret):
+    """Another command in the same directory, which may change it all the time."""
+    place, link = box.project / "docs", box.project / "other"
+    place.mkdir()
+    (place / "a").write_text("shown")
+    link.symlink_to(secret.parent)
+    rules = policy(box, "files:\n  read: [docs]\n")
+    look = f"cat {secret}; cat docs/a docs/id"
+    before = box.run("sh", "-c", look, policy=rules)
+    assert before.stdout == "shown", before
+    rival = subprocess.Popen(box.on_host(PYTHON, "-c", EXCHANGE, place, link))
+    ends = set()
+    try:
+        for _ in range(60):
+            done = box.run("sh", "-c", look, policy=rules)
+            assert "key" not in done.stdout, done
+            ends.add((done.returncode, done.stdout))
+            assert rival.poll() is None
+    finally:
+        rival.kill(), rival.wait()
+    assert {status for status, _ in ends} <= {0, 1, 69, 78} and 78 in {status for status, _ in ends}, ends
+    assert len(ends) > 1, "both were seen"
