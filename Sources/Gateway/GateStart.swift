@@ -171,6 +171,8 @@ extension Gate {
     var bound: BoundListeners
     do { bound = try BoundListeners.privileged(configuration) } catch { throw .configuration("\(error)") }
     do throws(StartError) {
+      // Made as long as it can be given to whoever may replace the file: a confined gate gives nothing away.
+      if parts.loaded.policy.asks { _ = try? OverlayLock(of: configuration.overlay) }
       for gap in try configuration.confine?(parts.listenerDirectories) ?? [] { words.warning("\(gap)") }
       // Before anybody is listened to: what is captured from now on meets a gate, or nothing.
       let marks = try parts.installFence()

@@ -34,13 +34,13 @@ struct Overlay: Sendable {
   private func lock() throws(ReviewProblem) -> OverlayLock {
     let end = ContinuousClock.now + Self.patience
     while true {
-      do throws(RuleFileError) { return try OverlayLock(of: target) } catch {
+      do throws(RuleFileError) { return try OverlayLock(of: path) } catch {
         guard error.code == EWOULDBLOCK else {
-          throw ReviewProblem("\(error), or name another file with --rules.")
+          throw problem(error)
         }
         guard ContinuousClock.now < end else {
           throw ReviewProblem(
-            "'\(path)' is kept by another process, which has locked \(target).lock. Try again.")
+            "'\(path)' is kept by another process, which has locked \(path).lock. Try again.")
         }
         usleep(Self.pause)
       }
@@ -113,13 +113,12 @@ struct Overlay: Sendable {
     try change { file throws(RuleFileError) in try file.remove() }
   }
 
-  /// The file itself, behind symbolic links.
-  private var target: String { RuleFile.behindLinks(path) }
-
   private func change(_ work: (RuleFile) throws(RuleFileError) -> Void) throws(ReviewProblem) {
-    do throws(RuleFileError) { try work(RuleFile(target)) } catch {
-      throw ReviewProblem("\(error), or name another file with --rules.")
-    }
+    do throws(RuleFileError) { try work(RuleFile(path)) } catch { throw problem(error) }
+  }
+
+  private func problem(_ error: RuleFileError) -> ReviewProblem {
+    ReviewProblem("\(error), or name another file with --rules.")
   }
 }
 

@@ -1,5 +1,5 @@
 """A person decides: connections that a rule asks about are held, and what an answer opens is what was shown, once."""
-import fcntl, json, os, select, socket, stat, subprocess, threading, time
+import json, os, select, socket, stat, subprocess, threading, time
 
 import pytest
 
@@ -300,25 +300,34 @@ def test_always_is_written_down_survives_a_restart_and_is_revoked(stage, reviewe
     assert stage.gate.tell("revoke", granted[0]["id"]).returncode == 1
 
 
-def test_an_overlay_that_is_a_link_is_changed_and_locked_where_it_leads(stage, tmp_path):
-    stage.gate.stop()
-    real, link = tmp_path / "rules" / "real.yaml", stage.gate.log.path.parent / "approvals.yaml"
-    real.parent.mkdir()
+def test_an_overlay_is_no_link(stage, reviewer, tmp_path):
+    """Two who come by different names would lock and replace it beside each other, and who may turn the link decides what it says."""
+    real, overlay = tmp_path / "real.yaml", stage.gate.log.path.parent / "approvals.yaml"
     real.write_text("version: 1\nrules: []\n")
-    real.chmod(0o640)
-    link.symlink_to(real)
-    stage.gate.start()
-    reviewer = Reviewer(stage.gate)
     held = Held(stage.agent, connect("x.asked.test:443"))
     question = reviewer.question("x.asked.test")
-    with open(f"{real}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "is being changed by another process" in reviewer.approve(question, "--always", status=1)
+    overlay.symlink_to(real)
+    refused = reviewer.approve(question, "--always", status=1)
+    assert f"{overlay}" in refused and "is a symbolic link, and exitgate changes this file" in refused and ".." not in refused
+    done = stage.gate.tell("reload")
+    assert done.returncode == 65 and "is a symbolic link, and exitgate changes this file. Name the file that it leads to.\n" in done.stderr, done
+    assert held.reply is None and overlay.is_symlink() and real.read_text() == "version: 1\nrules: []\n"
+    # The control: as a file it takes the answer, and keeps its mode.
+    overlay.unlink()
+    real.rename(overlay)
+    overlay.chmod(0o640)
     reviewer.approve(question, "--always")
-    assert held.end().raw.startswith(b"HTTP/1.1 200")
-    assert link.is_symlink() and question["candidate_rule"] in real.read_text() and oct(real.stat().st_mode)[-3:] == "640"
-    assert sorted(file.name for file in real.parent.iterdir()) == ["real.yaml", "real.yaml.lock"]
+    assert held.end().raw.startswith(b"HTTP/1.1 200") and question["candidate_rule"] in overlay.read_text()
+    assert oct(overlay.stat().st_mode)[-3:] == "640"
     reviewer.close()
+    stage.gate.stop()
+    overlay.rename(real)
+    overlay.symlink_to(real)
+    stage.gate.start(wait=False)
+    assert stage.gate.ends() == 65 and any("is a symbolic link" in line for line in stage.gate.said)
+    overlay.unlink()
+    real.rename(overlay)
+    stage.gate.start()
 
 
 def test_a_time_ends_what_is_open(stage, reviewer):

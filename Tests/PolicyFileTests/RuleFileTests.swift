@@ -46,18 +46,43 @@ struct RuleFileTests {
     #expect(stat(file.path, &status) == 0 && status.st_uid == 61001 && status.st_gid == 61002)
   }
 
-  @Test("a link is followed where that is asked for, and nowhere else: what it leads to is not written")
-  func links() throws {
+  @Test("what a group may do, no other may", .enabled(if: geteuid() == 0), arguments: [0o660, 0o664, 0o640])
+  func group(_ mode: mode_t) throws {
+    defer { end() }
+    try #require(chmod(folder, 0o777) == 0)
+    try file.replace(with: "one", mode: 0o600)
+    try #require(chown(file.path, 61001, 61002) == 0 && chmod(file.path, mode) == 0)
+    // By a user who may give it to nobody.
+    let child = fork()
+    if child == 0 {
+      guard setgroups(0, nil) == 0, setgid(61005) == 0, setuid(61005) == 0 else { _exit(2) }
+      _exit((try? RuleFile(file.path).replace(with: "two", mode: 0o600)) == nil ? 1 : 0)
+    }
+    var status: Int32 = -1
+    try #require(waitpid(child, &status, 0) == child && status == 0)
+    var new = stat()
+    #expect(stat(file.path, &new) == 0 && text(file.path) == "two")
+    #expect(new.st_uid == 61005 && new.st_gid == 61005 && new.st_mode & 0o777 == mode & ~0o070)
+  }
+
+  @Test(
+    "a symbolic link is neither followed nor replaced, wherever it leads",
+    arguments: ["real.yaml", "nowhere"])
+  func links(_ target: String) throws {
     defer { end() }
     let real = folder + "/real.yaml"
     try RuleFile(real).replace(with: "real", mode: 0o644)
-    try #require(symlink("real.yaml", file.path) == 0)
-    let behind = RuleFile.behindLinks(file.path)
-    try RuleFile(behind).replace(with: "changed", mode: 0o600)
-    #expect(text(real) == "changed" && mode(real) == 0o644)
-    try file.replace(with: "in its place", mode: 0o600)
-    #expect(text(real) == "changed" && text(file.path) == "in its place" && mode(file.path) == 0o600)
-    #expect(RuleFile.behindLinks(folder + "/none.yaml") == folder + "/none.yaml")
+    try #require(symlink(target, file.path) == 0)
+    for change in [{ try file.replace(with: "new", mode: 0o600) }, { try file.remove() }] {
+      #expect {
+        try change()
+      } throws: {
+        "\($0)"
+          == "'\(file.path)' is a symbolic link, and exitgate changes this file. Name the file that it leads to"
+      }
+    }
+    #expect(
+      text(real) == "real" && names == ["real.yaml", "rules.yaml"] && file.isLink && !RuleFile(real).isLink)
   }
 
   @Test("what stands where the new text is to be written is no trap: neither a link nor an old piece of work")

@@ -13,6 +13,8 @@ public enum ApprovalError: Error, Hashable, Sendable {
   case refused(AnswerRefusal)
   /// It could not be written down, for this reason; nothing was decided.
   case unwritten(String)
+  /// It does not count, and what was written of it could not be taken out again.
+  case leftBehind(String)
   /// The same, since another process writes there now.
   case busy(String)
   /// Nothing that stands approved is called so.
@@ -157,6 +159,7 @@ extension ApprovalError: CustomStringConvertible {
     switch self {
     case .refused(let refusal): refusal.sentence
     case .unwritten(let why), .busy(let why): "it could not be written down: \(why)"
+    case .leftBehind(let why): why
     case .forbidden(let lack): lack
     case .unknownGrant: "nothing that stands approved is called so"
     case .stopping: "the gate is stopping"

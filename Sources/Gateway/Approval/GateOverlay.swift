@@ -37,6 +37,7 @@ extension Gate {
         return (try? result.get()) != nil
       }
     } catch {
+      if error.isLeft { throw .leftBehind(error.description) }
       throw error.isBusy ? .busy(error.description) : .unwritten(error.description)
     }
     switch outcome {
@@ -111,7 +112,7 @@ extension Gate {
       }
       // One that has run out stands in the file alone.
       guard wasStanding || error.isBusy else { return completion(.unknownGrant, 0) }
-      completion(.unwritten("\(error.description) It is taken back until the file is read again"), 0)
+      completion(.unwritten("\(error.sentence) It is taken back until the file is read again"), 0)
     }
   }
 }

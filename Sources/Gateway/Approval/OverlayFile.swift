@@ -2,13 +2,18 @@ import Glibc
 import Policy
 import PolicyFile
 
-/// Why the overlay does not take a change. Nothing is changed then.
+/// Why the overlay does not take a change. Nothing is changed then, unless that is what it says.
 struct OverlayError: Error, Hashable, Sendable, CustomStringConvertible {
   var description: String
   /// Whether it may go soon: another process is changing the file.
   var isBusy = false
   /// Whether whoever wants it may not.
   var isForbidden = false
+  /// Whether what does not count stands in the file.
+  var isLeft = false
+
+  /// With a stop.
+  var sentence: String { description.utf8.last == UInt8(ascii: ".") ? description : "\(description)." }
 }
 
 /// The file of what people answered for good: a policy that exitgate writes and people may read and change.
@@ -102,21 +107,28 @@ struct OverlayFile {
   ) throws(OverlayError) -> Policy {
     let lock: OverlayLock
     do throws(RuleFileError) { lock = try OverlayLock(of: path) } catch {
-      throw error.code == EWOULDBLOCK ? busy : OverlayError(description: "\(error).")
+      throw error.code == EWOULDBLOCK ? busy : OverlayError(description: "\(error)")
     }
     defer { extendLifetime(lock) }
     let old = try read { () throws(PolicyFileError) in try reader.overlay(path: path)?.text }
     let text = try edit(old)
     let rules = try read { () throws(PolicyFileError) in try reader.overlay(text: text, named: path) }
     guard isRight(rules) else { throw OverlayError(description: "\(path) does not say what it should") }
-    try write { () throws(RuleFileError) in try file.replace(with: text, mode: Self.mode) }
+    do throws(RuleFileError) { try file.replace(with: text, mode: Self.mode) } catch {
+      throw unwritten(error)
+    }
     if !isTaken(rules) { try putBack(old) }
     return rules
   }
 
   private func putBack(_ old: String?) throws(OverlayError) {
-    try write { () throws(RuleFileError) in
+    do throws(RuleFileError) {
       if let old { try file.replace(with: old, mode: Self.mode) } else { try file.remove() }
+    } catch {
+      throw OverlayError(
+        description:
+          "it does not count, but stands in the file: \(error). Take it out by hand before the next reload",
+        isLeft: true)
     }
   }
 
@@ -126,16 +138,15 @@ struct OverlayFile {
     }
   }
 
-  private func write(_ work: () throws(RuleFileError) -> Void) throws(OverlayError) {
-    do throws(RuleFileError) { try work() } catch {
-      let cause = String(cString: strerror(error.code))
-      throw OverlayError(
-        description: "cannot write \(path): \(cause). Make its directory writable for the gate.")
-    }
+  private func unwritten(_ error: RuleFileError) -> OverlayError {
+    guard !error.isLink else { return OverlayError(description: "\(error)") }
+    let cause = String(cString: strerror(error.code))
+    return OverlayError(
+      description: "cannot write \(path): \(cause). Make its directory writable for the gate")
   }
 
   private var busy: OverlayError {
-    OverlayError(description: "\(path) is being changed by another process. Try again.", isBusy: true)
+    OverlayError(description: "\(path) is being changed by another process. Try again", isBusy: true)
   }
 
   private func unknown(_ id: String) -> OverlayError {

@@ -6,12 +6,16 @@ extension PolicyLoader {
   /// policy asks. Its rules may name agents that the policy does not have any more.
   ///
   /// - Returns: The file's text and its rules; nil when there is no such file.
-  /// - Throws: Every error at once.
+  /// - Throws: Every error at once; one of them is a symbolic link, see `RuleFile`.
   public func overlay(path: String) throws(PolicyFileError) -> (text: String, rules: Policy)? {
+    let sink = DiagnosticSink()
+    if RuleFile(path).isLink {
+      Scope(file: path, sink: sink).error(.start, RuleFile.linkCause, RuleFile.linkRemedy)
+      try sink.check()
+    }
     let text: String
     do throws(SafeFileError) { text = String(decoding: try SafeFile.read(path).bytes, as: UTF8.self) } catch {
       guard !error.isMissing else { return nil }
-      let sink = DiagnosticSink()
       Scope(file: path, sink: sink).error(.start, error.cause, error.remedy)
       try sink.check()
       return nil

@@ -4,7 +4,8 @@ import Glibc
 /// review page read the file, change it and put it back, one after the other.
 ///
 /// The lock is a file of its own beside it, `PATH.lock`, since the file itself is replaced; it stays. Whoever may
-/// replace the file may lock it, whoever was first, and nobody else: a stranger who could would keep all waiting.
+/// replace the file may lock it, if who was first may give it away, and nobody else: a stranger who could would keep all
+/// waiting. In a sticky directory a stranger may be first; then nothing is changed.
 public final class OverlayLock: Sendable {
   private let descriptor: Int32
 
@@ -12,19 +13,37 @@ public final class OverlayLock: Sendable {
   ///
   /// - Throws: `RuleFileError`; its code is `EWOULDBLOCK` where somebody has it.
   public init(of path: String) throws(RuleFileError) {
-    let name = "\(path).lock", descriptor = Self.open(name, of: path)
-    guard descriptor >= 0 else { throw RuleFileError(path: name, code: errno) }
-    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-      let code = errno
-      guard code != EINTR else { continue }
-      close(descriptor)
-      throw RuleFileError(path: name, code: code)
-    }
-    // Not before: once it is whole, an object that throws is ended as well, and would close it again.
-    self.descriptor = descriptor
+    try RuleFile(path).check()
+    // Not before it is locked: once it is whole, an object that throws is ended as well, and would close it again.
+    descriptor = try Self.take("\(path).lock", of: path)
   }
 
   deinit { close(descriptor) }
+
+  /// How often one that was taken away under its hands is made anew.
+  private static let tries = 100
+
+  private static func take(_ name: String, of path: String) throws(RuleFileError) -> Int32 {
+    for _ in 0..<tries {
+      let descriptor = open(name, of: path)
+      guard descriptor >= 0 else { throw RuleFileError(path: name, code: errno) }
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0, lies(descriptor, at: name) { return descriptor }
+      let code = errno
+      close(descriptor)
+      // Somebody took it away meanwhile: whoever comes now makes another.
+      guard code == EINTR || code == ENOENT else { throw RuleFileError(path: name, code: code) }
+    }
+    throw RuleFileError(path: name, code: EWOULDBLOCK)
+  }
+
+  /// Whether this is what others lock too; else errno is `ENOENT`.
+  private static func lies(_ descriptor: Int32, at name: String) -> Bool {
+    var own = stat(), there = stat()
+    let isThere = fstat(descriptor, &own) == 0 && lstat(name, &there) == 0
+    if isThere, own.st_ino == there.st_ino, own.st_dev == there.st_dev { return true }
+    errno = ENOENT
+    return false
+  }
 
   private static func open(_ name: String, of path: String) -> Int32 {
     let flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW

@@ -7,31 +7,47 @@ public struct RuleFileError: Error, Hashable, Sendable, CustomStringConvertible 
   public let path: String
   /// The number of errno(3), as open(2), flock(2) or rename(2) left it.
   public let code: Int32
+  /// Whether the file itself is a symbolic link, which is not changed.
+  public var isLink = false
 
+  /// Without a stop: the remedy may go on.
   public var description: String {
-    "'\(path)' cannot be written: \(String(cString: strerror(code))). Give this user the right to"
+    if isLink { return "'\(path)' \(RuleFile.linkCause). \(RuleFile.linkRemedy)" }
+    return "'\(path)' cannot be written: \(String(cString: strerror(code))). Give this user the right to"
   }
 }
 
 /// A file of rules that exitgate changes. At every moment, also after a loss of power, it is there as one text whole.
+///
+/// It is no symbolic link: whoever changes it locks it and puts another in its place, and two who come by different
+/// names would do both beside each other.
 public struct RuleFile: Sendable {
-  /// Where it lies. A symbolic link that lies there is replaced, not followed: see `behindLinks`.
+  static let linkCause = "is a symbolic link, and exitgate changes this file"
+  static let linkRemedy = "Name the file that it leads to"
+
+  /// Where it lies.
   public let path: String
 
   public init(_ path: String) { self.path = path }
 
-  /// The file that a path leads to through symbolic links (realpath(3)); the path itself where that is none yet.
-  public static func behindLinks(_ path: String) -> String {
-    guard let resolved = realpath(path, nil) else { return path }
-    defer { free(resolved) }
-    return String(cString: resolved)
+  /// Whether a link is in its place.
+  public var isLink: Bool {
+    var status = stat()
+    return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
   }
 
-  /// Puts a text in its place. Mode and, where this user may give it away, owner stay as they are.
+  /// - Throws: Where a link is in its place.
+  func check() throws(RuleFileError) {
+    if isLink { throw RuleFileError(path: path, code: ELOOP, isLink: true) }
+  }
+
+  /// Puts a text in its place. Mode and, where this user may give it away, owner stay; what a group may do, no other
+  /// group may.
   ///
   /// - Parameter mode: Of a file that is new.
   /// - Throws: `RuleFileError`; the file is then as it was.
   public func replace(with text: String, mode: mode_t) throws(RuleFileError) {
+    try check()
     let temporary = "\(path).new"
     unlink(temporary)
     let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -49,6 +65,7 @@ public struct RuleFile: Sendable {
 
   /// Takes it away.
   public func remove() throws(RuleFileError) {
+    try check()
     guard unlink(path) == 0 else { throw failure(errno) }
     keepName()
   }
@@ -59,8 +76,11 @@ public struct RuleFile: Sendable {
       _ = fchmod(file, mode)
       return
     }
-    _ = fchown(file, old.st_uid, old.st_gid)
-    _ = fchmod(file, old.st_mode & 0o777)
+    if fchown(file, old.st_uid, old.st_gid) != 0 { _ = fchown(file, uid_t.max, old.st_gid) }
+    var new = stat()
+    guard fstat(file, &new) == 0 else { return }
+    let group: mode_t = new.st_gid == old.st_gid ? 0 : 0o070
+    _ = fchmod(file, old.st_mode & 0o777 & ~group)
   }
 
   /// - Returns: The number of errno(3), 0 for success.

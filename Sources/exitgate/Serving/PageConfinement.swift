@@ -1,6 +1,5 @@
 import Confinement
 import Glibc
-import PolicyFile
 import Review
 import ReviewPage
 
@@ -12,7 +11,7 @@ struct PageConfinement {
   init(_ settings: ReviewSettings) {
     writable = [
       LogIndex(ofLogAt: settings.log).prepare(),
-      settings.overlay.map { directory(of: RuleFile.behindLinks($0)) },
+      settings.overlay.map { directory(of: $0) },
     ].compactMap(\.self)
   }
 

@@ -3,7 +3,6 @@ import ArgumentParser
 import Gateway
 import Glibc
 import Policy
-import PolicyFile
 
 /// Where a running gate is spoken to.
 struct ControlOption: ParsableArguments {
@@ -71,8 +70,6 @@ struct AskingOption: ParsableArguments {
   func apply(to configuration: inout GateConfiguration) throws(Failure) {
     configuration.hold = hold
     configuration.overlayPath = overlay
-    // From here on, since the gate confines itself to the file's directory and locks beside the file.
-    configuration.overlayPath = RuleFile.behindLinks(configuration.overlay)
     try webhook.apply(to: &configuration)
   }
 }
