@@ -68,7 +68,7 @@ def test_keys_and_job_control_are_the_commands(box):
     assert not re.search(r"\nnever", terminal.shown)
     terminal.resize(50, 132)
     terminal.types("while [ \"$(stty size)\" != '50 132' ]; do sleep 0.1; done; echo resized\n")
-    terminal.shows(r"\nresized")
+    terminal.shows(r"(?:\n|[$#] )resized\r\n")
     terminal.types("exit 9\n")
     assert terminal.ends() == 9
 

@@ -20,7 +20,7 @@ class Speech:
             self._heard.notify_all()
 
     def wait_for(self, words, seconds, after=0):
-        """Until it has said them, from that line on; a process that ended without is an error at once."""
+        """Until it has said them, from that line on; an end without them is an error at once."""
         has_said = lambda: any(words in line for line in self.lines[after:])
         with self._heard:
             self._heard.wait_for(lambda: has_said() or self._is_over, seconds)
@@ -30,5 +30,5 @@ class Speech:
         """How it ended, when what it said to its end has been heard."""
         status = self._process.wait(seconds)
         with self._heard:
-            self._heard.wait_for(lambda: self._is_over, seconds)
+            assert self._heard.wait_for(lambda: self._is_over, 5), f"something of it goes on; said {self.lines}"
         return status
