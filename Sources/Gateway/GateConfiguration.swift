@@ -30,7 +30,7 @@ public struct GateConfiguration: Sendable {
   public var witness: FindProgram?
   /// Whether somebody can; asked on any thread.
   public var witnessState: @Sendable () -> WitnessStatus = {
-    WitnessStatus(isRunning: false, sentence: "not seen: 'serve' alone looks for them")
+    WitnessStatus(isRunning: false, sentence: "not seen: they are not on this machine")
   }
   /// What the log is to say about the start, beside what it says anyway.
   public var startNotes: [String] = []

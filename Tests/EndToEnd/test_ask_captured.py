@@ -1,10 +1,10 @@
 """Captured connections that wait for a person: in the sidecar, behind the gateway, and in the sandbox of `exitgate run`."""
-import pathlib, threading, time
+import pathlib, sys, threading, time
 
 import pytest
 
 from harness.far import Accepted, Asked
-from harness.gate import exitgate
+from harness.gate import eventually, exitgate
 from harness.namespaces import GOOD
 from harness.reviewer import Reviewer
 
@@ -72,6 +72,34 @@ def test_the_sidecar_holds_what_it_captures(own_fence):
     assert fenced.seen("stray") == before
 
 
+def named(reviewer, host, file):
+    """The question, once the kernel has said whose connection it is."""
+    return eventually(lambda: next((one for one in reviewer.questions() if one["host"] == host and (one["program"] or "").startswith(f"{file} (")), None), 10,
+                      "nobody was found")
+
+
+def logged(log, host, file):
+    """What the log says of who was allowed."""
+    entry = log.wait_for(verdict="allow", reason="approved", host=host)[-1]
+    return entry.fields["actor"]["process"]["file"]["path"] == str(file)
+
+
+def test_the_sidecar_names_the_program_that_it_captured(own_fence, tmp_path):
+    fenced = own_fence(PLAIN, extra=FLAGS)
+    reviewer, python = Reviewer(fenced), pathlib.Path(sys.executable).resolve()
+    held = InThread(lambda: fenced.agent(sys.executable, "-c", RAW, "raw.test", "5432", cwd=tmp_path))
+    question = named(reviewer, "raw.test", python)
+    assert question["cwd"] == str(tmp_path) and pathlib.Path(f"/proc/{question['pid']}/exe").resolve() == python
+    reviewer.approve(question)
+    assert held.end().stdout.startswith("FLIGHT ") and logged(fenced.log, "raw.test", python)
+    reviewer.close()
+    # The process that looks may look at others, and no more.
+    children = pathlib.Path(f"/proc/{fenced.process.pid}/task/{fenced.process.pid}/children").read_text().split()
+    seer = next(child for child in children if pathlib.Path(f"/proc/{child}/comm").read_text().strip() == "exitgate-see")
+    status = pathlib.Path(f"/proc/{seer}/status").read_text()
+    assert "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status and "CapEff:\t0000000000080004" in status, status
+
+
 def test_the_gateway_holds_what_it_captures_agent_by_agent(own_behind):
     behind = own_behind(RULES.format(agents="agents: { ci: { by: interface }, dev: { by: interface } }\n"), extra=FLAGS)
     before, reviewer = behind.strays(), Reviewer(behind)
@@ -109,6 +137,27 @@ print(found)
 """
 
 
+@pytest.mark.parametrize("way", ["captured", "by the proxy"])
+def test_run_names_the_program_inside(box, way):
+    policy = box.work / "asks.yaml"
+    policy.write_text(PLAIN)
+    (box.state / "control.sock").unlink(missing_ok=True)
+    (box.project / "sub").mkdir(exist_ok=True)
+    curl, options = pathlib.Path("/usr/bin/curl").resolve(), "--noproxy '*' " if way == "captured" else ""
+    process, said = box.start("/bin/sh", "-c", f"echo begun; cd sub; until curl {options}-sf -m 20 http://web.test/x; do sleep 0.3; done", flags=("--policy", policy, *FLAGS))
+    assert said == "begun"
+    reviewer = Reviewer(Outside(box))
+    try:
+        question = named(reviewer, "web.test", curl)
+        assert question["program"] == f"{curl} (curl {options.replace(chr(39), '')}-sf -m 20 http://web.test/x)" and question["cwd"] == f"{box.project}/sub"
+        assert pathlib.Path(f"/proc/{question['pid']}/comm").read_text() == "curl\n"
+        reviewer.approve(question)
+        out, err = process.communicate(timeout=60)
+        assert "origin " in out and logged(box.log, "web.test", curl), (out, err)
+    finally:
+        reviewer.close()
+
+
 def test_CTL_03_run_holds_its_command_and_nothing_inside_reaches_a_channel(box):
     policy = box.work / "asks.yaml"
     policy.write_text(PLAIN)
@@ -119,7 +168,7 @@ def test_CTL_03_run_holds_its_command_and_nothing_inside_reaches_a_channel(box):
     try:
         # The first came before anybody was there; what comes then is held.
         question = reviewer.question("web.test")
-        assert question["agent"] == "default" and question["program"].startswith("/bin/sh -c echo begun;") and question["cwd"] == str(box.project)
+        assert question["agent"] == "default" and question["cwd"] == str(box.project)
         reviewer.approve(question, "--session")
         out, err = process.communicate(timeout=60)
         assert "origin " in out, (out, err)

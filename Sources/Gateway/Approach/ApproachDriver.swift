@@ -160,10 +160,11 @@ extension ApproachDriver {
     approach(.asked(reply))
   }
 
-  /// Has whoever can see it say who the client is. The connection is held by a number, which nobody has after it.
+  /// Has whoever can see it say who the client is: of a captured one, by the place that it knows itself to be connected
+  /// to. The connection is held by a number, which nobody has after it.
   private func lookForProgram() {
     guard program == nil, let find = shard.commons.witness, let peer = client.remoteEndpoint,
-      let own = client.localEndpoint
+      let own = client.originalDestination ?? client.localEndpoint
     else { return }
     let waiter = waiter, loop = shard.loop, shard = shard
     find(peer, own) { program in

@@ -125,28 +125,10 @@ struct Serve: Verb {
     configuration.processes = { [ProcessStatus("gate", getpid(), writes: writes)].compactMap(\.self) }
     GateConfinement(capabilities: ConfinementProfile.gateOfSameUser)
       .apply(to: &configuration, environment: here.environment)
-    let witness = begin(for: &configuration)
-    try withExtendedLifetime(witness) { () throws(Failure) in
-      try Service(configuration, environment: here.environment).run()
-    }
-  }
-
-  /// Where the policy asks, starts what sees who asks, as long as there is one thread.
-  private func begin(for configuration: inout GateConfiguration) -> Witness? {
     // A wrong policy is the gate's to tell.
-    guard let loaded = try? configuration.loadPolicy(generation: 1) else { return nil }
-    configuration.firstPolicy = loaded
-    guard loaded.policy.asks else {
-      configuration.witnessState = { .absent("nothing was asked when the gate started") }
-      return nil
-    }
-    guard let witness = Witness() else {
-      configuration.witnessState = { .absent("the process that looks could not be started") }
-      return nil
-    }
-    configuration.witness = { witness.find(client: $0, gate: $1, tell: $2) }
-    configuration.witnessState = { witness.status }
-    return witness
+    configuration.firstPolicy = try? configuration.loadPolicy(generation: 1)
+    Witness.begin(for: &configuration)
+    try Service(configuration, environment: here.environment).run()
   }
 }
 

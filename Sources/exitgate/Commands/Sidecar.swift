@@ -56,6 +56,9 @@ struct Sidecar: Verb {
     try privileged.prepareSidecar(
       &configuration, inbound: own.inbound, acceptsWeaker: acceptWeakerExemption,
       environment: here.environment)
+    // A wrong policy is the gate's to tell.
+    configuration.firstPolicy = try? configuration.loadPolicy(generation: 1)
+    Witness.begin(for: &configuration)
     try Service(configuration, environment: here.environment).run()
   }
 }

@@ -1,7 +1,9 @@
 import Addressing
+import CLinux
 import EventLoop
 import Firewall
 import Gateway
+import Glibc
 import Launcher
 import Policy
 
@@ -32,8 +34,8 @@ enum CommandNetwork {
     }
   }
 
-  /// In the command's network: loads the table, and opens what the gate gets, the packet log and a socket that counters are read by
-  /// last.
+  /// In the command's network: loads the table, and opens what the gate gets. Last are the packet log, a socket that counters
+  /// are read by, and one that sockets are asked for by.
   static func open(_ configuration: GateConfiguration, hasIPv6: Bool) throws -> SandboxOpening {
     var configuration = configuration
     listen(&configuration, hasIPv6: hasIPv6)
@@ -44,8 +46,10 @@ enum CommandNetwork {
     let packets = try PacketLog(group: logGroup, batch: 1)
     let listeners = try HandedListeners(configuration)
     let counters = try NetfilterSocket()
+    let diagnosis = linux_diagnosis_socket()
+    guard diagnosis >= 0 else { throw SandboxError(.table, "cannot open a socket that asks for sockets") }
     return SandboxOpening(
-      descriptors: listeners.descriptors + [packets.descriptor, counters.descriptor],
+      descriptors: listeners.descriptors + [packets.descriptor, counters.descriptor, diagnosis],
       kept: [socket, packets, counters, listeners])
   }
 }

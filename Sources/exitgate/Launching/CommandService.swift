@@ -111,9 +111,10 @@ struct CommandService {
     }
     configuration.startNotes += plan.limits.notes(in: handed.ungrouped == nil ? plan.group : nil)
     CommandNetwork.listen(&configuration, hasIPv6: handed.hasIPv6)
-    guard handed.descriptors.count > 2 else { throw SandboxError(.table, "nothing was handed over") }
-    let last = Array(handed.descriptors.suffix(2))
-    configuration.handedSockets = handed.descriptors.dropLast(2)
+    guard handed.descriptors.count > 3 else { throw SandboxError(.table, "nothing was handed over") }
+    let last = Array(handed.descriptors.suffix(3))
+    configuration.handedSockets = handed.descriptors.dropLast(3)
+    Witness.begin(for: &configuration, asking: last[2])
     configuration.fence = CommandFence(
       try PacketLog(adopting: last[0]), counters: try NetfilterSocket(adopting: last[1]), isOwned: true)
   }

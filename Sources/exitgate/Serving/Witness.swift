@@ -4,7 +4,10 @@ import CLinux
 import Confinement
 import Control
 import Dispatch
+import Gateway
 import Glibc
+import Policy
+import PolicyFile
 
 /// Asks a process beside the gate who is behind a connection, for people to see. Nothing is decided by it.
 ///
@@ -25,14 +28,35 @@ final class Witness: @unchecked Sendable {
 
   /// Starts it.
   ///
+  /// - Parameter diagnosis: A socket by which it asks for those of another network; it is closed here. Nil: of this one.
   /// - Returns: nil where it cannot be had; nobody is told of programs then.
   /// - Precondition: This process has one thread.
-  init?() {
-    let started = try? KeeperProcess.start(name: "exitgate-see", limit: WitnessMessage.limit) { channel in
-      WitnessProcess(channel).run()
+  private init?(asking diagnosis: Int32?) {
+    let kept = diagnosis.map { [$0] } ?? []
+    defer { kept.forEach { _ = close($0) } }
+    let started = try? KeeperProcess.start(name: "exitgate-see", keeping: kept, limit: WitnessMessage.limit) {
+      channel in
+      WitnessProcess(channel, asking: diagnosis).run()
     }
     guard let started else { return nil }
     process = started
+  }
+
+  /// Where the policy asks, starts what sees who asks. It lives as long as the configuration does.
+  ///
+  /// - Precondition: This process has one thread.
+  static func begin(for configuration: inout GateConfiguration, asking diagnosis: Int32? = nil) {
+    guard let loaded = configuration.firstPolicy, loaded.policy.asks else {
+      if let diagnosis { close(diagnosis) }
+      configuration.witnessState = { .absent("nothing was asked when the gate started") }
+      return
+    }
+    guard let witness = Witness(asking: diagnosis) else {
+      configuration.witnessState = { .absent("the process that looks could not be started") }
+      return
+    }
+    configuration.witness = { witness.find(client: $0, gate: $1, tell: $2) }
+    configuration.witnessState = { witness.status }
   }
 
   /// Hears answers from now on: not before the first question, for it takes threads. On `queue`.

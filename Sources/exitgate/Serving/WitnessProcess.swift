@@ -7,14 +7,18 @@ import Glibc
 /// The process that looks: it finds the socket at the other end of a connection, and the process that has it.
 struct WitnessProcess {
   private let channel: MessageChannel
+  /// What is asked for sockets (sock_diag(7)), those of the network that it was opened in; nil: of this one.
+  private let diagnosis: Int32?
 
-  init(_ channel: MessageChannel) { self.channel = channel }
+  init(_ channel: MessageChannel, asking diagnosis: Int32? = nil) {
+    (self.channel, self.diagnosis) = (channel, diagnosis)
+  }
 
   /// Answers until the gate is gone.
   ///
   /// - Returns: The exit status, which nobody looks at.
   func run() -> Int32 {
-    let diagnosis = linux_diagnosis_socket()
+    let diagnosis = diagnosis ?? linux_diagnosis_socket()
     guard diagnosis >= 0, (try? Confinement.apply(.witness()))?.isFiltered == true else { return 1 }
     while case .message(let bytes, _)? = try? channel.receive() {
       guard let (number, client, gate) = WitnessMessage.question(bytes) else { return 1 }
