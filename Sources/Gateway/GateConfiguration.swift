@@ -115,6 +115,8 @@ public struct GateConfiguration: Sendable {
   public var environment: [String: String]
   /// Where relative paths and `system:git` start.
   public var workingDirectory: String
+  /// Directories, without links, of which system lists take nothing: an agent may write there.
+  public var distrusted: [String] = []
   /// The version that status reports.
   public var version: String
 

@@ -101,7 +101,7 @@ extension GateConfiguration {
   var loader: PolicyLoader {
     PolicyLoader(
       runMode: runMode, environment: environment, workingDirectory: workingDirectory, now: .now(),
-      hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty)
+      hasDNSListener: !dnsListeners.isEmpty || !nameCaptures.isEmpty, distrusting: distrusted)
   }
 
   /// Reads the policy file as generation `generation`; whom `stop` stops is stopped under it.

@@ -4,6 +4,8 @@ import os, shutil, subprocess
 import pytest
 
 from harness.box import POLICY, PYTHON
+from harness.far import Accepted
+from harness.namespaces import GOOD
 
 LEAVE = "import os, sys; os.makedirs(os.path.dirname(sys.argv[2]) or '.', exist_ok=True); os.symlink(sys.argv[1], sys.argv[2])"
 
@@ -156,3 +158,40 @@ def test_SBX_12_what_is_exchanged_for_a_link_meanwhile_shows_nothing(box, secret
         rival.kill(), rival.wait()
     assert {status for status, _ in ends} <= {0, 1, 69, 78} and 78 in {status for status, _ in ends}, ends
     assert len(ends) > 1, "both were seen"
+
+
+CONFIGURED = {
+    "git": (".git/config", '[remote "origin"]\n  url = https://left.test/x.git\n'),
+    "npm": (".npmrc", "registry=https://left.test/\n"),
+    "cargo": (".cargo/config.toml", '[registries.mine]\nindex = "https://left.test/index"\n'),
+    "pip": ("venv/pip.conf", "[global]\nindex-url = https://left.test/simple\n"),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_SBX_12_what_a_command_left_for_a_system_list_opens_nothing(box, name):
+    place, text = CONFIGURED[name]
+    rules = box.work / "policy-of-links.yaml"
+    rules.write_text(f"version: 1\ninclude: [system:{name}]\n")
+    box.far.answers("left.test", GOOD)
+    env = {"VIRTUAL_ENV": str(box.project / "venv")}
+    box.run(PYTHON, "-c", f"import os; os.makedirs(os.path.dirname('{place}') or '.', exist_ok=True); open('{place}', 'w').write({text!r})", policy=rules)
+    assert (box.project / place).read_text() == text
+    before = box.far.mark()
+    done = box.run("curl", "-sS", "-m", "5", "-o", "/dev/null", "-w", "%{http_connect}", "https://left.test/", policy=rules, env=env)
+    assert done.stdout == "403" and f"{place}' is left out: the command could change it" in done.stderr, done
+    assert not box.far.since(before, Accepted)
+    # The control: the same where the command may not write; and again nothing where it may by the policy.
+    own = box.home / "own"
+    shutil.rmtree(own, ignore_errors=True)
+    where = own / place
+    where.parent.mkdir(parents=True)
+    where.write_text(text)
+    env = {"git": {}, "npm": {"npm_config_userconfig": str(where)}, "cargo": {"CARGO_HOME": str(where.parent)}, "pip": {"PIP_CONFIG_FILE": str(where)}}[name]
+    if env:
+        (box.project / place).unlink()
+        done = box.run("curl", "-sS", "-m", "5", "-o", "/dev/null", "-w", "%{http_connect}", "https://left.test/", policy=rules, env=env)
+        assert done.stdout == "200", done
+        done = box.run("true", policy=rules, env=env, flags=("--write", own))
+        assert done.returncode == 78 and f"a system list was read from '{where}', which the command could change" in done.stderr, done
+    shutil.rmtree(own)

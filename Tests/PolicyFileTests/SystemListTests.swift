@@ -237,6 +237,41 @@ import Testing
     #expect(loaded.sources.last?.name == "system:\(name)")
   }
 
+  @Test("SBX-12: nothing counts that lies where an agent may write, leads there, or is a link that lies there")
+  func distrusted() throws {
+    let index = "DEFAULT = PackageIndex(\"https://left.example/\", file_storage_domain=\"files.left.example\")\nPyPI = DEFAULT\n"
+    try machine.write("project/venv/lib/python3.11/site-packages/pip/_internal/models/index.py", index)
+    try machine.write("project/left.conf", "[global]\nindex-url = https://left.example/simple\n")
+    try machine.write("home/dev/.npmrc", "registry=https://mine.example/\n")
+    try machine.write("home/dev/own.conf", "[global]\nindex-url = https://mine.example/simple\n")
+    try machine.write("home/dev/.pip/place", "")
+    let root = machine.path("")
+    symlink("\(root)/project/left.conf", "\(root)/home/dev/.pip/pip.conf")
+    symlink("\(root)/home/dev/.npmrc", "\(root)/project/.npmrc")
+    let environment = ["HOME": "/home/dev", "VIRTUAL_ENV": "/project/venv", "PATH": "/project/venv/bin"]
+    func hosts(_ names: String, distrusting: [String], _ more: [String: String] = [:]) throws -> Set<String> {
+      let loader = PolicyLoader(
+        runMode: .serve, environment: environment.merging(more) { $1 }, workingDirectory: "/project", now: testNow,
+        root: root, distrusting: distrusting)
+      let loaded = try loader.load(text: "version: 1\ninclude: [\(names)]\n", named: "p")
+      return Set(loaded.policy.rules.map { "\($0.to[0])" })
+    }
+    let project = URL(filePath: machine.path("project")).resolvingSymlinksInPath().path()
+    #expect(try hosts("system:pip", distrusting: []) == ["left.example"])
+    #expect(try hosts("system:pip", distrusting: [project]) == [])
+    #expect(try hosts("system:pip", distrusting: [project], ["PIP_CONFIG_FILE": "/home/dev/own.conf"]) == ["mine.example"])
+    // What the home says counts, and not by the project's link.
+    #expect(try hosts("system:npm", distrusting: [project]).contains("mine.example"))
+    unlink("\(root)/home/dev/.npmrc")
+    try machine.write("home/dev/elsewhere", "registry=https://mine.example/\n")
+    unlink("\(root)/project/.npmrc")
+    symlink("\(root)/home/dev/elsewhere", "\(root)/project/.npmrc")
+    #expect(try hosts("system:npm", distrusting: []).contains("mine.example"))
+    #expect(try hosts("system:npm", distrusting: [project]).contains("mine.example") == false)
+    // The control: a directory whose name only begins like it.
+    #expect(try hosts("system:npm", distrusting: [project + "s"]).contains("mine.example"))
+  }
+
   @Test("POL-29: hostile configuration gives validated hosts or nothing, and never a line of YAML")
   func hostile() throws {
     let path = "etc/apt/sources.list.d/x\"\n  - id: evil.list"

@@ -23,7 +23,8 @@ extension LoadRun {
     var sandbox = SandboxSettings()
     for document in documents { sandbox.merge(document.sandbox) }
     return LoadedPolicy(
-      policy: policy, warnings: sink.warnings.sorted(), sources: sources, sandbox: sandbox)
+      policy: policy, warnings: sink.warnings.sorted(), sources: sources, sandbox: sandbox,
+      systemFiles: loader.machine.files.all)
   }
 
   /// Watching ends when the policy says so; from then on the policy is carried out, whenever it is read.

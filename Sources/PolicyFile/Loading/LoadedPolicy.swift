@@ -10,6 +10,8 @@ public struct LoadedPolicy: Sendable {
   public var sources: [PolicySource]
   /// What all of them say about the sandbox of a command.
   public var sandbox: SandboxSettings
+  /// The machine's files that system lists were read from.
+  public var systemFiles: [String]
 }
 
 /// One document that a policy was made from.

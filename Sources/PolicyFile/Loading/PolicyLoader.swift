@@ -17,12 +17,14 @@ public struct PolicyLoader: Sendable {
   ///   - now: For warnings about expiry.
   ///   - hasDNSListener: Whether `serve` also answers DNS; nil: not known. An agent's own listener counts anyway.
   ///   - root: Where the machine's files are, for system lists alone; tests give a directory of fixtures.
+  ///   - distrusted: Directories, without links, of which system lists take nothing.
   public init(
     runMode: RunMode, environment: [String: String], workingDirectory: String, now: Timestamp,
-    hasDNSListener: Bool? = false, root: String = "/"
+    hasDNSListener: Bool? = false, root: String = "/", distrusting distrusted: [String] = []
   ) {
     enforcement = Enforcement(runMode: runMode, hasDNSListener: hasDNSListener)
-    machine = Machine(environment: environment, workingDirectory: workingDirectory, root: root)
+    machine = Machine(
+      environment: environment, workingDirectory: workingDirectory, root: root, distrusting: distrusted)
     self.now = now
   }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// What system lists may see of the machine: its environment and its files.
@@ -8,11 +9,18 @@ struct Machine: Sendable {
   let workingDirectory: String
   /// Where `/` is; tests give a directory of fixtures.
   let root: FilePath
+  /// Directories, without links, in which whoever the lists are to hold may write: nothing in them counts.
+  let distrusted: [String]
+  /// The files that were read, as they lie on disk.
+  let files = ReadFiles()
 
-  init(environment: [String: String], workingDirectory: String, root: String = "/") {
+  init(
+    environment: [String: String], workingDirectory: String, root: String = "/", distrusting distrusted: [String] = []
+  ) {
     self.environment = environment
     self.workingDirectory = workingDirectory
     self.root = FilePath(root)
+    self.distrusted = distrusted
   }
 
   /// A variable's value; an empty one counts as unset.
@@ -37,6 +45,14 @@ struct Machine: Sendable {
   func text(_ path: String, _ notes: inout [SystemNote], limit: Int = Composer.sizeLimit) -> String? {
     let full = onDisk(path)
     guard access(full, F_OK) == 0 else { return nil }
+    guard !isDistrusted(full) else {
+      notes.append(
+        SystemNote(
+          cause: "\(quoted(path)) is left out: the command could change it",
+          remedy: "Write what it names in rules of your own"))
+      return nil
+    }
+    files.add(full)
     do {
       return String(decoding: try SafeFile.read(full, limit: limit).bytes, as: UTF8.self)
     } catch {
@@ -49,7 +65,7 @@ struct Machine: Sendable {
 
   /// The names in a directory, sorted; empty when it cannot be read.
   func names(in directory: String) -> [String] {
-    guard let stream = opendir(onDisk(directory)) else { return [] }
+    guard !isDistrusted(onDisk(directory)), let stream = opendir(onDisk(directory)) else { return [] }
     defer { closedir(stream) }
     var names: [String] = []
     while let entry = readdir(stream) {
@@ -65,7 +81,7 @@ struct Machine: Sendable {
   func command(_ name: String) -> String? {
     for directory in (variable("PATH") ?? "").split(separator: ":") {
       let path = join(String(directory), name)
-      if let target = realPath(path) { return target }
+      if !isDistrusted(onDisk(path)), let target = realPath(path) { return target }
     }
     return nil
   }
@@ -87,9 +103,34 @@ struct Machine: Sendable {
     return target.string
   }
 
+  /// Whether it lies where nothing counts, or leads there, or is a link that lies there.
+  private func isDistrusted(_ path: String) -> Bool {
+    guard !distrusted.isEmpty else { return false }
+    let above = FilePath(path).removingLastComponent()
+    let places = [path, resolved(path), resolved(above.string).map { "\($0)/" }].compactMap(\.self)
+    return distrusted.contains { directory in
+      places.contains { $0 == directory || $0.utf8.starts(with: "\(directory)/".utf8) }
+    }
+  }
+
+  private func resolved(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
   private func onDisk(_ path: String) -> String {
     root.appending(FilePath(path).lexicallyNormalized().components).string
   }
+}
+
+/// Files that were read.
+final class ReadFiles: Sendable {
+  private let paths = Mutex<Set<String>>([])
+
+  func add(_ path: String) { paths.withLock { _ = $0.insert(path) } }
+
+  var all: [String] { paths.withLock { $0.sorted() } }
 }
 
 /// Puts a path behind a directory.

@@ -96,6 +96,7 @@ struct Run: Verb {
     for gap in sandbox.landlockGaps { here.console.say("exitgate: WEAKER: \(gap)") }
     let view = try sandbox.view(of: loaded, in: here)
     try sandbox.protect(configuration, in: view)
+    configuration.distrusted = view.entries.filter { $0.access == .write }.map(\.path)
     var plan = sandbox.plan(view, loaded.sandbox, command: command, in: here)
     plan.terminal = Set([STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO].filter { isatty($0) == 1 })
     let lines = TerminalLines(isRaw: plan.terminal.isSuperset(of: [STDIN_FILENO, STDERR_FILENO]))
@@ -130,6 +131,7 @@ struct Run: Verb {
     configuration.policyText = chosen.text
     configuration.mode = mode
     configuration.runMode = .run
+    configuration.distrusted = [realPath(here.workingDirectory)].compactMap(\.self)
     configuration.program = (command.joined(separator: " "), here.workingDirectory)
     (configuration.soleAgent, configuration.fencedAgents) = (agent, [agent])
     configuration.dnsAnswers = .synthetic

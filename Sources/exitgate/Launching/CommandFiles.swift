@@ -36,7 +36,20 @@ struct CommandFiles {
       view.pin(source.way.end, by: .policyItself)
     }
     for place in places + sources { try place.check(in: view) }
+    try Self.checkLists(policy, from: directory, in: view)
     return view
+  }
+
+  /// What opens hosts by a system list must be out of the command's reach.
+  private static func checkLists(_ policy: LoadedPolicy, from directory: String, in view: FileView) throws(Failure) {
+    for file in policy.systemFiles {
+      let way = HostPath(file, from: directory)
+      guard view.access(to: way.end) == .write || way.changeableLink(in: view) != nil else { continue }
+      throw Failure(
+        .configuration,
+        "a system list was read from '\(file)', which the command could change. Take the list out of 'include', or the file out of what may be changed."
+      )
+    }
   }
 
   /// What the policy shows and hides, and then the command line. A policy may speak of what another machine has, so

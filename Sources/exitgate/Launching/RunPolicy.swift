@@ -42,7 +42,8 @@ struct RunPolicy {
   func load(in here: Surroundings) throws(Failure) -> LoadedPolicy {
     let loader = PolicyLoader(
       runMode: .run, environment: here.environment, workingDirectory: here.workingDirectory,
-      now: wallClock(), hasDNSListener: true)
+      now: wallClock(), hasDNSListener: true,
+      distrusting: [realPath(here.workingDirectory)].compactMap(\.self))
     do throws(PolicyFileError) {
       return if let text { try loader.load(text: text, named: path) } else { try loader.load(path: path) }
     } catch { throw Failure(policy: error, on: here.console) }
