@@ -69,11 +69,15 @@ extension ApprovalBook {
 
   /// Says who is behind a connection that is held: for people to see, and nothing is decided by it.
   public mutating func note(_ program: Program, of waiter: UInt64) {
-    guard let id = waiting[waiter].flatMap({ places[$0] }), entries[id]?.question.program != program else {
+    guard let id = waiting[waiter].flatMap({ places[$0] }), var question = entries[id]?.question else {
       return
     }
-    entries[id]?.question.program = program
-    if let question = entries[id]?.question { tell(.asked(question)) }
+    let before = question.program
+    // What several ask none of them speaks for.
+    question.program = before?.joined(by: program) ?? program
+    guard question.program != before else { return }
+    entries[id]?.question = question
+    tell(.asked(question))
   }
 
   /// What was answered before, by whomever and for however long.

@@ -133,6 +133,21 @@ public struct Program: Hashable, Sendable {
   public var workingDirectory: String
   /// Its process as the kernel said when it asked; nil where that is not looked at.
   public var processID: Int32?
+  /// Whether others ask with it, so that it is not named as the one.
+  private(set) var isOfSeveral = false
+
+  /// What is said of it once another asks as well: both, and neither as the one.
+  func joined(by other: Program) -> Program {
+    guard !isOfSeveral, processID != nil, (command, file) != (other.command, other.file) else {
+      return isOfSeveral ? self : other
+    }
+    let half = { (text: String) in String(String.UnicodeScalarView(text.unicodeScalars.prefix(120))) }
+    var both = Program(
+      command: "several programs: \(half(command)), and \(half(other.command))",
+      workingDirectory: workingDirectory)
+    both.isOfSeveral = true
+    return both
+  }
 
   /// Makes a program.
   public init(command: String, file: String? = nil, workingDirectory: String, processID: Int32? = nil) {

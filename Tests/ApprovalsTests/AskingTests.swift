@@ -40,6 +40,26 @@ struct AskingTests {
     #expect(rig.book.question(question.id)?.waiting == 1)
   }
 
+  @Test("What several programs ask, none of them speaks for; one that asks again is still the one")
+  func programs() throws {
+    var rig = BookRig()
+    let (first, question) = try rig.held("https://x.evil.test:443")
+    let (second, _) = try rig.held("https://x.evil.test:443")
+    func note(_ name: String, _ process: Int32, of waiter: UInt64) -> Program? {
+      rig.book.note(
+        Program(
+          command: "/bin/\(name) (\(name))", file: "/bin/\(name)", workingDirectory: "/w", processID: process),
+        of: waiter)
+      return rig.book.question(question.id)?.program
+    }
+    #expect(note("python", 7, of: first)?.processID == 7)
+    #expect(note("python", 8, of: second)?.processID == 8)
+    let both = note("curl", 9, of: second)
+    #expect(both?.command == "several programs: /bin/python (python), and /bin/curl (curl)")
+    #expect(both?.processID == nil && both?.file == nil)
+    #expect(note("python", 10, of: first) == both && note("git", 11, of: second) == both)
+  }
+
   static let others = [
     ("https://x.evil.test:22", "a1"), ("http://x.evil.test:443", "a1"), ("tcp://x.evil.test:443", "a1"),
     ("https://y.x.evil.test:443", "a1"), ("https://evil.test:443", "a1"), ("https://x.evil.test:443", "a2"),
