@@ -18,8 +18,8 @@ public struct KeeperProcess {
   /// Forks, and runs `body` in the child.
   ///
   /// The child has its own name, no descriptors but standard error, the
-  /// channel and those of `keeping`, and ignores SIGINT, SIGTERM, SIGHUP and
-  /// SIGPIPE: when to end is the parent's to say. Confining it is `body`'s
+  /// channel and those of `keeping`, and ignores SIGPIPE and what a
+  /// person sends: when to end is the parent's to say. Confining it is `body`'s
   /// first duty, after it has acquired what it needs.
   ///
   /// - Parameters:
@@ -50,7 +50,7 @@ public struct KeeperProcess {
     // The parent may have died before the kernel was told.
     if getppid() != parent { _exit(0) }
     name.withCString { _ = linux_prctl(PR_SET_NAME, UInt(bitPattern: $0), 0, 0, 0) }
-    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] { signal(number, SIG_IGN) }
+    for number in [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
     closeDescriptors(except: keeping + [STDERR_FILENO])
   }
 

@@ -121,6 +121,15 @@ def test_signals_pass_through(box):
         assert process.wait(10) == 40 + number
 
 
+def test_a_key_that_goes_to_all_of_them_ends_the_command_as_it_wants(box):
+    """Without a terminal of the sandbox's own a key's signal goes to every process of the group."""
+    script = "import signal, sys, time\nsignal.signal(3, lambda n, _: sys.exit(43))\nprint('up', flush=True); time.sleep(30)"
+    process, line = box.start(PYTHON, "-c", script, start_new_session=True)
+    assert line == "up", process.communicate()
+    os.killpg(process.pid, signal.SIGQUIT)
+    assert process.wait(10) == 43 and process.stderr.read() == ""
+
+
 def marked(word):
     """Processes that have this word in their command line."""
     found = []
