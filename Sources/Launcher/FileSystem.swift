@@ -82,8 +82,12 @@ struct FileSystem {
 
   private func bind(_ path: String, isReadOnly: Bool) throws(SandboxError) {
     guard let source = try Place(Self.old + path) else { return }
-    let target = Self.new + path
-    if source.isDirectory { try make(directory: target) } else { try make(file: target) }
+    let target = Self.new + path,
+      above = view.access(to: String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
+    // In what is the host's there is nothing to make, and whoever may change it could have it made elsewhere.
+    if above == .hidden || above == .own {
+      if source.isDirectory { try make(directory: target) } else { try make(file: target) }
+    }
     var attributes = LINUX_ATTRIBUTE_NO_SUID | LINUX_ATTRIBUTE_NO_DEVICES
     if isReadOnly { attributes |= LINUX_ATTRIBUTE_READ_ONLY }
     guard let place = try Place(target) else { throw SandboxError(.files, "\(path) went away") }

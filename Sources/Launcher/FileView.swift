@@ -66,6 +66,20 @@ public struct FileView: Hashable, Sendable {
   /// directories above it where they are: what can be moved can be replaced.
   public mutating func pin(_ path: String, by origin: Origin = .system) {
     set(.read, at: path, by: origin)
+    keepPlace(of: path)
+  }
+
+  /// Keeps what is hidden where it is: what could be moved would be seen the next time.
+  public mutating func keepHidden() {
+    for entry in words.values where entry.access == .hidden {
+      if nearest(above: entry.path, orAt: false)?.access == .write { keepPlace(of: entry.path) }
+    }
+  }
+
+  /// Nothing counts any more that was said about this path itself.
+  public mutating func forget(_ path: String) { words[path] = nil }
+
+  private mutating func keepPlace(of path: String) {
     var rest = path[...]
     while let slash = rest.lastIndex(of: "/"), slash != rest.startIndex {
       rest = rest[..<slash]

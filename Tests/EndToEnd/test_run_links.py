@@ -195,3 +195,107 @@ def test_SBX_12_what_a_command_left_for_a_system_list_opens_nothing(box, name):
         done = box.run("true", policy=rules, env=env, flags=("--write", own))
         assert done.returncode == 78 and f"a system list was read from '{where}', which the command could change" in done.stderr, done
     shutil.rmtree(own)
+
+
+def refused(box, words, *, cwd=None, flags=(), env=None, policy=None):
+    done = box.run("true", cwd=cwd, flags=flags, env=env, policy=policy)
+    assert done.returncode in (64, 78) and words in done.stderr, done
+
+
+def test_a_link_of_an_earlier_command_elsewhere_shows_no_secret(box, secret):
+    """It lies where this one may change nothing; what is kept of secrets is shown by its own name alone."""
+    leave(box, secret.parent, "docs")
+    below = box.project / "below"
+    below.mkdir()
+    os.chown(below, box.account.pw_uid, box.account.pw_gid)
+    done = box.run("cat", secret, flags=("--read", "../docs"), cwd=below)
+    assert done.returncode == 78 and f"leads over the link {box.project}/docs to {secret.parent}, which is shown only where it is named itself" in done.stderr, done
+    assert box.run("cat", secret, flags=("--read", secret.parent), cwd=below).stdout == "the host's key"
+
+
+def test_a_command_does_not_start_among_secrets(box, secret):
+    leave(box, secret.parent, "pkg")
+    refused(box, f"the working directory {secret.parent} would open too much", cwd=box.project / "pkg")
+    assert (box.home / ".ssh" / "id").read_text() == "the host's key"
+
+
+@pytest.mark.parametrize("what", ["policy", "built-in"])
+def test_what_is_hidden_is_not_moved_away_for_the_next(box, what):
+    if what == "policy":
+        place, rules, flags = box.project / "sub" / "secret", policy(box, "files:\n  hide: [sub/secret]\n"), ()
+    else:
+        place, rules, flags = box.home / ".config" / "gh" / "hosts.yml", policy(box, ""), ("--write", box.home / ".config")
+        (box.home / ".config" / "exitgate").mkdir(parents=True, exist_ok=True)
+    above = place.parent
+    above.mkdir(parents=True, exist_ok=True)
+    place.write_text("the host's key")
+    for path in (above.parent, above, place):
+        os.chown(path, box.account.pw_uid, box.account.pw_gid)
+    moved = above.parent / "moved"
+    try:
+        done = box.run("sh", "-c", f"cat {place}; mv {above} {moved}; touch {above.parent}/made; cat {moved}/*", policy=rules, flags=flags)
+        assert "busy" in done.stderr and done.stdout == "" and not moved.exists() and (above.parent / "made").exists(), done
+    finally:
+        shutil.rmtree(above)
+        (above.parent / "made").unlink(missing_ok=True)
+
+
+def test_what_is_hidden_by_a_link_is_hidden_at_its_end(box):
+    real, link = box.home / "dot", box.home / ".npmrc"
+    real.write_text("the host's key")
+    link.symlink_to("dot")
+    (box.home / "seen").write_text("shown")
+    try:
+        done = box.run("sh", "-c", f"cat {link} {real}; cat {box.home}/seen", flags=("--read", box.home))
+        assert done.stdout == "shown", done
+    finally:
+        for path in (real, link, box.home / "seen"):
+            path.unlink()
+
+
+def test_the_gates_own_files_are_not_even_read(box):
+    """Whoever can read a socket's place can speak to it, and whoever can read a lock can keep it."""
+    other = box.work / "place"
+    other.mkdir(exist_ok=True)
+    os.chown(other, box.account.pw_uid, box.account.pw_gid)
+    for option in ("--control", "--audit-log", "--overlay"):
+        refused(box, f"the command could reach '{other}/file'", flags=("--read", other, option, other / "file"))
+        assert box.run("true", flags=(option, other / "file")).returncode == 0
+    if box.account.pw_uid == 0:
+        return
+    run = box.work / "rt"
+    run.mkdir(exist_ok=True)
+    (run / "other").write_text("shown")
+    for path in (run, run / "other"):
+        os.chown(path, box.account.pw_uid, box.account.pw_gid)
+    env = box.environment({"XDG_RUNTIME_DIR": str(run), "XDG_STATE_HOME": str(box.work / "rt" / "state")})
+    command = box.on_host(box.binary, "run", "--policy", box.policy, "--read", run, "--", "sh", "-c", f"cat {run}/other; ls {run}/exitgate {run}/state/exitgate")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=box.project, env=env)
+    assert done.returncode == 0 and "shown" in done.stdout and "sock" not in done.stdout and "jsonl" not in done.stdout, done
+    assert (run / "state" / "exitgate" / "audit.jsonl").exists(), "the control: they were there"
+
+
+def test_no_policy_is_left_for_a_run_that_names_none(box):
+    if box.account.pw_uid == 0:
+        return  # root's is in /etc, which no command may change
+    place = box.project / "config"
+    place.mkdir()
+    os.chown(place, box.account.pw_uid, box.account.pw_gid)
+    refused(box, f"the command could make or change '{place}/exitgate/policy.yaml'", env={"XDG_CONFIG_HOME": str(place)})
+    assert box.run("true", env={"XDG_CONFIG_HOME": str(box.work / "config")}).returncode == 0
+
+
+def test_a_hard_link_is_no_other_way_to_change_it(box):
+    rules = box.project / "policy.yaml"
+    rules.write_text(POLICY)
+    os.chown(rules, box.account.pw_uid, box.account.pw_gid)
+    assert box.run("ln", "policy.yaml", ".other").returncode == 0
+    refused(box, f"'{rules}' has another name (a hard link)", policy=rules)
+    (box.project / ".other").unlink()
+    assert box.run("true", policy=rules).returncode == 0
+
+
+def test_the_files_that_the_gate_goes_by_are_not_the_commands_to_change(box):
+    authorities = box.project / "ca.pem"
+    authorities.write_text("")
+    refused(box, f"the command could change '{authorities}'", flags=("--dns-upstream-ca", authorities))

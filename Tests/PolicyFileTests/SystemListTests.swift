@@ -237,9 +237,11 @@ import Testing
     #expect(loaded.sources.last?.name == "system:\(name)")
   }
 
-  @Test("SBX-12: nothing counts that lies where an agent may write, leads there, or is a link that lies there")
+  @Test(
+    "SBX-12: nothing counts that lies where an agent may write, leads there, or is a link that lies there")
   func distrusted() throws {
-    let index = "DEFAULT = PackageIndex(\"https://left.example/\", file_storage_domain=\"files.left.example\")\nPyPI = DEFAULT\n"
+    let index =
+      "DEFAULT = PackageIndex(\"https://left.example/\", file_storage_domain=\"files.left.example\")\nPyPI = DEFAULT\n"
     try machine.write("project/venv/lib/python3.11/site-packages/pip/_internal/models/index.py", index)
     try machine.write("project/left.conf", "[global]\nindex-url = https://left.example/simple\n")
     try machine.write("home/dev/.npmrc", "registry=https://mine.example/\n")
@@ -251,7 +253,8 @@ import Testing
     let environment = ["HOME": "/home/dev", "VIRTUAL_ENV": "/project/venv", "PATH": "/project/venv/bin"]
     func hosts(_ names: String, distrusting: [String], _ more: [String: String] = [:]) throws -> Set<String> {
       let loader = PolicyLoader(
-        runMode: .serve, environment: environment.merging(more) { $1 }, workingDirectory: "/project", now: testNow,
+        runMode: .serve, environment: environment.merging(more) { $1 }, workingDirectory: "/project",
+        now: testNow,
         root: root, distrusting: distrusting)
       let loaded = try loader.load(text: "version: 1\ninclude: [\(names)]\n", named: "p")
       return Set(loaded.policy.rules.map { "\($0.to[0])" })
@@ -259,7 +262,10 @@ import Testing
     let project = URL(filePath: machine.path("project")).resolvingSymlinksInPath().path()
     #expect(try hosts("system:pip", distrusting: []) == ["left.example"])
     #expect(try hosts("system:pip", distrusting: [project]) == [])
-    #expect(try hosts("system:pip", distrusting: [project], ["PIP_CONFIG_FILE": "/home/dev/own.conf"]) == ["mine.example"])
+    #expect(
+      try hosts("system:pip", distrusting: [project], ["PIP_CONFIG_FILE": "/home/dev/own.conf"]) == [
+        "mine.example"
+      ])
     // What the home says counts, and not by the project's link.
     #expect(try hosts("system:npm", distrusting: [project]).contains("mine.example"))
     unlink("\(root)/home/dev/.npmrc")

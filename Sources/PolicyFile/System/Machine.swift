@@ -15,7 +15,8 @@ struct Machine: Sendable {
   let files = ReadFiles()
 
   init(
-    environment: [String: String], workingDirectory: String, root: String = "/", distrusting distrusted: [String] = []
+    environment: [String: String], workingDirectory: String, root: String = "/",
+    distrusting distrusted: [String] = []
   ) {
     self.environment = environment
     self.workingDirectory = workingDirectory

@@ -94,8 +94,11 @@ struct Run: Verb {
       here.console.say("exitgate: WEAKER: as you agreed, the sandbox may be without \(part.rawValue)")
     }
     for gap in sandbox.landlockGaps { here.console.say("exitgate: WEAKER: \(gap)") }
-    let view = try sandbox.view(of: loaded, in: here)
-    try sandbox.protect(configuration, in: view)
+    var view = try sandbox.view(of: loaded, in: here)
+    let files = GateFiles(configuration, read, in: here)
+    files.hide(in: &view)
+    view.keepHidden()
+    try files.check(in: view)
     configuration.distrusted = view.entries.filter { $0.access == .write }.map(\.path)
     var plan = sandbox.plan(view, loaded.sandbox, command: command, in: here)
     plan.terminal = Set([STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO].filter { isatty($0) == 1 })
@@ -106,6 +109,14 @@ struct Run: Verb {
     let asking = PromptSettings(
       choice: prompt, tells: !quiet, state: here.paths.state, environment: here.environment)
     try CommandService(configuration, plan, lines, asking, begun: names.endTurn).run()
+  }
+
+  /// Files that the gate goes by, where somebody names them.
+  private var read: [GateFiles.Named] {
+    [
+      (upstream.dnsUpstreamCa, "--dns-upstream-ca"), (asking.webhook.webhookCa, "--webhook-ca"),
+      (asking.webhook.webhookSecretFile, "--webhook-secret-file"),
+    ].compactMap { path, option in path.map { GateFiles.Named(path: $0, option: option) } }
   }
 
   /// Reads the policy, which the gate then begins with.

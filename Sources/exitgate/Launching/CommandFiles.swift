@@ -1,3 +1,4 @@
+import Glibc
 import Launcher
 import Policy
 import PolicyFile
@@ -35,13 +36,26 @@ struct CommandFiles {
     for source in sources where view.access(to: source.way.end) == .write {
       view.pin(source.way.end, by: .policyItself)
     }
-    for place in places + sources { try place.check(in: view) }
+    for place in places + sources { try place.check(in: view, home: home) }
+    Self.hideBehindLinks(in: &view)
+    view.keepHidden()
     try Self.checkLists(policy, from: directory, in: view)
     return view
   }
 
+  /// Nothing is put over a link: of what is hidden, its end is.
+  private static func hideBehindLinks(in view: inout FileView) {
+    for entry in view.entries where entry.access == .hidden && linkTarget(entry.path) != nil {
+      let end = HostPath(entry.path, from: "/").end
+      view.forget(entry.path)
+      if view[end] == nil { view.set(.hidden, at: end, by: entry.origin) }
+    }
+  }
+
   /// What opens hosts by a system list must be out of the command's reach.
-  private static func checkLists(_ policy: LoadedPolicy, from directory: String, in view: FileView) throws(Failure) {
+  private static func checkLists(_ policy: LoadedPolicy, from directory: String, in view: FileView)
+    throws(Failure)
+  {
     for file in policy.systemFiles {
       let way = HostPath(file, from: directory)
       guard view.access(to: way.end) == .write || way.changeableLink(in: view) != nil else { continue }
@@ -104,11 +118,26 @@ private struct Place {
 
   /// Refuses what the command could turn elsewhere before the next time, or make as it likes: nothing can be put over a
   /// link, nor over what is not there.
-  func check(in view: FileView) throws(Failure) {
-    if access != .hidden, let link = way.changeableLink(in: view) {
+  func check(in view: FileView, home: String?) throws(Failure) {
+    if let link = way.changeableLink(in: view) {
       throw Failure(
         .configuration,
         "\(named): '\(path)' leads over the link \(link), which the command could change. Take the link away, or name what it leads to."
+      )
+    }
+    // It may have been left by a command that could change it then. At the root they are the system's.
+    if access != .hidden, let link = way.links.first(where: { directory(of: $0) != "/" }),
+      SystemFiles.isSecret(way.end, home: home)
+    {
+      throw Failure(
+        .configuration,
+        "\(named): '\(path)' leads over the link \(link) to \(way.end), which is shown only where it is named itself. Take the link away, or name it."
+      )
+    }
+    if access == .read, view.access(to: directory(of: way.end)) == .write, hasOtherNames {
+      throw Failure(
+        .configuration,
+        "\(named): '\(path)' has another name (a hard link), by which the command could change it. Copy it, and put the copy in its place."
       )
     }
     guard !mayBeMade, !isThere(way.end), view.access(to: way.nearest) == .write else { return }
@@ -119,6 +148,13 @@ private struct Place {
   }
 }
 
+extension Place {
+  private var hasOtherNames: Bool {
+    var status = stat()
+    return lstat(way.end, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_nlink > 1
+  }
+}
+
 extension HostPath {
   /// A link on the way that whoever has these files may replace.
   func changeableLink(in view: FileView) -> String? {
@@ -126,7 +162,7 @@ extension HostPath {
   }
 
   /// The nearest directory above the end that is there.
-  fileprivate var nearest: String {
+  var nearest: String {
     var place = directory(of: end)
     while place != "/", !isThere(place) { place = directory(of: place) }
     return place

@@ -60,25 +60,6 @@ struct SandboxOption: ParsableArguments {
     )
   }
 
-  /// What the gate writes must be out of the command's reach.
-  func protect(_ gate: GateConfiguration, in view: FileView) throws(Failure) {
-    for (path, option) in [
-      (gate.auditLogPath, "--audit-log"), (gate.controlPath, "--control"), (gate.overlay, "--overlay"),
-    ] {
-      let way = HostPath(path, from: gate.workingDirectory)
-      if let link = way.changeableLink(in: view) {
-        throw Failure(
-          .configuration,
-          "'\(path)' leads over the link \(link), which the command could change. Name the place itself with \(option)."
-        )
-      }
-      guard view.access(to: directory(of: way.end)) == .write else { continue }
-      throw Failure(
-        .configuration,
-        "the command could change '\(path)'. Name a place outside the working directory with \(option).")
-    }
-  }
-
   /// All that is started.
   func plan(
     _ view: FileView, _ settings: SandboxSettings, command: [String], in here: Surroundings

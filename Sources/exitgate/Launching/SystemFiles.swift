@@ -55,6 +55,12 @@ enum SystemFiles {
     return view
   }
 
+  /// Whether a place is one that is seen only where it is named itself.
+  static func isSecret(_ place: String, home: String?) -> Bool {
+    let own = home.map { home in credentials.map { "\(home)/\($0)" } } ?? []
+    return (secrets + own).contains { FileView.contains($0, place) }
+  }
+
   /// Whether a working directory holds more than a project.
   static func opensTooMuch(_ directory: String, home: String?) -> Bool {
     let whole = [
@@ -62,7 +68,7 @@ enum SystemFiles {
     ]
     return whole.contains(directory) || readable.contains(directory)
       || ["/proc", "/sys", "/dev"].contains { FileView.contains($0, directory) }
-      || home.map { FileView.contains(directory, $0) } ?? false
+      || home.map { FileView.contains(directory, $0) } ?? false || isSecret(directory, home: home)
   }
 
   private static func hostKeys() -> [String] {
