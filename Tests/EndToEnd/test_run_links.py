@@ -259,8 +259,9 @@ def test_the_gates_own_files_are_not_even_read(box):
     other.mkdir(exist_ok=True)
     os.chown(other, box.account.pw_uid, box.account.pw_gid)
     for option in ("--control", "--audit-log", "--overlay"):
-        refused(box, f"the command could reach '{other}/file'", flags=("--read", other, option, other / "file"))
-        assert box.run("true", flags=(option, other / "file")).returncode == 0
+        place = other / option[2:]
+        refused(box, f"the command could reach '{place}'", flags=("--read", other, option, place))
+        assert box.run("true", flags=(option, place)).returncode == 0
     if box.account.pw_uid == 0:
         return
     run = box.work / "rt"
