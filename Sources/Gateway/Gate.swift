@@ -56,6 +56,8 @@ public final class Gate: @unchecked Sendable {
   var linkStates: [FencedLink: FencedLink.State] = [:]
   /// What the kernel's table held back, against what was heard of it.
   var losses = PacketLosses()
+  /// Whether packets are recorded one by one; at the end their number is.
+  var isHearing = true
   /// The number of the last packet that was recorded; no connection gets so far.
   var lastPacket: UInt64 = 1 << 62
 

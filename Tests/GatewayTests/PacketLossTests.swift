@@ -52,9 +52,25 @@ import Testing
       }
       for _ in 0..<onTheirWay { losses.hear(Self.denied) }
       heard += UInt64(onTheirWay)
-      for _ in 0..<2 { told += sum(losses.count([Self.denied: sent]), Self.denied) }
+      told += sum(losses.countLast([Self.denied: sent]), Self.denied)
       #expect(heard + told == sent)
     }
+  }
+
+  @Test("AUD-06 a packet that came behind the last count but one is none of those that it lost")
+  func last() {
+    var losses = PacketLosses(), told: UInt64 = 0
+    told += sum(losses.count([Self.denied: 100]), Self.denied)
+    losses.hear(Self.denied)
+    told += sum(losses.countLast([Self.denied: 101]), Self.denied)
+    #expect(1 + told == 101)
+  }
+
+  @Test("AUD-06 where the last count cannot be had, what the one before it lost is told")
+  func unanswered() {
+    var losses = PacketLosses()
+    _ = losses.count([Self.denied: 100])
+    #expect(sum(losses.countLast(nil), Self.denied) == 100)
   }
 
   @Test("the record says whose they were, why, and how many")

@@ -175,6 +175,7 @@ extension Gate {
   private func hear(_ notice: FenceNotice) {
     switch notice {
     case .denied(let packets):
+      guard isHearing else { return }
       for packet in packets {
         if let kind = packet.heldback { losses.hear(kind) }
         log.append(.decision(record(of: packet)))
@@ -237,23 +238,35 @@ extension Gate {
 
   /// Compares what the kernel has counted with what was heard, then goes on, on the gate's queue.
   func countLosses(then completion: @escaping @Sendable () -> Void) {
+    takeCount({ counts in counts.map { self.losses.count($0) } ?? [] }, then: completion)
+  }
+
+  /// Tells of all that was lost so far, once the last samples have had time to come. What comes behind them is a number
+  /// in the last count, so that it is not taken for one of those that the count has.
+  func countLastLosses(then completion: @escaping @Sendable () -> Void) {
+    guard let fence = configuration.fence else { return completion() }
+    countLosses { [self] in
+      queue.asyncAfter(deadline: .now() + fence.sampleDelay) { [self] in
+        isHearing = false
+        takeCount({ self.losses.countLast($0) }, then: completion)
+      }
+    }
+  }
+
+  /// Records what `compare` makes of the kernel's count.
+  private func takeCount(
+    _ compare: @escaping @Sendable ([Heldback: UInt64]?) -> [(Heldback, UInt64)],
+    then completion: @escaping @Sendable () -> Void
+  ) {
     guard let fence = configuration.fence else { return completion() }
     fence.count { [self] counts in
       queue.async { [self] in
-        for (kind, lost) in counts.map({ losses.count($0) }) ?? [] {
+        for (kind, lost) in compare(counts) {
           log.append(.lifecycle(.losses(lost, kind, of: agent(of: kind))))
         }
         _ = log.commit()
         completion()
       }
-    }
-  }
-
-  /// Tells of all that was lost so far, once the last samples have had time to come.
-  func countLastLosses(then completion: @escaping @Sendable () -> Void) {
-    guard let fence = configuration.fence else { return completion() }
-    countLosses { [self] in
-      queue.asyncAfter(deadline: .now() + fence.sampleDelay) { [self] in countLosses(then: completion) }
     }
   }
 

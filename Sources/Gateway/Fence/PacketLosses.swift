@@ -29,6 +29,15 @@ struct PacketLosses {
       return (kind, counted - known)
     }
   }
+
+  /// Takes note of the last count, which has every packet that was heard of: all that it counted and nobody heard of
+  /// is lost.
+  ///
+  /// - Parameter counts: Nil where nobody answered; what was counted before is told all the same.
+  mutating func countLast(_ counts: [Heldback: UInt64]?) -> [(Heldback, UInt64)] {
+    if let counts { previous = counts }
+    return count(previous)
+  }
 }
 
 extension LifecycleRecord {
