@@ -18,11 +18,12 @@ import SystemPackage
 final class EpollPoller: FDPoller {
   /// Events fetched by one call (256 took the fewest calls at 64 connections in flight).
   private static let batch = 256
-  /// How long the loop waits for another event before it goes back to Dispatch.
-  static let lingering = Duration.milliseconds(1)
-  /// How long work that was put on the queue by other ways than `EventLoop.submit` may wait for a busy loop: only what a
-  /// start and a test do.
-  private static let timeLimit = Duration.milliseconds(50)
+  /// How long the loop waits for another event before it goes back to Dispatch: a sleeping thread costs nothing, and
+  /// as many as one connection in 50 ms then find the loop awake.
+  static let lingering = Duration.milliseconds(50)
+  /// How long a busy loop stays on one of Dispatch's threads, and what is put on the queue by other ways than
+  /// `EventLoop.submit` and `sync` may wait.
+  private static let timeLimit = Duration.milliseconds(500)
   /// The key of `bell`; no service ever has it.
   private static let bellKey = UInt64.max
 

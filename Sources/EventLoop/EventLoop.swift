@@ -108,6 +108,16 @@ public final class EventLoop: @unchecked Sendable {
     poller.wake()
   }
 
+  /// Runs `work` on the loop and waits for it: what a start and a test do, and never a loop.
+  public func sync<Value>(_ work: () throws -> Value) rethrows -> Value {
+    submitted.add(1, ordering: .sequentiallyConsistent)
+    poller.wake()
+    return try queue.sync {
+      submitted.subtract(1, ordering: .relaxed)
+      return try work()
+    }
+  }
+
   /// Whether submitted work waits for the queue.
   var isAwaited: Bool { submitted.load(ordering: .sequentiallyConsistent) > 0 }
 

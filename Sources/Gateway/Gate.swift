@@ -99,7 +99,7 @@ public final class Gate: @unchecked Sendable {
       do { loop = try EventLoop(label: "exitgate.loop.\(number)") } catch {
         throw .host("cannot make an event loop: \(error). Raise the limit of open files (ulimit -n).")
       }
-      loop.queue.sync { loop.descriptorCeiling = Int32(clamping: parts.descriptors.ceiling) }
+      loop.sync { loop.descriptorCeiling = Int32(clamping: parts.descriptors.ceiling) }
       shards.append(
         Shard(
           loop: loop, number: number, of: parts.loopCount, log: log,

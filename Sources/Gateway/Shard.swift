@@ -47,7 +47,7 @@ final class Shard: @unchecked Sendable {
     expiryLookedAt = snapshot.clock.now().rules
     lastFlowID = UInt64(number)
     flowIDStride = UInt64(count)
-    loop.queue.sync { loop.onTurnEnd { [unowned self] in settle() } }
+    loop.sync { loop.onTurnEnd { [unowned self] in settle() } }
   }
 
   /// The next flow id; loops never share one.

@@ -59,11 +59,11 @@ final class Rig {
   }
 
   func run<T>(_ body: (EventLoop) throws -> T) rethrows -> T {
-    try loop.queue.sync { try body(loop) }
+    try loop.sync { try body(loop) }
   }
 
   deinit {
-    loop.queue.sync { loop.shutdown() }
+    loop.sync { loop.shutdown() }
   }
 }
 

@@ -106,7 +106,7 @@ extension GateTests {
       let sent = Self.sendWithoutWaiting(client, size)
       #expect(sent < size, "the kernel's buffers filled up, for the gate took no more")
       let held = rig.gate.shards.map { shard in
-        shard.loop.queue.sync {
+        shard.loop.sync {
           shard.flows.flows.compactMap { ($0 as? ApproachDriver)?.ahead.count }.max() ?? 0
         }
       }

@@ -64,7 +64,7 @@ extension GateTests {
       let client = ClientSocket(adopting: pair[0])
       client.send("CONNECT a.test:443 HTTP/1.1\r\n\r\n")
       let entrance = Entrance(try #require(ListenAddress("127.0.0.1:3128")))
-      let open = loop.queue.sync {
+      let open = loop.sync {
         ClientConnection(loop.adopt(pair[1]), through: entrance, shard: shard).start()
         return loop.openChannels
       }
@@ -72,7 +72,7 @@ extension GateTests {
       let answer = client.whateverComes()
       #expect(!answer.wasReset && String(decoding: answer.bytes, as: UTF8.self).hasPrefix("HTTP/1.1 503 "))
       #expect(try rig.decisions() == ["deny overload"])
-      loop.queue.sync { loop.shutdown() }
+      loop.sync { loop.shutdown() }
     }
 
     @Test("A client may name the gate in Host by any address it has, where it listens on all of them")

@@ -263,10 +263,10 @@ final class GateRig: Sendable {
   }
 
   var flows: Int {
-    gate.shards.reduce(0) { sum, shard in sum + shard.loop.queue.sync { shard.flows.flows.count } }
+    gate.shards.reduce(0) { sum, shard in sum + shard.loop.sync { shard.flows.flows.count } }
   }
   var channels: Int {
-    gate.shards.reduce(0) { sum, shard in sum + shard.loop.queue.sync { shard.loop.openChannels } }
+    gate.shards.reduce(0) { sum, shard in sum + shard.loop.sync { shard.loop.openChannels } }
   }
 
   /// Nothing is under way any more, and nothing was kept.

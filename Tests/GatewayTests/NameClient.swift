@@ -81,7 +81,7 @@ extension GateRig {
   /// Reads something of the name service on its loop.
   func names<T: Sendable>(_ read: (NameDesk) -> T) throws -> T {
     let shard = gate.shards[0]
-    return try shard.loop.queue.sync { read(try #require(shard.names)) }
+    return try shard.loop.sync { read(try #require(shard.names)) }
   }
 
   /// The decisions about questions up to now, as `NAME TYPE verdict reason`.

@@ -35,7 +35,7 @@ final class OriginStub: Sendable {
 
   func stop() {
     listener.close()
-    loop.queue.sync { loop.shutdown() }
+    loop.sync { loop.shutdown() }
   }
 
   private func open() -> Int {

@@ -198,7 +198,7 @@ final class LoopRig<Value>: @unchecked Sendable {
 
   init(_ make: (EventLoop) throws -> Value) throws {
     loop = try EventLoop(label: "test")
-    value = try loop.queue.sync { try make(loop) }
+    value = try loop.sync { try make(loop) }
   }
 
   /// Runs `work` in a turn of the loop and waits for what it hands over.
@@ -214,7 +214,7 @@ final class LoopRig<Value>: @unchecked Sendable {
   }
 
   func stop() {
-    loop.queue.sync {
+    loop.sync {
       value = nil
       loop.shutdown()
     }

@@ -11,7 +11,7 @@ extension Gate {
   /// - Returns: Why it cannot.
   func openNames() -> StartError? {
     guard !names.bound.isEmpty else { return nil }
-    let failure = shards[0].loop.queue.sync {
+    let failure = shards[0].loop.sync {
       [shard = shards[0], names, nameSettings] in
       shard.serve(names.bound, owners: names.owners, nameSettings)
     }
