@@ -82,7 +82,7 @@ extension CloseRecord {
     json.integer(time.milliseconds)
     json.verbatim(#""severity_id":1"#)
     json.key("duration")
-    json.integer(max(0, duration / .milliseconds(1)).clampedInteger)
+    json.integer(duration.wholeMilliseconds)
     json.client(client)
     json.destination(destination, address: address?.address)
     json.connection(destination, flow: flow)

@@ -57,15 +57,32 @@ extension JSONWriter {
   /// Writes `src_endpoint`: `address:port` is taken apart, anything else is a name.
   mutating func client(_ text: String) {
     object("src_endpoint") { json in
-      guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), let first = text.utf8.first,
-        first == UInt8(ascii: "[") || isDigit(first),
-        let port = Port(text.utf8[text.utf8.index(after: colon)...])
-      else { return json.field("name", text) }
-      let isBracketed = first == UInt8(ascii: "[")
-      json.field("ip", String(isBracketed ? text[..<colon].dropFirst().dropLast() : text[..<colon]))
-      json.key("port")
-      json.integer(port.number)
+      var text = text
+      guard !text.withUTF8({ json.place($0) }) else { return }
+      json.field("name", text)
     }
+  }
+
+  /// Writes address and port of `address:port`; false, and nothing written, where it is anything else.
+  private mutating func place(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard let first = text.first, first == UInt8(ascii: "[") || isDigit(first),
+      let colon = text.lastIndex(of: UInt8(ascii: ":")), isPort(text[(colon + 1)...])
+    else { return false }
+    let address = first == UInt8(ascii: "[") ? text[..<colon].dropFirst().dropLast() : text[..<colon]
+    guard address.allSatisfy(isPlainByte) else { return false }
+    key("ip")
+    plainString { $0.append(contentsOf: UnsafeBufferPointer(rebasing: address)) }
+    key("port")
+    plainNumber { $0.append(contentsOf: UnsafeBufferPointer(rebasing: text[(colon + 1)...])) }
+    return true
+  }
+
+  /// Whether it is a port's decimal digits, no leading zero.
+  private func isPort(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+    guard let first = text.first, first != UInt8(ascii: "0"), text.count <= 5, text.allSatisfy(isDigit) else {
+      return false
+    }
+    return text.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) } <= UInt16.max
   }
 
   /// Writes `dst_endpoint`: the name, the address where it is known, the port.
@@ -172,10 +189,12 @@ extension JSONWriter {
   }
 }
 
-extension Double {
-  /// The nearest integer below, without a trap on what does not fit.
-  var clampedInteger: UInt64 {
-    guard self >= 0 else { return 0 }
-    return UInt64(exactly: rounded(.down)) ?? .max
+extension Duration {
+  /// In milliseconds, those that are over; none of a negative one.
+  var wholeMilliseconds: UInt64 {
+    guard self > .zero else { return 0 }
+    let (seconds, attoseconds) = components
+    let (product, isTooLong) = UInt64(seconds).multipliedReportingOverflow(by: 1000)
+    return isTooLong ? .max : product &+ UInt64(attoseconds / 1_000_000_000_000_000)
   }
 }
