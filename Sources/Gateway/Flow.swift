@@ -22,12 +22,32 @@ struct Flow: Sendable {
   /// What enforce mode would hold against it beside its rule: a denied alias, a
   /// ClientHello. Only audit mode lets such a flow stand.
   var objection: Reason?
+  /// What people had to do with it. Nearly always nothing, and then it takes eight bytes of each tunnel.
+  private var consent: Consent?
+
   /// The question to a person that it was held for last.
-  var question: PendingID?
+  var question: PendingID? {
+    get { consent?.question }
+    set { consent = Consent(question: newValue, approval: approval, person: person) }
+  }
   /// What a person let it pass by.
-  var approval: Approval?
+  var approval: Approval? {
+    get { consent?.approval }
+    set { consent = Consent(question: question, approval: newValue, person: person) }
+  }
   /// Who decided.
-  var person: Person?
+  var person: Person? {
+    get { consent?.person }
+    set { consent = Consent(question: question, approval: approval, person: newValue) }
+  }
+
+  init(
+    id: UInt64, origin: Origin, destination: Destination, decision: Decision, generation: UInt64,
+    startedAt: Timestamp
+  ) {
+    (self.id, self.origin, self.destination, self.decision) = (id, origin, destination, decision)
+    (self.generation, self.startedAt) = (generation, startedAt)
+  }
 
   /// How long it may last in all, from when its upstream stands.
   var longest: Duration { decision.rule?.limits.duration ?? Deadlines.total }
@@ -51,5 +71,16 @@ struct Flow: Sendable {
     return ApprovalMark(
       id: id, scope: approval?.scope.word, channel: person?.channel.rawValue, userID: person?.userID,
       name: person?.name)
+  }
+}
+
+/// What people had to do with a flow.
+private final class Consent: Sendable {
+  let question: PendingID?
+  let approval: Approval?
+  let person: Person?
+
+  init(question: PendingID?, approval: Approval?, person: Person?) {
+    (self.question, self.approval, self.person) = (question, approval, person)
   }
 }

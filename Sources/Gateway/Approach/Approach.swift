@@ -34,7 +34,7 @@ struct Approach {
   }
 
   enum Effect {
-    case record(Record)
+    indirect case record(Record)
     /// Ask a person, answer with `asked`.
     case ask(ApprovalKey, rule: Rule?)
     /// Wait for a person, answer with `answered` or `holdEnded`.

@@ -22,7 +22,7 @@ struct TunnelSession {
   }
 
   enum Effect {
-    case record(Record)
+    indirect case record(Record)
     /// Tell the client that its tunnel stands, answer with `accepted`.
     case accept
     /// Read what the client has sent and answer with `clientBytes`.
