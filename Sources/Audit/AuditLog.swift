@@ -42,6 +42,7 @@ public final class AuditLog: Sendable {
     let lock = try LogLock(options.path + ".lock")
     let key = try KeyStore.load(options.keyPath)
     let recovery = try Recovery.run(options, key: key)
+    options.onRecovered?()
     let log = AuditLog(options, key: key, clock: clock, lock: lock, recovery: recovery, wrap: wrap)
     try log.begin(recovery)
     return log

@@ -16,6 +16,9 @@ public struct AuditOptions: Sendable {
   /// Told of each decision against a connection or a question, also of those that are counted and not written.
   public var onDenial: (@Sendable (DecisionRecord) -> Void)?
 
+  /// Called once an older log was read and brought in order, before the start is recorded.
+  public var onRecovered: (@Sendable () -> Void)?
+
   /// Takes the defaults: 64 MiB segments, all of them kept, the key beside the log as `PATH.key`.
   public init(path: String, rotateAt: Int64 = 64 << 20, keep: Int? = nil, keyPath: String? = nil) {
     self.path = path

@@ -171,3 +171,8 @@ void linux_trim_heap(void)
 {
   malloc_trim(0);
 }
+
+void linux_limit_heaps(int count)
+{
+  mallopt(M_ARENA_MAX, count);
+}

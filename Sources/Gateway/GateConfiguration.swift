@@ -90,6 +90,8 @@ public struct GateConfiguration: Sendable {
   public var callbackListener: ListenAddress?
   /// What of the webhook is measured; nil without one.
   public var webhookCounters: WebhookCounters?
+  /// Called once all was read and bound, before the first record and the first connection: what only reading needed may go.
+  public var onPrepared: (@Sendable () -> Void)?
   /// Called once the gate serves.
   public var onStart: (@Sendable (Gate) -> Void)?
   /// How long a connection waits for a person; nil: as long as the policy says, or 25 s where somebody sits in

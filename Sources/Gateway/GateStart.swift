@@ -21,6 +21,9 @@ struct StartParts {
   let descriptors: DescriptorBudget
   /// Where names get their addresses; nil: from the upstreams.
   let pool: SyntheticPool?
+  let resolver: ResolverConfiguration
+  /// How names are answered.
+  let names: NameSettings
 
   /// Reads the policy and the resolvers; touches nothing.
   init(_ configuration: GateConfiguration) throws(StartError) {
@@ -41,15 +44,30 @@ struct StartParts {
     secure = try configuration.tlsSettings(for: routes)
     // The name service looks names up as one more loop does.
     let agents = configuration.listeningAgents(of: loaded.policy)
-    let names = NameListenerSet.wanted(configuration, agents: agents)
+    let listening = NameListenerSet.wanted(configuration, agents: agents)
     descriptors = DescriptorBudget(
       limit: Int(clamping: raiseDescriptorLimit().soft),
-      loops: configuration.loopCount + (names.isEmpty ? 0 : 1),
+      loops: configuration.loopCount + (listening.isEmpty ? 0 : 1),
       listeners: ListenerSet.wanted(configuration, agents: agents).count
-        + 2 * names.count + configuration.captures.count + (configuration.metricsListener == nil ? 0 : 1)
+        + 2 * listening.count + configuration.captures.count + (configuration.metricsListener == nil ? 0 : 1)
         + (configuration.callbackListener == nil ? 0 : 1),
       resolvers: routes.all.count { $0.transport != .plain })
     pool = configuration.dnsAnswers == .synthetic ? SyntheticPool() : nil
+    resolver = Self.resolver(routes, secure, descriptors)
+    names = NameSettings(
+      resolver: resolver, rate: configuration.dnsRate, suffixes: SearchSuffixes.load(), pool: pool,
+      fence: configuration.fence, fencedAgents: configuration.fencedAgents)
+  }
+
+  private static func resolver(
+    _ routes: UpstreamRoutes, _ secure: TLSSettings?, _ descriptors: DescriptorBudget
+  ) -> ResolverConfiguration {
+    let addresses = localAddresses()
+    return ResolverConfiguration(
+      routes: routes, hosts: HostsFile.load(),
+      ipv6: addresses.contains { !$0.isV4 && ($0.addressClass == .global || $0.addressClass == .privateUse) },
+      hostsPath: "/etc/hosts", secure: secure,
+      lookupsInFlight: descriptors.lookupsPerLoop)
   }
 
   var loopCount: Int { configuration.loopCount }
@@ -67,27 +85,11 @@ struct StartParts {
     return Set(directories).sorted()
   }
 
-  var resolver: ResolverConfiguration {
-    let addresses = localAddresses()
-    return ResolverConfiguration(
-      routes: routes, hosts: HostsFile.load(),
-      ipv6: addresses.contains { !$0.isV4 && ($0.addressClass == .global || $0.addressClass == .privateUse) },
-      hostsPath: "/etc/hosts", secure: secure,
-      lookupsInFlight: descriptors.lookupsPerLoop)
-  }
-
   func floor(_ listeners: [Endpoint]) -> Floor {
     var floor = Floor(
       localAddresses: localAddresses(), listeners: listeners, resolvers: routes.endpoints)
     floor.synthetic = pool?.prefixes ?? []
     return floor
-  }
-
-  /// How names are answered.
-  var names: NameSettings {
-    NameSettings(
-      resolver: resolver, rate: configuration.dnsRate, suffixes: SearchSuffixes.load(), pool: pool,
-      fence: configuration.fence, fencedAgents: configuration.fencedAgents)
   }
 }
 
@@ -256,6 +258,7 @@ extension Gate {
 extension GateConfiguration {
   fileprivate var auditOptions: AuditOptions {
     var options = AuditOptions(path: auditLogPath)
+    options.onRecovered = onPrepared
     if let rotateAt { options.rotateAt = rotateAt }
     options.keep = keepSegments
     options.onDenial = onDenial

@@ -23,6 +23,9 @@ void linux_visit_segments(linux_segment_visitor visit);
 /// malloc_trim(3): gives freed memory back to the kernel.
 void linux_trim_heap(void);
 
+/// mallopt(3), M_ARENA_MAX: how many heaps the threads share.
+void linux_limit_heaps(int count);
+
 /// Three sets of capabilities, one bit each, by their numbers in <linux/capability.h>.
 struct linux_capabilities {
   uint64_t effective, permitted, inheritable;

@@ -11,12 +11,16 @@ import Policy
 struct Service: Sendable {
   /// What open connections get to finish in.
   static let grace: Duration = .seconds(10)
+  /// Where signals come.
+  fileprivate static let queue = DispatchQueue(label: "exitgate.service")
 
   private let configuration: GateConfiguration
   private let environment: [String: String]
   private let words: Logger
 
   init(_ configuration: GateConfiguration, environment: [String: String]) {
+    var configuration = configuration
+    configuration.onPrepared = returnStartPages
     self.configuration = configuration
     self.environment = environment
     words = Logger(label: "exitgate", factory: { _ in WordsHandler() })
@@ -27,6 +31,7 @@ struct Service: Sendable {
   /// - Throws: `Failure` when it cannot start; nothing but the kernel's table is left behind then.
   func run() throws(Failure) -> Never {
     raiseDescriptorLimit()
+    shareHeap()
     ignoreSIGPIPE()
     signal(SIGXFSZ, SIG_IGN)  // a file-size limit then fails the write, and with it new allows
     let gate: Gate
@@ -35,8 +40,24 @@ struct Service: Sendable {
       throw error
     }
     // Nobody is told before the watch has begun, so that whoever hears 'ready' may send any of them.
+    let signals = blockedSignals()
     let watch = watchSignals(of: gate) { announce(gate) }
-    withExtendedLifetime((gate, watch)) { dispatchMain() }
+    withExtendedLifetime((gate, watch)) { rest(signals) }
+  }
+
+  /// Blocks what could be lost while nobody waits for it.
+  private func blockedSignals() -> sigset_t {
+    var all = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_BLOCK, &all, nil)
+    return all
+  }
+
+  /// Leaves everything to the queues. `dispatchMain` would end this thread, for which the C library reads the whole
+  /// program's tables of how to unwind its stack, and keeps them in memory.
+  private func rest(_ signals: sigset_t) -> Never {
+    var signals = signals
+    while true { sigsuspend(&signals) }
   }
 
   private func start() throws(Failure) -> Gate {
@@ -51,14 +72,13 @@ struct Service: Sendable {
       for listener in status.listeners { words.notice("listening on \(listener.address)") }
       for listener in status.dns?.listeners ?? [] { words.notice("answering DNS on \(listener)") }
       if let warning = status.warning { words.warning("\(warning)") }
-      returnStartPages()
       words.notice("ready")
       ServiceNotice.ready.send(environment: environment)
     }
   }
 
   private func watchSignals(of gate: Gate, ready: @escaping @Sendable () -> Void) -> SignalWatch {
-    // Signals come on the main queue alone, which counts the requests to end.
+    // Signals come on one queue alone, which counts the requests to end.
     let ending = Ending()
     let handler = { @Sendable [words, environment, fence = configuration.fence] (signal: Int32) in
       guard signal != SIGHUP else { return gate.reload { _ in } }
@@ -74,19 +94,19 @@ struct Service: Sendable {
         exit(0)
       }
     }
-    return SignalWatch.on([SIGHUP, SIGTERM, SIGINT], queue: .main, handler: handler, ready: ready)
+    return SignalWatch.on([SIGHUP, SIGTERM, SIGINT], queue: Self.queue, handler: handler, ready: ready)
   }
 }
 
 /// Whether the service was told to end.
 ///
-/// `@unchecked Sendable`: touched on the main queue alone, which `begin` checks.
+/// `@unchecked Sendable`: touched on the service's queue alone, which `begin` checks.
 private final class Ending: @unchecked Sendable {
   private var hasBegun = false
 
   /// - Returns: Whether this is the first time.
   func begin() -> Bool {
-    dispatchPrecondition(condition: .onQueue(.main))
+    dispatchPrecondition(condition: .onQueue(Service.queue))
     defer { hasBegun = true }
     return !hasBegun
   }
