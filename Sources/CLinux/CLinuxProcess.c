@@ -172,6 +172,8 @@ void linux_trim_heap(void)
   malloc_trim(0);
 }
 
+const int linux_sched_batch = SCHED_BATCH;
+
 void linux_limit_heaps(int count)
 {
   mallopt(M_ARENA_MAX, count);

@@ -42,8 +42,25 @@ def test_what_only_the_start_needed_is_given_back(fresh):
     trial = fresh()
     fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{trial.gate.process.pid}/status").read_text().splitlines())
     now, most = (int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM"))
-    assert now < 0.7 * most, f"{now} of {most} KiB"
+    assert now < 0.85 * most, f"{now} of {most} KiB"
     assert status(trial.agent, "plain.test") == 200
+
+
+def policies(pid):
+    """How the kernel schedules each thread."""
+    return {os.sched_getscheduler(int(task.name)) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
+
+
+def test_it_works_in_batches_unless_whoever_starts_it_has_chosen(fresh):
+    trial = fresh()
+    assert status(trial.agent, "plain.test") == 200
+    assert policies(trial.gate.process.pid) == {os.SCHED_BATCH}
+    chosen = fresh(start=False)
+    whole = chosen.gate.command
+    chosen.gate.command = lambda: [*whole()[:4], "chrt", "--idle", "0", *whole()[4:]]
+    chosen.gate.start()
+    assert status(chosen.agent, "plain.test") == 200
+    assert policies(chosen.gate.process.pid) == {os.SCHED_IDLE}
 
 
 def test_an_ordinary_users_gate_is_confined_and_has_no_capability(fresh):

@@ -23,6 +23,9 @@ void linux_visit_segments(linux_segment_visitor visit);
 /// malloc_trim(3): gives freed memory back to the kernel.
 void linux_trim_heap(void);
 
+/// SCHED_BATCH of sched(7).
+extern const int linux_sched_batch;
+
 /// mallopt(3), M_ARENA_MAX: how many heaps the threads share.
 void linux_limit_heaps(int count);
 

@@ -32,6 +32,7 @@ struct Service: Sendable {
   func run() throws(Failure) -> Never {
     raiseDescriptorLimit()
     shareHeap()
+    workInBatches()
     ignoreSIGPIPE()
     signal(SIGXFSZ, SIG_IGN)  // a file-size limit then fails the write, and with it new allows
     let gate: Gate
