@@ -65,16 +65,26 @@ extension JSONWriter {
 
   /// Writes address and port of `address:port`; false, and nothing written, where it is anything else.
   private mutating func place(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
-    guard let first = text.first, first == UInt8(ascii: "[") || isDigit(first),
-      let colon = text.lastIndex(of: UInt8(ascii: ":")), isPort(text[(colon + 1)...])
+    guard text.count <= Self.longestPlace, let colon = text.lastIndex(of: UInt8(ascii: ":")),
+      isPort(text[(colon + 1)...]), let address = address(in: text[..<colon]), address.allSatisfy(isPlainByte)
     else { return false }
-    let address = first == UInt8(ascii: "[") ? text[..<colon].dropFirst().dropLast() : text[..<colon]
-    guard address.allSatisfy(isPlainByte) else { return false }
     key("ip")
     plainString { $0.append(contentsOf: UnsafeBufferPointer(rebasing: address)) }
     key("port")
     plainNumber { $0.append(contentsOf: UnsafeBufferPointer(rebasing: text[(colon + 1)...])) }
     return true
+  }
+
+  /// The most bytes of an address with its port: `[`, 39 of IPv6, `%` and a device (15), `]`, `:` and 5 digits, rounded up.
+  private static let longestPlace = 64
+
+  /// The address before a port: IPv4 as it is, IPv6 in brackets, without which its last group would be the port.
+  private func address(in text: Slice<UnsafeBufferPointer<UInt8>>) -> Slice<UnsafeBufferPointer<UInt8>>? {
+    guard let first = text.first else { return nil }
+    if first == UInt8(ascii: "[") {
+      return text.last == UInt8(ascii: "]") ? text.dropFirst().dropLast() : nil
+    }
+    return isDigit(first) && !text.contains(UInt8(ascii: ":")) ? text : nil
   }
 
   /// Whether it is a port's decimal digits, no leading zero.

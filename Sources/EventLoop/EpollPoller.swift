@@ -21,8 +21,8 @@ final class EpollPoller: FDPoller {
   /// How long the loop waits for another event before it goes back to Dispatch: a sleeping thread costs nothing, and
   /// as many as one connection in 50 ms then find the loop awake.
   static let lingering = Duration.milliseconds(50)
-  /// How long a busy loop stays on one of Dispatch's threads, and what is put on the queue by other ways than
-  /// `EventLoop.submit` and `sync` may wait.
+  /// How long a busy loop stays on one of Dispatch's threads: nothing waits for it to leave, since what comes by
+  /// `EventLoop.submit` and `sync` ends its turns, and it runs its own timers.
   private static let timeLimit = Duration.milliseconds(500)
   /// The key of `bell`; no service ever has it.
   private static let bellKey = UInt64.max

@@ -8,11 +8,11 @@ import SystemPackage
 /// One shard: a serial queue, what watches its descriptors, its timers, its
 /// open channels and one buffer that all of them share.
 ///
-/// Everything but `submit` and `queue` belongs to the loop's queue. A loop lives
+/// Everything but `submit`, `sync` and `queue` belongs to the loop's queue. A loop lives
 /// until `shutdown`, and so does each channel until it is closed.
 ///
 /// `@unchecked Sendable`: every stored property is either immutable and itself
-/// safe to share (`queue`, `load`, `submitted`), or is touched on `queue` alone. `submit` and the
+/// safe to share (`queue`, `load`, `submitted`), or is touched on `queue` alone. `submit`, `sync` and the
 /// handlers of the sources get there through Dispatch; every other entry point
 /// checks by `dispatchPrecondition` (4.5 ns) that it is there already.
 public final class EventLoop: @unchecked Sendable {

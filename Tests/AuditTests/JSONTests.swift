@@ -121,4 +121,31 @@ struct JSONTests {
     }
     return String(String.UnicodeScalarView(scalars))
   }
+
+  @Test(
+    "a client's address and port are taken apart, and anything else is a name",
+    arguments: [
+      ("10.0.0.1:80", #""ip":"10.0.0.1","port":80"#),
+      ("[2001:db8::5]:443", #""ip":"2001:db8::5","port":443"#),
+      ("[::1]:65535", #""ip":"::1","port":65535"#), ("2001:db8::5", #""name":"2001:db8::5""#),
+      ("[::1]:80x", #""name":"[::1]:80x""#), ("[::1]x:80", #""name":"[::1]x:80""#),
+      ("10.0.0.1:080", #""name":"10.0.0.1:080""#), ("10.0.0.1:65536", #""name":"10.0.0.1:65536""#),
+      ("10.0.0.1:0", #""name":"10.0.0.1:0""#), ("unix", #""name":"unix""#), ("", #""name":"""#),
+      ("1\":80", #""name":"1\":80""#),
+    ])
+  func client(_ text: String, is members: String) {
+    var json = JSONWriter()
+    json.client(text)
+    #expect(String(decoding: json.bytes, as: UTF8.self) == #""src_endpoint":{"# + members + "}")
+  }
+
+  @Test(
+    "a duration is its whole milliseconds, none below zero and none beyond what fits",
+    arguments: [
+      (Duration.zero, 0), (.milliseconds(-5), 0), (.nanoseconds(999_999), 0), (.microseconds(1_000), 1),
+      (.milliseconds(61_234), 61_234), (.seconds(Int64.max), .max),
+    ] as [(Duration, UInt64)])
+  func milliseconds(_ duration: Duration, is number: UInt64) {
+    #expect(duration.wholeMilliseconds == number)
+  }
 }

@@ -72,7 +72,7 @@ def test_AUD_06_what_comes_while_the_gate_ends_hides_none_of_a_flood(own_behind)
     run(*fence.bench.command("gw", "nft", "-f", "-"), input=SENT)
     run(*fence.bench.command("agent", sys.executable, "-c", FLOOD, EVIL, EVIL6, "2", "10000000"))
     # Packets of the same kind, few enough for each to be heard of; a ping has no port, so 'held_back' does not count it.
-    pings = subprocess.Popen(fence.bench.command("agent", "ping", "-n", "-i", "0.02", EVIL), stdout=subprocess.PIPE)
+    pings = subprocess.Popen(fence.bench.command("agent", "ping", "-n", "-i", "0.05", EVIL), stdout=subprocess.PIPE)
     try:
         assert b"PING" in pings.stdout.readline()
         assert fence.stop() == 0

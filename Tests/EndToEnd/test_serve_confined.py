@@ -1,5 +1,5 @@
 """`serve` gives up what it does not need before it hears of the network, and goes on doing all that it is for."""
-import json, os, pathlib, re, shutil, stat, tempfile
+import json, os, pathlib, re, shutil, signal, stat, tempfile
 
 from harness.client import Agent, connect, read_head
 from harness.gate import BASE, eventually
@@ -44,6 +44,15 @@ def test_what_only_the_start_needed_is_given_back(fresh):
     now, most = (int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM"))
     assert now < 0.85 * most, f"{now} of {most} KiB"
     assert status(trial.agent, "plain.test") == 200
+
+
+def test_signals_that_it_does_not_listen_to_do_what_they_do_by_default(fresh):
+    gate = fresh().gate
+    gate.process.send_signal(signal.SIGTSTP)
+    eventually(lambda: pathlib.Path(f"/proc/{gate.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T")
+    gate.process.send_signal(signal.SIGCONT)
+    gate.process.send_signal(signal.SIGUSR1)
+    assert gate.process.wait(10) == -signal.SIGUSR1
 
 
 def policies(pid):

@@ -73,6 +73,17 @@ import Testing
     #expect(sum(losses.countLast(nil), Self.denied) == 100)
   }
 
+  @Test("AUD-06 a packet that is not recorded since the last count has it is told where there is none")
+  func missed() {
+    var losses = PacketLosses()
+    losses.hear(Self.denied)
+    _ = losses.count([Self.denied: 1, Self.other: 5])
+    losses.miss(Self.denied)
+    losses.miss(Self.other)
+    let told = losses.countLast(nil)
+    #expect(sum(told, Self.denied) == 1 && sum(told, Self.other) == 5)
+  }
+
   @Test("the record says whose they were, why, and how many")
   func record() throws {
     let record = LifecycleRecord.losses(1234, Heldback(.spoofed, of: 0), of: .default)

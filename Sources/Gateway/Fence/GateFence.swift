@@ -175,9 +175,14 @@ extension Gate {
   private func hear(_ notice: FenceNotice) {
     switch notice {
     case .denied(let packets):
-      guard isHearing else { return }
       for packet in packets {
-        if let kind = packet.heldback { losses.hear(kind) }
+        if let kind = packet.heldback {
+          guard isHearing else {
+            losses.miss(kind)
+            continue
+          }
+          losses.hear(kind)
+        }
         log.append(.decision(record(of: packet)))
       }
       _ = log.commit()

@@ -12,9 +12,13 @@ struct PacketLosses {
   private var heard: [Heldback: UInt64] = [:]
   private var told: [Heldback: UInt64] = [:]
   private var previous: [Heldback: UInt64] = [:]
+  private var missed: [Heldback: UInt64] = [:]
 
   /// Takes note of a packet that is recorded.
   mutating func hear(_ kind: Heldback) { heard[kind, default: 0] += 1 }
+
+  /// Takes note of a packet that is not recorded, since the last count has it.
+  mutating func miss(_ kind: Heldback) { missed[kind, default: 0] += 1 }
 
   /// Takes note of a count.
   ///
@@ -33,10 +37,17 @@ struct PacketLosses {
   /// Takes note of the last count, which has every packet that was heard of: all that it counted and nobody heard of
   /// is lost.
   ///
-  /// - Parameter counts: Nil where nobody answered; what was counted before is told all the same.
+  /// - Parameter counts: Nil where nobody answered; what was counted before is told all the same, and what was missed.
   mutating func countLast(_ counts: [Heldback: UInt64]?) -> [(Heldback, UInt64)] {
-    if let counts { previous = counts }
-    return count(previous)
+    guard let counts else {
+      for (kind, number) in missed {
+        let known = heard[kind, default: 0] + told[kind, default: 0]
+        previous[kind] = max(previous[kind, default: 0], known + number)
+      }
+      return count(previous)
+    }
+    previous = counts
+    return count(counts)
   }
 }
 

@@ -11,7 +11,8 @@ import Policy
 struct Service: Sendable {
   /// What open connections get to finish in.
   static let grace: Duration = .seconds(10)
-  /// Where signals come.
+  /// What the gate listens to, and where that comes. Every other signal does what it does by default.
+  private static let signals = [SIGHUP, SIGTERM, SIGINT]
   fileprivate static let queue = DispatchQueue(label: "exitgate.service")
 
   private let configuration: GateConfiguration
@@ -41,17 +42,18 @@ struct Service: Sendable {
       throw error
     }
     // Nobody is told before the watch has begun, so that whoever hears 'ready' may send any of them.
-    let signals = blockedSignals()
+    let signals = blockSignals()
     let watch = watchSignals(of: gate) { announce(gate) }
     withExtendedLifetime((gate, watch)) { rest(signals) }
   }
 
-  /// Blocks what could be lost while nobody waits for it.
-  private func blockedSignals() -> sigset_t {
-    var all = sigset_t()
-    sigfillset(&all)
-    pthread_sigmask(SIG_BLOCK, &all, nil)
-    return all
+  /// Keeps the watched signals from this thread, which would take them from the watch, and answers which.
+  private func blockSignals() -> sigset_t {
+    var watched = sigset_t()
+    sigemptyset(&watched)
+    for number in Self.signals { sigaddset(&watched, number) }
+    pthread_sigmask(SIG_BLOCK, &watched, nil)
+    return watched
   }
 
   /// Leaves everything to the queues. `dispatchMain` would end this thread, for which the C library reads the whole
@@ -95,7 +97,7 @@ struct Service: Sendable {
         exit(0)
       }
     }
-    return SignalWatch.on([SIGHUP, SIGTERM, SIGINT], queue: Self.queue, handler: handler, ready: ready)
+    return SignalWatch.on(Self.signals, queue: Self.queue, handler: handler, ready: ready)
   }
 }
 
