@@ -42,7 +42,7 @@ def test_what_only_the_start_needed_is_given_back(fresh):
     trial = fresh()
     fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{trial.gate.process.pid}/status").read_text().splitlines())
     now, most = (int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM"))
-    assert now < 0.85 * most, f"{now} of {most} KiB"
+    assert now < 0.8 * most, f"{now} of {most} KiB"
     assert status(trial.agent, "plain.test") == 200
 
 
@@ -63,7 +63,8 @@ def policies(pid):
 def test_it_works_in_batches_unless_whoever_starts_it_has_chosen(fresh):
     trial = fresh()
     assert status(trial.agent, "plain.test") == 200
-    assert policies(trial.gate.process.pid) == {os.SCHED_BATCH}
+    kernel = tuple(int(number) for number in os.uname().release.split("-")[0].split(".")[:2])
+    assert policies(trial.gate.process.pid) == {os.SCHED_BATCH if kernel >= (6, 6) else os.SCHED_OTHER}
     chosen = fresh(start=False)
     whole = chosen.gate.command
     chosen.gate.command = lambda: [*whole()[:4], "chrt", "--idle", "0", *whole()[4:]]

@@ -4,9 +4,9 @@ import Glibc
 /// Has the scheduler take the gate for one that works in batches, before it has threads.
 ///
 /// What comes for a gate comes from programs beside it, or wakes them: each connection some ten times. Woken, it then
-/// waits for the one who runs to finish, and finds more to do at once. Who runs under EEVDF is not interrupted before
-/// its slice ends in any case; an older scheduler (before Linux 6.6) would let a woken gate wait much longer behind a
-/// program that takes a whole processor, so there it stays as it is.
+/// waits for the one who runs to finish, and finds more to do at once. Where other programs take all processors, that
+/// was measured to cost about a millisecond for the slowest of a hundred connections, on Linux 6.18. The scheduler before
+/// Linux 6.6 (EEVDF) was not measured, and has longer slices to wait for; there the gate stays as it is.
 ///
 /// Whoever started the gate under another policy than the usual one (chrt(1), systemd's CPUSchedulingPolicy) has chosen.
 ///
